@@ -130,7 +130,7 @@ async def test_a_delay_is_paid_in_each_direction(redis_server: RedisServer) -> N
         proxy.delay_s = 0.02
         before = time.monotonic()
         await client.ping()
-        assert time.monotonic() - before >= 0.04
+        assert time.monotonic() - before >= 0.035  # timers may fire a millisecond early
 
 
 async def test_eventually_returns_the_answer_and_fails_with_the_last_one() -> None:
