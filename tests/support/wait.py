@@ -17,9 +17,7 @@ FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 
 
-async def eventually(
-    predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 5.0, what: str | None = None
-) -> T:
+async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 5.0, what: str | None = None) -> T:
     """Ask again and again until the answer is true, and return that answer.
 
     Args:
