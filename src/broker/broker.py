@@ -1,0 +1,349 @@
+"""The broker: the registry of jobs, who watches them, and what may stay in memory.
+
+A job is in the registry while somebody watches it and for a while after, so that a reload or a short cut costs nothing:
+one that runs is let go after `idle_s`, one that ended after `linger_s`. A job that does not exist leaves at once. Every
+log is bounded by itself, and all together by one budget: what was read longest ago goes first, whosever it is.
+
+Changes of state here have no await in them. `run` holds the only tasks: the source, the alarm clock, housekeeping.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+
+from broker.entries import Record, entry_of
+from broker.errors import TooManyJobsError
+from broker.jobs import JOB, Job, JobKind, Presence, checked_id
+from broker.ledger import InProcessLedger, Ledger
+from broker.limits import (
+    HOUSEKEEPING_S,
+    IDLE_S,
+    JOBS_MAX,
+    LINE_BYTES_MAX,
+    LINGER_S,
+    STORE_BYTES_MAX,
+    TOTAL_BYTES_MAX,
+)
+from broker.msg_store import Batch, MsgStore, Retention
+from broker.outcomes import CaughtUp, Closed
+from broker.subscription import Subscription
+from broker.tables import Tables
+from broker.wakeup import AlarmClock, Bell, Waker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+
+    from broker.position import Position
+    from broker.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """The bounds that an operator may move; `broker.limits` has the reasons."""
+
+    store_bytes_max: int = STORE_BYTES_MAX
+    total_bytes_max: int = TOTAL_BYTES_MAX
+    line_bytes_max: int = LINE_BYTES_MAX
+    linger_s: float = LINGER_S
+    idle_s: float = IDLE_S
+    jobs_max: int = JOBS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class JobStats:
+    """One live job: what it holds and who reads it. `lag_max` is in records."""
+
+    kind: str
+    id: str
+    status: str
+    retained_bytes: int
+    head: int
+    tail: int
+    watchers: int
+    lag_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerStats:
+    """What the broker holds now."""
+
+    jobs: tuple[JobStats, ...]
+    total_bytes: int
+    total_bytes_max: int
+    tables_bytes: int
+    tables_watchers: int
+    source_available: bool
+    source_mode: str
+    published: int = field(default=0)
+
+
+class Broker:
+    """Buffers what jobs write and fans it out to whoever watches.
+
+    With a source (Redis) the stores are a cache of the truth there. Without one the broker is the truth itself:
+    create jobs and publish lines with `create_job` and `publish`.
+
+    Args:
+        source: makes the source that feeds this broker, given the broker; None: there is none.
+        ledger: makes what writes the truth; None: the broker's own stores are the truth.
+        tables: names of the global tables.
+        limits: bounds.
+        now_s: a monotonic clock, in seconds.
+
+    Use it as `async with broker:`, or run `broker.run()` in a task of your own.
+    """
+
+    def __init__(
+        self,
+        source: Callable[[Broker], Source] | None = None,
+        ledger: Callable[[Broker], Ledger] | None = None,
+        *,
+        tables: Iterable[str] = ("jobs", "tasks"),
+        limits: BrokerLimits | None = None,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits or BrokerLimits()
+        self.now_s = now_s
+        self.alarm = AlarmClock(now_s)
+        self.epoch = secrets.token_hex(6)
+        self._uses: Iterator[int] = itertools.count()
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self.tables_bell = Bell()
+        self.tables = Tables(tables, self.epoch, on_change=self.tables_bell.ring, uses=self._uses)
+        self.tables_watchers = 0
+        self.source = None if source is None else source(self)
+        self.ledger: Ledger = InProcessLedger(self) if ledger is None else ledger(self)
+
+    @property
+    def line_bytes_max(self) -> int:
+        """A longer line is cut for viewers."""
+        return self.limits.line_bytes_max
+
+    # -- the registry -----------------------------------------------------------------------------------------------
+
+    def find(self, job_id: str, kind: JobKind = JOB) -> Job | None:
+        """The job if it is in the registry now; being there says nothing about the truth."""
+        return self._jobs.get((kind.name, job_id))
+
+    def job(self, job_id: str, kind: JobKind = JOB) -> Job:
+        """The job of the registry, put there if need be. It is not followed until somebody watches it.
+
+        Raises:
+            InvalidIdError: the id is outside the grammar.
+            TooManyJobsError: the registry is full.
+        """
+        job = self.find(checked_id(job_id), kind)
+        if job is None:
+            if len(self._jobs) >= self.limits.jobs_max:
+                raise TooManyJobsError(f"{self.limits.jobs_max} jobs are being watched")
+            job = self._jobs[(kind.name, job_id)] = Job(
+                kind,
+                job_id,
+                epoch=self.epoch,
+                archived=self.source is not None,
+                retention=Retention(bytes_max=self.limits.store_bytes_max),
+                uses=self._uses,
+            )
+            job.unwatched_since_s = self.now_s()
+        return job
+
+    @asynccontextmanager
+    async def watch(self, job_id: str, kind: JobKind = JOB) -> AsyncIterator[Job]:
+        """Counts a watcher and makes sure that the job has been read; look at `presence` first.
+
+        Raises:
+            InvalidIdError, TooManyJobsError: as `job`.
+            SourceUnavailableError: it has never been read, and the source does not answer.
+        """
+        job = self.job(job_id, kind)
+        job.watchers += 1
+        job.unwatched_since_s = None
+        if job.watchers == 1 and self.source is not None:
+            self.source.watch(job)
+        try:
+            if self.source is None:
+                job.loaded = True
+                if job.presence is Presence.UNKNOWN:
+                    job.presence = Presence.ABSENT
+            elif not job.loaded or job.presence is not Presence.PRESENT:
+                await self.source.refresh(job)
+            yield job
+        finally:
+            job.watchers -= 1
+            if job.watchers == 0:
+                job.unwatched_since_s = self.now_s()
+                self.forget_if_unwatched(job, only_absent=True)
+
+    def subscribe(self, job: Job, waker: Waker | None = None) -> Subscription:
+        """A cursor into a watched job's output."""
+        return Subscription(job, self.source, waker)
+
+    @asynccontextmanager
+    async def watch_tables(self) -> AsyncIterator[Tables]:
+        """Counts a watcher of the tables."""
+        self.tables_watchers += 1
+        try:
+            yield self.tables
+        finally:
+            self.tables_watchers -= 1
+
+    def forget_if_unwatched(self, job: Job, *, only_absent: bool = False) -> None:
+        """Frees a job that nobody watches."""
+        if job.watchers or (only_absent and job.presence is not Presence.ABSENT):
+            return
+        if self._jobs.pop((job.kind.name, job.id), None) is not None:
+            if self.source is not None:
+                self.source.unwatch(job)
+            job.close()
+
+    # -- as a library -----------------------------------------------------------------------------------------------
+
+    async def create_job(self, job_id: str, fields: Mapping[str, str] | None = None) -> None:
+        """Creates a job.
+
+        Raises:
+            AlreadyExistsError: there is one.
+            InvalidIdError: the id is outside the grammar.
+        """
+        await self.ledger.create_job(checked_id(job_id), {"status": "running", **(fields or {})})
+
+    async def publish(self, job_id: str, line: str, stream: str = "stdout", timestamp_ms: int | None = None) -> int:
+        """Appends one line to a job's output; returns its offset.
+
+        Raises:
+            NotFoundError: no such job.
+        """
+        at_ms = time.time_ns() // 1_000_000 if timestamp_ms is None else timestamp_ms
+        return await self.ledger.append_output(job_id, [entry_of(at_ms, line, stream)])
+
+    async def update_job(self, job_id: str, **fields: str | None) -> None:
+        """Sets fields of a job, `status` for one; None removes a field.
+
+        Raises:
+            NotFoundError: no such job.
+        """
+        await self.ledger.update_job(job_id, fields)
+
+    async def records(self, job_id: str, after: Position | None = None) -> AsyncIterator[tuple[int, Record]]:
+        """Follows a job's output to its end: every record with its offset, once, in order.
+
+        Args:
+            job_id: the job.
+            after: go on after this position; one that no longer fits starts at the beginning.
+        """
+        async with self.watch(job_id) as job:
+            subscription = self.subscribe(job)
+            if after is not None:
+                await subscription.seek(after)
+            while True:
+                match await subscription.next():
+                    case Batch() as batch:
+                        for offset, record in enumerate(batch.records(), batch.first):
+                            yield offset, record
+                    case CaughtUp() if job.ended or job.presence is Presence.ABSENT:
+                        return
+                    case CaughtUp():
+                        await subscription.wait()
+                    case Closed():
+                        return
+                    case _:
+                        pass  # a gap or a new log: the cursor has moved on, and offsets tell
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follows the source, rings alarms, and keeps house, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.alarm.run)
+            tasks.start_soon(self._keep_house)
+            if self.source is not None:
+                tasks.start_soon(self.source.run)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Broker]:
+        """Runs the broker's tasks while the block is active."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.run)
+            try:
+                yield self
+            finally:
+                self.close()
+                tasks.cancel_scope.cancel()
+
+    def close(self) -> None:
+        """Ends every log, so that whoever still reads finds the end."""
+        for job in list(self._jobs.values()):
+            job.close()
+        self.tables.log.close()
+
+    async def _keep_house(self) -> None:
+        while True:
+            await anyio.sleep(HOUSEKEEPING_S)
+            self.free_what_is_over()
+            self.enforce_budget()
+
+    def free_what_is_over(self) -> None:
+        """Frees jobs that nobody has watched for long enough."""
+        now_s = self.now_s()
+        for job in list(self._jobs.values()):
+            if job.unwatched_since_s is None:
+                continue
+            if job.ended_since_s is not None:
+                since_s, wait_s = max(job.unwatched_since_s, job.ended_since_s), self.limits.linger_s
+            elif self.source is None and job.presence is Presence.PRESENT:
+                continue  # here the stores are the truth: a running job is kept however idle
+            else:
+                since_s, wait_s = job.unwatched_since_s, self.limits.idle_s
+            if now_s - since_s >= wait_s:
+                self.forget_if_unwatched(job)
+
+    def enforce_budget(self) -> None:
+        """Frees memory until every log, and all together, are within their bounds."""
+        now_s = self.now_s()
+        logs = [log for job in self._jobs.values() for log in job.stores()]
+        for log in logs:
+            log.evict(now_s)
+        total = sum(log.retained_bytes for log in logs)
+        while total > self.limits.total_bytes_max:
+            victim = min(logs, key=_oldest_use)
+            before = victim.retained_bytes
+            if not victim.evict_one():
+                return
+            total -= before - victim.retained_bytes
+
+    def stats(self) -> BrokerStats:
+        """What is live now."""
+        jobs = tuple(
+            JobStats(
+                kind=job.kind.name,
+                id=job.id,
+                status=job.status,
+                retained_bytes=job.retained_bytes,
+                head=job.output.head,
+                tail=job.output.tail,
+                watchers=job.watchers,
+                lag_max=max((subscription.lag for subscription in job.subscriptions), default=0),
+            )
+            for job in self._jobs.values()
+        )
+        return BrokerStats(
+            jobs=jobs,
+            total_bytes=sum(job.retained_bytes for job in jobs),
+            total_bytes_max=self.limits.total_bytes_max,
+            tables_bytes=self.tables.log.retained_bytes,
+            tables_watchers=self.tables_watchers,
+            source_available=self.source is None or self.source.available,
+            source_mode="none" if self.source is None else self.source.mode,
+        )
+
+
+def _oldest_use(log: MsgStore) -> float:
+    oldest = log.oldest_use()
+    return float("inf") if oldest is None else oldest

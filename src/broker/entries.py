@@ -1,0 +1,158 @@
+"""One entry of an output list, from what a producer pushed to what every viewer may be sent.
+
+A well-formed entry is a JSON object `{"timestamp":ms,"line":str,"stream":…,"source"?:str}` (PROTOCOL.md, section 2).
+Producers are other people's programs, so anything can be in the list. Whatever it is, it becomes exactly one
+record: an entry that is not of that shape is shown as a line of its own text, and never stops a stream.
+
+What holds for `Record.data`: it is one JSON object of that shape, valid UTF-8, with no raw CR, LF or NUL and no lone
+surrogate, at most about `line_bytes_max` long. The same entry gives the same record at every read and on every node.
+`Record.crc` is the checksum of the entry as it is stored, before any of this.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from broker.limits import LINE_BYTES_MAX
+from broker.position import checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+STREAMS: Final = frozenset({"stdout", "stderr", "system", "error"})
+
+
+class Record(NamedTuple):
+    """One record of a log: what viewers may be sent, and the checksum of what is stored."""
+
+    data: bytes
+    crc: int
+
+
+def record_of(entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int = LINE_BYTES_MAX) -> Record:
+    """Turns one stored entry into a record; never fails.
+
+    Args:
+        entry: the list entry as it is stored.
+        fallback_timestamp_ms: the time given to an entry that has none (the job's `created_at`, or 0).
+        line_bytes_max: a longer line is cut, with a mark that says by how much.
+    """
+    try:
+        value = orjson.loads(entry)
+    except orjson.JSONDecodeError:
+        return Record(_repaired(entry, fallback_timestamp_ms, line_bytes_max), checksum(entry))
+    if _is_output(value) and len(entry) <= line_bytes_max and b"\n" not in entry and b"\r" not in entry:
+        return Record(entry, checksum(entry))
+    return Record(_shaped(value, entry, fallback_timestamp_ms, line_bytes_max), checksum(entry))
+
+
+def records_of(
+    entries: Sequence[bytes], fallback_timestamp_ms: int, line_bytes_max: int = LINE_BYTES_MAX
+) -> list[Record]:
+    """Turns a page of stored entries into records, one for each."""
+    return [record_of(entry, fallback_timestamp_ms, line_bytes_max) for entry in entries]
+
+
+def entry_of(timestamp_ms: int, line: str, stream: str, source: str | None = None) -> bytes:
+    """The entry that a producer pushes for one line; lone surrogates are replaced."""
+    value: dict[str, Any] = {"timestamp": timestamp_ms, "line": line, "stream": stream}
+    if source is not None:
+        value["source"] = source
+    return _encoded(value)
+
+
+def line_of(entry: bytes) -> str:
+    """The whole text of a stored entry, uncut: what a download shows."""
+    value = _parsed(entry)
+    if _is_output(value):
+        return without_surrogates(str(value["line"]))
+    return _text(entry)
+
+
+def without_surrogates(text: str) -> str:
+    """Replaces each lone surrogate by U+FFFD; a pair that was written as two halves becomes its character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _is_output(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    timestamp = value.get("timestamp")
+    return (
+        type(value.get("line")) is str
+        and value.get("stream") in STREAMS
+        and (type(timestamp) is int or type(timestamp) is float)
+        and type(value.get("source", "")) is str
+    )
+
+
+def _parsed(entry: bytes) -> Any:
+    try:
+        return orjson.loads(entry)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(entry.decode("utf-8", "replace"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _repaired(entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int) -> bytes:
+    """For what orjson refuses: broken UTF-8 and lone surrogates inside JSON, or no JSON at all."""
+    return _shaped(_parsed(entry), entry, fallback_timestamp_ms, line_bytes_max)
+
+
+def _shaped(value: Any, entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int) -> bytes:
+    if not _is_output(value):
+        value = {"timestamp": fallback_timestamp_ms, "line": _text(entry), "stream": "stdout"}
+    value["line"] = _cut(without_surrogates(value["line"]), line_bytes_max)
+    data = _encoded(value)
+    if len(data) > 2 * line_bytes_max + 1024:
+        # The bulk is not in the line but in members nobody asked for: keep the four that are ours.
+        known = {key: value[key] for key in ("timestamp", "line", "stream") if key in value}
+        data = _encoded(known)
+    return data
+
+
+def _encoded(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        # Lone surrogates, or integers of more than 64 bits; ASCII escapes carry both, and the text is then repaired.
+        return orjson.dumps(_repair(value))
+
+
+def _repair(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, dict):
+        return {without_surrogates(str(key)): _repair(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_repair(member) for member in value]
+    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        return float(value)
+    return value
+
+
+def _text(entry: bytes) -> str:
+    return entry.decode("utf-8", "replace")
+
+
+def _cut(line: str, line_bytes_max: int) -> str:
+    whole = line.encode()
+    if len(whole) <= line_bytes_max:
+        return line
+    kept = whole[:line_bytes_max].decode("utf-8", "ignore")
+    left_out = len(whole) - len(kept.encode())
+    return f"{kept} … [{left_out:,} of {len(whole):,} bytes left out here; the download has the whole line]"

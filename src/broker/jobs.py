@@ -1,0 +1,206 @@
+"""A job: what one run of a command, an agent, a build or a test has, and what its status means.
+
+A `Job` bundles three stores: `output` (its lines), `state` (its hash: status and metadata) and `diff` (the files that
+differ in its worktree). One bell rings for all three, so that one reader can follow them in order: it reads
+the output until it is caught up, and looks at the state in the same step. A source writes them in that order too,
+output first, so a terminal status never overtakes a line (traps 1 and 20).
+
+This is the one place that says which status is terminal (trap 14).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
+
+from broker.errors import InvalidIdError
+from broker.limits import ID_CHARS_MAX
+from broker.msg_store import MsgStore, Retention
+from broker.patch_store import PatchStore, flat_changes
+from broker.wakeup import Bell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from broker.subscription import Subscription
+
+_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_CHARS_MAX - 1}}}", re.ASCII)
+
+
+def checked_id(given: str) -> str:
+    """Returns an id that is within the grammar.
+
+    Raises:
+        InvalidIdError: it is not; a colon, for one, would reach into other keys (trap 39).
+    """
+    if _ID.fullmatch(given) is None:
+        raise InvalidIdError(given)
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """A family of jobs: where it lives in Redis and when one of it is over.
+
+    Attributes:
+        name: for URLs and log lines.
+        prefix: of its Redis keys, with the colon: hash `{prefix}{id}`, list `{prefix}{id}:output`.
+        terminal: the statuses after which nothing more happens. An unknown status is not terminal.
+    """
+
+    name: str
+    prefix: str
+    terminal: frozenset[str]
+
+
+JOB: Final = JobKind("job", "job:", frozenset({"success", "failed", "cancelled"}))
+WORK_SESSION: Final = JobKind("work_session", "work_session:", frozenset({"pushed", "archived", "failed"}))
+
+
+class Presence(Enum):
+    """Whether the truth has the job."""
+
+    UNKNOWN = "unknown"
+    PRESENT = "present"
+    ABSENT = "absent"
+
+
+# Names that producers write in camelCase, and ours for them.
+_SNAKE: Final = {
+    "userId": "user_id",
+    "providerId": "provider_id",
+    "sessionId": "session_id",
+    "repoUrl": "repo_url",
+    "repoName": "repo_name",
+    "mrUrl": "mr_url",
+    "mrWarning": "mr_warning",
+    "linesAdded": "lines_added",
+    "linesRemoved": "lines_removed",
+    "errorMessage": "error_message",
+    "createdAt": "created_at",
+    "startedAt": "started_at",
+    "finishedAt": "finished_at",
+    "exitCode": "exit_code",
+}
+
+
+def fields_of_hash(stored: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The members of a Redis hash as text: known camelCase names in snake_case, empty values absent, unknown kept."""
+    fields = {}
+    for name, value in stored.items():
+        if value:
+            text = name.decode("utf-8", "replace")
+            fields[_SNAKE.get(text, text)] = value.decode("utf-8", "replace")
+    return fields
+
+
+def number(text: str | None) -> int | None:
+    """A decimal number of a hash, None where it is absent or no number."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+class Job:
+    """One job's stores, and who watches them.
+
+    Attributes:
+        kind: its family.
+        id: within the family.
+        bell: rings after every change of any of the stores, of presence, and of the source's health.
+        output: the lines.
+        state: the hash, as a flat JSON object of strings; `stale` and `output_expired` are true where they hold.
+        diff: `{"files": {path: {...}}}`.
+        presence: whether the truth has it.
+        loaded: whether a source has read it at least once.
+        watchers: how many follow it now.
+        subscriptions: the cursors into its output, for the largest lag.
+        unwatched_since_s: when the last watcher left; None while there is one.
+        ended_since_s: when it was first seen terminal and drained; None before.
+    """
+
+    def __init__(
+        self,
+        kind: JobKind,
+        job_id: str,
+        *,
+        epoch: str,
+        archived: bool,
+        retention: Retention | None = None,
+        uses: Iterator[int] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.id = checked_id(job_id)
+        self.bell = Bell()
+        self.output = MsgStore(retention, archived=archived, on_change=self.bell.ring, uses=uses)
+        self.state = PatchStore(epoch, on_change=self.bell.ring, uses=uses)
+        self.diff = PatchStore(epoch, on_change=self.bell.ring, uses=uses)
+        self.presence = Presence.UNKNOWN
+        self.loaded = False
+        self.watchers = 0
+        self.subscriptions: WeakSet[Subscription] = WeakSet()
+        self.unwatched_since_s: float | None = None
+        self.ended_since_s: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Its hash in Redis."""
+        return f"{self.kind.prefix}{self.id}"
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Its metadata as it is now."""
+        return self.state.document
+
+    @property
+    def status(self) -> str:
+        """Its status, empty where there is none."""
+        return str(self.fields.get("status", ""))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its status is terminal. What was written before that status is in `output` already."""
+        return self.presence is Presence.PRESENT and self.status in self.kind.terminal
+
+    @property
+    def owner(self) -> str | None:
+        """Whose it is; None: everyone's."""
+        owner = self.fields.get("user_id")
+        return None if owner is None else str(owner)
+
+    @property
+    def retained_bytes(self) -> int:
+        """What its stores hold in memory."""
+        return self.output.retained_bytes + self.state.log.retained_bytes + self.diff.log.retained_bytes
+
+    def set_fields(self, fields: Mapping[str, Any] | None, now_s: float) -> None:
+        """Takes the hash as it was just read; None: there is none. Append the output read with it first."""
+        self.loaded = True
+        before = self.presence
+        if fields is None:
+            self.presence = Presence.ABSENT
+        else:
+            self.presence = Presence.PRESENT
+            self.state.append(flat_changes((), self.fields, fields), now_s)
+        self.ended_since_s = (self.ended_since_s or now_s) if self.ended else None
+        if before is not self.presence:
+            self.bell.ring()
+
+    def stores(self) -> tuple[MsgStore, MsgStore, MsgStore]:
+        """Its logs, for accounting and eviction."""
+        return (self.output, self.state.log, self.diff.log)
+
+    def close(self) -> None:
+        """Ends its logs: whoever still reads finds the end."""
+        for log in self.stores():
+            log.close()

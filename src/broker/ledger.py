@@ -1,0 +1,129 @@
+"""Where the truth is written, and a truth of our own for programs without Redis.
+
+The server writes (HTTP ingest, `POST /api/tables`) through a `Ledger`, never into a store: what is written comes back
+through the source like anybody's. `InProcessLedger` is for a program that uses the broker as a library with no Redis:
+there the stores are the truth, and what retention evicts is gone, which readers are told as a gap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from broker.entries import records_of
+from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
+from broker.jobs import JOB, Presence, number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from broker.broker import Broker
+    from broker.jobs import Job
+    from broker.tables import DatabaseChange
+
+
+class Ledger(Protocol):
+    """Writes the truth. Every method raises SourceUnavailableError where it cannot be reached."""
+
+    async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
+        """Creates a job with all its fields, owner included, in one step (trap 40).
+
+        Raises:
+            AlreadyExistsError: there is one with that id; it is as it was.
+        """
+
+    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+        """Appends entries to a job's output, all or none, in one step.
+
+        Args:
+            job_id: the job.
+            entries: as `broker.entries.entry_of` makes them.
+            expected: the offset that the first shall get.
+
+        Returns:
+            The offset of the first.
+
+        Raises:
+            NotFoundError: no such job.
+            LengthMismatchError: the log's length is not `expected`; nothing was written.
+        """
+
+    async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
+        """Sets fields of a job; None removes one.
+
+        Raises:
+            NotFoundError: no such job.
+        """
+
+    async def delete_job(self, job_id: str) -> None:
+        """Deletes a job with all that belongs to it.
+
+        Raises:
+            NotFoundError: no such job.
+        """
+
+    async def change_table(self, change: DatabaseChange) -> None:
+        """Inserts, updates or deletes a row of a table.
+
+        Raises:
+            NotFoundError: no such table, or no such row to update or delete.
+            AlreadyExistsError: a row to insert is there already.
+        """
+
+
+class InProcessLedger:
+    """A ledger whose truth is the broker's own stores."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
+        """See `Ledger`."""
+        job = self._broker.job(job_id)
+        if job.presence is Presence.PRESENT:
+            raise AlreadyExistsError(f"job {job_id}")
+        self._set(job, {"id": job_id, **fields})
+
+    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+        """See `Ledger`."""
+        job = self._present(job_id)
+        if expected is not None and expected != job.output.tail:
+            raise LengthMismatchError(expected, job.output.tail)
+        created_ms = number(job.fields.get("created_at")) or 0
+        return job.output.append(records_of(entries, created_ms, self._broker.line_bytes_max), self._broker.now_s())
+
+    async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
+        """See `Ledger`."""
+        job = self._present(job_id)
+        merged = {**job.fields, **fields}
+        self._set(job, {name: value for name, value in merged.items() if value is not None})
+
+    async def delete_job(self, job_id: str) -> None:
+        """See `Ledger`."""
+        job = self._present(job_id)
+        job.set_fields(None, self._broker.now_s())
+        if "jobs" in self._broker.tables.names:
+            self._broker.tables.put_row("jobs", job_id, None, self._broker.now_s())
+        self._broker.forget_if_unwatched(job)
+
+    async def change_table(self, change: DatabaseChange) -> None:
+        """See `Ledger`."""
+        tables = self._broker.tables
+        if change.table not in tables.names:
+            raise NotFoundError(f"table {change.table}")
+        exists = change.id in tables.rows(change.table)
+        if change.operation == "insert" and exists:
+            raise AlreadyExistsError(f"row {change.id}")
+        if change.operation != "insert" and not exists:
+            raise NotFoundError(f"row {change.id}")
+        tables.apply(change, self._broker.now_s())
+
+    def _present(self, job_id: str) -> Job:
+        job = self._broker.find(job_id, JOB)
+        if job is None or job.presence is not Presence.PRESENT:
+            raise NotFoundError(f"job {job_id}")
+        return job
+
+    def _set(self, job: Job, fields: Mapping[str, str]) -> None:
+        job.set_fields(fields, self._broker.now_s())
+        if "jobs" in self._broker.tables.names:
+            self._broker.tables.put_row("jobs", job.id, dict(fields), self._broker.now_s())

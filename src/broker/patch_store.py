@@ -1,0 +1,139 @@
+"""A document and the patches that made it: a log of JSON Patch operations, and what they fold into.
+
+The document changes in one way only: by appending operations. They are validated as a whole, applied in place, and
+logged, so a snapshot and the operations after it always fold into the document as it is now (the stateful test in
+tests/properties/test_patch_store.py says so).
+
+The position of a document is `<number of operations applied>-<epoch>`. The epoch is a random id of the process that
+holds the document: another process may have reached the same state in other steps, so a reader that comes with
+another epoch gets a snapshot, and so does one whose next operation is no longer in memory.
+
+In place, because copying a document of 5,000 rows for one field takes thousands of times longer than the change
+itself; the price is that a snapshot must be encoded before the next change, so it is handed to an encoder at once
+and only what the encoder made is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from broker.entries import Record
+from broker.json_patch import apply_in_place, pointer
+from broker.limits import PATCH_STORE_BYTES_MAX, PATCH_STORE_RECORDS_MAX
+from broker.msg_store import MsgStore, Retention
+from broker.outcomes import Diverged, Located, Reason
+from broker.position import Cursor, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+
+    from broker.json_patch import JsonValue, Operation
+
+T = TypeVar("T")
+
+
+class PatchStore:
+    """A JSON object that is only ever changed by appending JSON Patch operations to its log.
+
+    Attributes:
+        log: the operations; each record's data is the JSON array `[operation, note]`, read with `operation_of`.
+        document: what they fold into. To be read, never changed, and not to be kept over an await.
+        epoch: the tag of all positions.
+
+    Args:
+        epoch: a random id of this process, of `[0-9A-Za-z_-]`.
+        on_change: called after every append.
+        uses: see `MsgStore`.
+    """
+
+    def __init__(
+        self,
+        epoch: str,
+        *,
+        retention: Retention | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        uses: Iterator[int] | None = None,
+    ) -> None:
+        self.epoch = epoch
+        self.document: dict[str, Any] = {}
+        self.log = MsgStore(
+            retention or Retention(bytes_max=PATCH_STORE_BYTES_MAX, records_max=PATCH_STORE_RECORDS_MAX),
+            on_change=on_change,
+            uses=uses,
+        )
+        self._snapshots: dict[Hashable, tuple[int, object]] = {}
+
+    def append(self, operations: Sequence[Operation], now_s: float, notes: Sequence[JsonValue] | None = None) -> None:
+        """Applies operations to the document and logs them, all or none.
+
+        Args:
+            operations: only `add`, `replace` and `remove`, none on the whole document (path `""`).
+            now_s: for retention.
+            notes: one for each operation: what a face must know of it later, and no client sees.
+
+        Raises:
+            PatchError: they do not apply; nothing has changed.
+            StoreClosedError: the log has ended.
+        """
+        if not operations:
+            return
+        document = apply_in_place(self.document, operations)
+        assert document is self.document, "an operation on the whole document would break with its readers"
+        noted = notes or [None] * len(operations)
+        self.log.append(
+            [Record(orjson.dumps([op, note]), 0) for op, note in zip(operations, noted, strict=True)], now_s
+        )
+
+    def position(self) -> Position:
+        """The position of the document as it is now."""
+        return self.position_at(self.log.tail)
+
+    def position_at(self, applied: int) -> Position:
+        """The position after so many operations."""
+        return Position(applied, self.epoch)
+
+    def locate(self, position: Position) -> Located | Diverged:
+        """Finds where the reader of a position goes on; Diverged means: it needs a snapshot."""
+        if position.tag != self.epoch:
+            return Diverged(Reason.TAG)
+        if not self.log.head <= position.offset <= self.log.tail:
+            return Diverged(Reason.OFFSET)
+        return Located(Cursor(self.log.generation, position.offset))
+
+    def snapshot(self, key: Hashable, encode: Callable[[Mapping[str, Any]], T]) -> tuple[T, Position]:
+        """The document as an encoder writes it, and its position; made once for all who ask between two changes.
+
+        Args:
+            key: names the encoder; equal keys must encode equally.
+            encode: takes the document and keeps no part of it.
+        """
+        kept = self._snapshots.get(key)
+        if kept is None or kept[0] != self.log.tail:
+            self._snapshots = {name: made for name, made in self._snapshots.items() if made[0] == self.log.tail}
+            kept = self._snapshots[key] = (self.log.tail, encode(self.document))
+        return kept[1], self.position()  # type: ignore[return-value]  # a key has one encoder, so one T
+
+
+def operation_of(record: Record) -> tuple[Operation, Any]:
+    """The operation and the note of a logged record."""
+    operation, note = orjson.loads(record.data)
+    return operation, note
+
+
+def flat_changes(path: Sequence[str], before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Operation]:
+    """The operations that turn one flat object (a Redis hash, a row) into another, member by member.
+
+    Args:
+        path: where the object is in its document, as unescaped tokens.
+        before: its members as they are.
+        after: its members as they shall be.
+    """
+    changes: list[Operation] = [{"op": "remove", "path": pointer(*path, name)} for name in before if name not in after]
+    for name, value in after.items():
+        if name not in before:
+            changes.append({"op": "add", "path": pointer(*path, name), "value": value})
+        elif before[name] != value:
+            changes.append({"op": "replace", "path": pointer(*path, name), "value": value})
+    return changes

@@ -1,0 +1,42 @@
+"""Sources: what feeds the stores. A source never knows who is listening."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from broker.subscription import Archive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from broker.jobs import Job
+
+
+class Source(Archive, Protocol):
+    """Follows the truth of jobs and tables, and is their archive.
+
+    Attributes:
+        available: whether it answers now. Streams stay open while it does not.
+        mode: how it learns of changes, for people: `tracking`, `polling` or `connecting`.
+    """
+
+    available: bool
+    mode: str
+
+    async def run(self) -> None:
+        """Follows for ever; reconnects by itself."""
+
+    def watch(self, job: Job) -> None:
+        """Starts to follow a job; the next `refresh` reads it for the first time."""
+
+    def unwatch(self, job: Job) -> None:
+        """Stops following it."""
+
+    async def entries(self, job: Job, start: int, stop: int) -> Sequence[bytes]:
+        """Entries as they are stored, from an offset on: at least one of them, as many as make a page.
+
+        For what shows lines whole (download, search). Empty where there are none any more.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """

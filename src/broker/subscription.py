@@ -1,0 +1,139 @@
+"""The one loop by which anything is followed: read; page in what is missing; when caught up, wait; read on.
+
+A subscription is a cursor into a job's output and a waker. It holds no lines. It awaits in three places only: the
+archive, the bell, and (in its caller) the socket, so a slow reader delays nobody, and cancelling it leaves nothing
+behind.
+
+`next` never waits for news: it returns `CaughtUp`, and its caller looks at the job's state in the same step, with no
+await between the two. That is what keeps a terminal status from overtaking a line. Then the caller sleeps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
+
+from broker.msg_store import Batch
+from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost
+from broker.position import Cursor
+from broker.wakeup import Waker
+
+if TYPE_CHECKING:
+    from broker.jobs import Job
+    from broker.position import Position
+
+# A page that was read can be evicted, or its log written anew, before its reader looks: then it is read again. More
+# than a few times in a row means that the budget is smaller than one page.
+ARCHIVE_TRIES_MAX = 100
+
+
+class Archive(Protocol):
+    """Where a job's records can be had that are no longer in memory."""
+
+    async def fill(self, job: Job, offset: int) -> None:
+        """Loads the record at `offset`, and some after it, into the job's output.
+
+        It may find that the job's output is another one now, and restart the log instead.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """
+
+    async def refresh(self, job: Job) -> None:
+        """Reads the job afresh: a cache may be behind the truth.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """
+
+
+Step: TypeAlias = Batch | Lost | Diverged | CaughtUp | Closed
+
+
+class Subscription:
+    """Follows one job's output from a cursor on.
+
+    Args:
+        job: what is followed; its watchers must count this reader (`Broker.watch`).
+        archive: where older records are; None: they are lost.
+        waker: how it sleeps; whoever else holds it can poke it.
+    """
+
+    def __init__(self, job: Job, archive: Archive | None, waker: Waker | None = None) -> None:
+        self.job = job
+        self.waker = waker or Waker()
+        self.cursor: Cursor = job.output.start()
+        self._archive = archive
+        self._rung = -1
+        job.subscriptions.add(self)
+
+    @property
+    def lag(self) -> int:
+        """How many records it is behind the tail."""
+        if self.cursor.generation != self.job.output.generation:
+            return self.job.output.tail
+        return self.job.output.tail - self.cursor.offset
+
+    async def seek(self, position: Position) -> Diverged | None:
+        """Goes on after a position that a client came back with.
+
+        Returns:
+            None when it was found to be true, or Diverged: the cursor then stands at the start.
+
+        Raises:
+            SourceUnavailableError: the archive, which must be asked, does not answer.
+        """
+        refreshed = False
+        for _ in range(ARCHIVE_TRIES_MAX):
+            match self.job.output.locate(position):
+                case Located(cursor):
+                    self.cursor = cursor
+                    return None
+                case Behind(start=_, stop=_) if self._archive is not None:
+                    await self._archive.fill(self.job, position.offset)
+                case Diverged() as diverged:
+                    if refreshed or self._archive is None:
+                        self.cursor = self.job.output.start()
+                        return diverged
+                    await self._archive.refresh(self.job)
+                    refreshed = True
+                case Behind():
+                    break
+        raise AssertionError("the archive does not give what it said it has")
+
+    async def next(self) -> Step:
+        """The next step of the stream. Waits for the archive at most, never for news.
+
+        After `Lost` and `Diverged` the cursor has moved past the gap, or to the start of the new log.
+
+        Raises:
+            SourceUnavailableError: the archive, which must be asked, does not answer; call again later.
+        """
+        output = self.job.output
+        for _ in range(ARCHIVE_TRIES_MAX):
+            self._rung = self.job.bell.rung
+            outcome = output.read(self.cursor)
+            match outcome:
+                case Batch():
+                    self.cursor = outcome.next
+                    return outcome
+                case CaughtUp() | Closed():
+                    return outcome
+                case Lost(start=_, stop=stop):
+                    self.cursor = Cursor(output.generation, stop)
+                    return outcome
+                case Diverged():
+                    self.cursor = output.start()
+                    return outcome
+                case Behind(start=_, stop=stop):
+                    if self._archive is None:
+                        lost = Lost(self.cursor.offset, stop)
+                        self.cursor = Cursor(output.generation, stop)
+                        return lost
+                    await self._archive.fill(self.job, self.cursor.offset)
+                case _:
+                    assert_never(outcome)
+        raise AssertionError("the archive does not give what it said it has")
+
+    async def wait(self) -> None:
+        """Sleeps until the job has changed since the last `next`, or somebody pokes the waker."""
+        await self.waker.sleep(self.job.bell, self._rung)

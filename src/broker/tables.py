@@ -1,0 +1,122 @@
+"""The tables that every dashboard watches: one document `{table: {id: row}}`, changed row by row.
+
+It mirrors Redis hashes, and takes a `DatabaseChange` from code. Each operation is on `/table`, `/table/id` or
+`/table/id/field`, and is noted with the owner of its row, so that a face can decide who may see it.
+
+Visibility (trap 40). A row with a `user_id` is its user's; one without is everyone's. A change that hands a row to
+another owner is written as `remove` of the row under the old owner and `add` of it under the new: whoever loses it
+sees the removal, whoever gains it the whole row, and no field written after the change reaches the old owner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from broker.json_patch import pointer
+from broker.patch_store import PatchStore, flat_changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from broker.json_patch import JsonValue, Operation
+
+
+class ChangeKind(StrEnum):
+    """What happened to a row."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseChange:
+    """One row of one table was inserted, updated in part, or deleted.
+
+    Attributes:
+        table: the table's name.
+        operation: `insert` sets the whole row, `update` sets the members given (None removes one), `delete` removes it.
+        id: the row's id.
+        data: the row, or the members that change; None with `delete`.
+    """
+
+    table: str
+    operation: ChangeKind
+    id: str
+    data: Mapping[str, JsonValue] | None = None
+
+
+def owner_of(row: Mapping[str, Any]) -> str | None:
+    """Whose row it is; None: everyone's."""
+    owner = row.get("user_id")
+    return str(owner) if owner else None
+
+
+class Tables(PatchStore):
+    """The global document. Every operation is noted with its row's owner (None: everyone's).
+
+    Args:
+        names: the tables there are, each `{}` at first.
+        omitted: members that are left out of rows because they are long; the job itself has them.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        epoch: str,
+        *,
+        omitted: frozenset[str] = frozenset({"prompt", "environment"}),
+        on_change: Callable[[], None] = lambda: None,
+        uses: Iterator[int] | None = None,
+    ) -> None:
+        super().__init__(epoch, on_change=on_change, uses=uses)
+        self.names = tuple(names)
+        self.omitted = omitted
+        self.append([{"op": "add", "path": pointer(name), "value": {}} for name in self.names], 0.0)
+
+    def rows(self, table: str) -> Mapping[str, Mapping[str, Any]]:
+        """The rows of a table by id, as they are now; not to be kept over an await."""
+        rows: Mapping[str, Mapping[str, Any]] = self.document[table]
+        return rows
+
+    def put_row(self, table: str, row_id: str, row: Mapping[str, JsonValue] | None, now_s: float) -> None:
+        """Makes a row what it shall be; None removes it. No change appends nothing."""
+        before = self.document[table].get(row_id)
+        after = None if row is None else {name: value for name, value in row.items() if name not in self.omitted}
+        if before == after:
+            return
+        path = (table, row_id)
+        removal: Operation = {"op": "remove", "path": pointer(*path)}
+        if before is None and after is not None:
+            self._append([{"op": "add", "path": pointer(*path), "value": after}], [owner_of(after)], now_s)
+        elif after is None:
+            self._append([removal], [owner_of(before)], now_s)
+        elif owner_of(before) != owner_of(after):
+            arrival: Operation = {"op": "add", "path": pointer(*path), "value": after}
+            self._append([removal, arrival], [owner_of(before), owner_of(after)], now_s)
+        else:
+            changes = flat_changes(path, before, after)
+            self._append(changes, [owner_of(after)] * len(changes), now_s)
+
+    def apply(self, change: DatabaseChange, now_s: float) -> None:
+        """Applies a change that comes from code.
+
+        Raises:
+            KeyError: there is no such table.
+        """
+        rows = self.rows(change.table)
+        row: dict[str, JsonValue] | None = None
+        match change.operation:
+            case ChangeKind.DELETE:
+                pass
+            case ChangeKind.INSERT:
+                row = dict(change.data or {})
+            case ChangeKind.UPDATE:
+                merged = {**rows.get(change.id, {}), **(change.data or {})}
+                row = {name: value for name, value in merged.items() if value is not None}
+        self.put_row(change.table, change.id, row, now_s)
+
+    def _append(self, operations: list[Operation], owners: list[str | None], now_s: float) -> None:
+        self.append(operations, now_s, notes=list(owners))
