@@ -5,6 +5,7 @@ Those that an operator may want to move are settings too (docs/OPERATIONS.md); t
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 KIB: Final = 1024
@@ -61,8 +62,9 @@ JOBS_MAX: Final = 10_000
 RUN_LINE_BYTES_MAX: Final = LINE_BYTES_MAX - KIB
 # One read of a pipe or a terminal: what a pipe of Linux holds.
 READ_BYTES_MAX: Final = 64 * KIB
-# An unfinished line of this length is masked before its end is known.
-MASK_WINDOW_BYTES: Final = 64 * KIB
+# An unfinished line of this length is masked before its end is known; several reads, so that whole blocks of lines are
+# masked in one scan (380 MB/s against 80 MB/s line by line).
+MASK_WINDOW_BYTES: Final = 256 * KIB
 # The longest token shape that is masked whole although a window ends within it; real ones have a few KiB at most.
 MASK_TOKEN_BYTES_MAX: Final = 8 * KIB
 # A shorter value of a variable that only looks like a secret is more often a word ("disabled" has eight letters).
@@ -123,3 +125,127 @@ TAIL_FIRST_S_MAX: Final = 10.0
 TAIL_AWAY_S_MAX: Final = 600.0
 # One event of the stream; a server that sends more is not ours.
 TAIL_EVENT_BYTES_MAX: Final = 16 * MIB
+
+# -- the private Valkey ---------------------------------------------------------------------------------------------
+# sun_path of unix(7) holds 108 bytes with its final NUL; macOS has four fewer.
+SOCKET_PATH_BYTES_MAX: Final = 107 if sys.platform == "linux" else 103
+# An empty one answers within 20 ms; a machine under load takes seconds.
+VALKEY_START_TIMEOUT_S: Final = 15.0
+# It reads its append-only file first and says so (LOADING): gigabytes take minutes.
+VALKEY_LOADING_TIMEOUT_S: Final = 600.0
+# At its end it only syncs the file. Together with the drain of the streams this stays under ten seconds.
+VALKEY_STOP_TIMEOUT_S: Final = 5.0
+# One PING on a local socket. Longer than any command of ours keeps the single thread busy.
+VALKEY_PROBE_TIMEOUT_S: Final = 2.0
+# Between one look and the next while it starts or stops.
+VALKEY_LOOK_S: Final = 0.01
+# Started again at once the first time; one that dies at every start must not eat the machine.
+VALKEY_RESTART_PAUSE_FIRST_S: Final = 0.1
+VALKEY_RESTART_PAUSE_MAX_S: Final = 10.0
+# Having lived so long, its next death counts as the first again.
+VALKEY_SETTLED_S: Final = 60.0
+# Its log, and one older file of the same size; looked at this often. It writes a line per rewrite of its file.
+VALKEY_LOG_BYTES_MAX: Final = 1 * MIB
+VALKEY_LOG_CHECK_S: Final = 60.0
+
+# -- the REST API ---------------------------------------------------------------------------------------------------
+# A page of the jobs list: what one screen shows, and what one answer may at most carry (about a megabyte of JSON).
+JOBS_PAGE: Final = 50
+JOBS_PAGE_MAX: Final = 500
+# A page of output: by count, and by bytes too, as a line may be a megabyte. `next` says where the rest begins.
+OUTPUT_PAGE: Final = 500
+OUTPUT_PAGE_MAX: Final = 5000
+OUTPUT_PAGE_BYTES_MAX: Final = 4 * MIB
+# A reader whose log is written anew under its hands starts over; more often than this somebody is deleting in a loop.
+OUTPUT_TRIES_MAX: Final = 3
+# Text of the download handed to the socket at once; decoding that much takes about a millisecond of the event loop.
+DOWNLOAD_SLICE_RECORDS: Final = 512
+# A JSON document in a request: a prompt may be long, everything else is small.
+DOCUMENT_BYTES_MAX: Final = 1 * MIB
+# Fields of one job or row: Repobox has 22, and a hash of more than this is no job.
+FIELDS_MAX: Final = 128
+FIELD_NAME_CHARS_MAX: Final = 64
+STATUS_CHARS_MAX: Final = 64
+# Text that is looked for in a list of jobs.
+QUERY_CHARS_MAX: Final = 200
+
+# -- search in output -----------------------------------------------------------------------------------------------
+# RE2 compiles a pattern of this length within its memory bound or refuses it.
+PATTERN_CHARS_MAX: Final = 1000
+# RE2's program and its automaton's cache; past it RE2 falls back to a slower, still linear way.
+PATTERN_BYTES_MAX: Final = 8 * MIB
+# Hits that are sent; the total is exact whatever it is.
+HITS_PAGE: Final = 100
+HITS_PAGE_MAX: Final = 10_000
+# Text shown of a hit: a screen's width of context around the first match.
+HIT_CHARS_MAX: Final = 400
+HIT_CHARS_BEFORE: Final = 80
+# Each keeps one core busy and one page in memory; of two cores one must be left to the streams. Others wait, some.
+SEARCHES_MAX: Final = 2
+SEARCHES_WAITING_MAX: Final = 16
+
+# -- HTTP ingest ----------------------------------------------------------------------------------------------------
+# One request's body. A build prints megabytes; a client with more goes on in the next request with `from`.
+INGEST_BODY_BYTES_MAX: Final = 1024 * MIB
+# One NDJSON record, which must be in memory whole to be read: a line of 1 MiB with every character escaped is 6 MiB.
+INGEST_RECORD_BYTES_MAX: Final = 8 * MIB
+# A refused upload is read on and thrown away this far, so that its client gets to read why; then the door is shut.
+INGEST_DISCARD_BYTES_MAX: Final = 4 * MIB
+INGEST_DISCARD_S_MAX: Final = 2.0
+
+# -- who is asking --------------------------------------------------------------------------------------------------
+# A token with a few claims has some hundred bytes; a longer one than this is refused unread. Browsers keep 4 KiB.
+TOKEN_BYTES_MAX: Final = 4 * KIB
+USER_CHARS_MAX: Final = 256
+# HS256 keys shorter than the hash can be guessed from one token (RFC 7518, section 3.2).
+JWT_SECRET_BYTES_MIN: Final = 32
+
+# -- pages ----------------------------------------------------------------------------------------------------------
+# What HTML carries of the jobs table and of a log: a first screen; the streams bring the rest.
+INITIAL_ROWS_MAX: Final = 500
+INITIAL_LINES_MAX: Final = 500
+INITIAL_BYTES_MAX: Final = 256 * KIB
+
+# -- the web: streams -----------------------------------------------------------------------------------------------
+# One send of a stream. The transport buffers one send past its high-water mark, so this bounds memory per client.
+SEND_BYTES_MAX: Final = 64 * KIB
+# The kernel's send buffer of one connection (Linux doubles the number for its own bookkeeping): a client that stops
+# reading costs no more, and a line with 100 ms to the client still carries over a megabyte per second.
+SOCKET_SEND_BYTES: Final = 128 * KIB
+# `retry:` of a stream that starts: soon, and not all in one instant after a restart.
+RETRY_MS: Final = (1_000, 3_000)
+# `retry:` before a drain closes: the restart shall be over before they come back.
+RETRY_DRAIN_MS: Final = (3_000, 8_000)
+# `retry:` where the client is refused for now (over a limit, Redis away): often enough to notice, too seldom to hurt.
+RETRY_REFUSED_MS: Final = (10_000, 30_000)
+# Streams that began together end apart: each at 95 to 100 % of the maximum time.
+STREAM_TIME_JITTER: Final = 0.05
+# How often a stream's acknowledged bytes are looked at, as a part of the time-out: a dead peer is noticed at most
+# this much late.
+WRITE_LOOK_PART: Final = 1 / 6
+# All over by 8 s after SIGTERM; what still has not ended a second before is cut.
+SHUTDOWN_S_MAX: Final = 8.0
+SHUTDOWN_CUT_S: Final = 7.0
+# A snapshot of the tables is sent instead of changes when those would be more bytes, and at least this many changes.
+TABLES_LAG_RECORDS_MIN: Final = 1_000
+# Rows of a snapshot are sent in pieces of about this size, so that a slow client holds little.
+SNAPSHOT_PIECE_BYTES: Final = 32 * KIB
+
+# -- the web: limits per client -------------------------------------------------------------------------------------
+# Each stream is an open file and some 60 KiB; a server's usual limit of open files is 65,536 or lower.
+STREAMS_MAX: Final = 10_000
+# A person with fifty tabs in a browser without SharedWorker, and some scripts.
+STREAMS_PER_USER_MAX: Final = 256
+# An office behind one address; also the benchmarks' 2,000 subscribers on loopback.
+STREAMS_PER_ADDRESS_MAX: Final = 4_096
+# The office after a restart of the server, all back at once, and then as fast as a machine opens them.
+STREAM_BURST: Final = 4_096
+STREAM_RATE_PER_S: Final = 200.0
+# What a build prints at its loudest; three of them fill a gigabit line.
+INGEST_BYTES_PER_S: Final = 32 * MIB
+# A body is streamed and never held whole; the bound is against one that never ends.
+BODY_BYTES_MAX: Final = 1024 * MIB
+# Users and addresses that are remembered, about 200 bytes each.
+LIMITER_KEYS_MAX: Final = 10_000
+# HS256's own hash has 32 bytes; RFC 7518, section 3.2, asks for a key of at least that size.
+JWT_SECRET_BYTES_MIN: Final = 32
