@@ -78,9 +78,7 @@ async def test_the_proxy_forwards_and_counts(redis_server: RedisServer) -> None:
         assert proxy.replies.total_bytes > 300_000
 
 
-async def test_a_reply_lost_whole_leaves_the_command_done(
-    redis_server: RedisServer, redis_client: Redis
-) -> None:
+async def test_a_reply_lost_whole_leaves_the_command_done(redis_server: RedisServer, redis_client: Redis) -> None:
     async with tcp_proxy(redis_server.port) as proxy, unforgiving(proxy) as client:
         await client.ping()
         proxy.cut_after_reply_bytes(0)
@@ -91,9 +89,7 @@ async def test_a_reply_lost_whole_leaves_the_command_done(
         assert await client.ping()
 
 
-async def test_a_request_cut_in_its_middle_is_never_carried_out(
-    redis_server: RedisServer, redis_client: Redis
-) -> None:
+async def test_a_request_cut_in_its_middle_is_never_carried_out(redis_server: RedisServer, redis_client: Redis) -> None:
     async with tcp_proxy(redis_server.port) as proxy, unforgiving(proxy) as client:
         await client.ping()
         proxy.cut_after_request_bytes(10)

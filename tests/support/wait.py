@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, overload
 
 import anyio
 
@@ -17,6 +17,10 @@ FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 
 
+@overload
+async def eventually(predicate: Callable[[], Awaitable[T]], timeout_s: float = ..., what: str | None = ...) -> T: ...
+@overload
+async def eventually(predicate: Callable[[], T], timeout_s: float = ..., what: str | None = ...) -> T: ...
 async def eventually(predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 5.0, what: str | None = None) -> T:
     """Ask again and again until the answer is true, and return that answer.
 
