@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -248,16 +249,24 @@ async def test_an_orphan_of_unknown_name_is_left_alone_and_reported(
         pass
 
 
-async def test_a_stranger_on_our_socket_is_not_adopted(tmp_path: Path) -> None:
-    path = tmp_path / "valkey.sock"
-    arguments = [str(find_binary()), "--port", "0", "--unixsocket", str(path), "--dir", str(tmp_path)]
+@asynccontextmanager
+async def strangers_valkey(path: Path) -> AsyncIterator[None]:
+    """A Valkey that somebody else has started, on a socket that could be ours."""
+    arguments = [str(find_binary()), "--port", "0", "--unixsocket", str(path), "--dir", str(path.parent)]
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL) as stranger:  # noqa: ASYNC220 (as above)
-        await eventually(lambda: health(path) == "ready")
+        try:
+            await eventually(lambda: health(path) == "ready")
+            yield
+            assert stranger.poll() is None
+            assert health(path) == "ready"
+        finally:
+            stranger.terminate()
+
+
+async def test_a_stranger_on_our_socket_is_not_adopted(tmp_path: Path) -> None:
+    async with strangers_valkey(tmp_path / "valkey.sock"):
         with pytest.raises(EmbeddedValkeyError, match="did not start"):
             await enter(tmp_path)
-        assert stranger.poll() is None
-        assert health(path) == "ready"
-        stranger.terminate()
 
 
 async def test_a_second_server_on_the_directory_is_refused_by_name(tmp_path: Path) -> None:
@@ -331,15 +340,16 @@ async def test_a_short_directory_that_others_may_write_is_not_trusted(
     deep_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    trap = valkey_socket_path(deep_dir).parent
-    trap.mkdir()
-    trap.chmod(0o777)
+    trap = valkey_socket_path(deep_dir)
+    trap.parent.mkdir()
+    trap.parent.chmod(0o777)
     try:
-        with pytest.raises(DataDirectoryError, match="open to others"):
-            await enter(deep_dir)
-        assert find_url(deep_dir) is None
+        async with strangers_valkey(trap):
+            assert find_url(deep_dir) is None
+            with pytest.raises(DataDirectoryError, match="open to others"):
+                await enter(deep_dir)
     finally:
-        trap.rmdir()
+        shutil.rmtree(trap.parent)
 
 
 async def test_a_path_with_blanks_and_signs_works(tmp_path: Path) -> None:
