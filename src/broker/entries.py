@@ -5,24 +5,29 @@ Producers are other people's programs, so anything can be in the list. Whatever 
 record: an entry that is not of that shape is shown as a line of its own text, and never stops a stream.
 
 What holds for `Record.data`: it is one JSON object of that shape, valid UTF-8, with no raw CR, LF or NUL and no lone
-surrogate, at most about `line_bytes_max` long. The same entry gives the same record at every read and on every node.
-`Record.crc` is the checksum of the entry as it is stored, before any of this.
+surrogate, at most six times `line_bytes_max` and a KiB long (JSON writes a control character in six bytes). The same
+entry gives the same record at every read and on every node. `Record.crc` is the checksum of the entry as it is
+stored, before any of this.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from broker.limits import LINE_BYTES_MAX
+from broker.limits import LINE_BYTES_MAX, NESTING_MAX
 from broker.position import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STREAMS: Final = frozenset({"stdout", "stderr", "system", "error"})
+# The last quote may be missing, so that whatever is tried is taken: what is no JSON costs one pass too.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 
 class Record(NamedTuple):
@@ -84,28 +89,45 @@ def without_surrogates(text: str) -> str:
 def _is_output(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
-    timestamp = value.get("timestamp")
+    timestamp, stream = value.get("timestamp"), value.get("stream")
     return (
         type(value.get("line")) is str
-        and value.get("stream") in STREAMS
+        and type(stream) is str
+        and stream in STREAMS
         and (type(timestamp) is int or type(timestamp) is float)
         and type(value.get("source", "")) is str
     )
 
 
 def _parsed(entry: bytes) -> Any:
+    """The value that an entry is; None where it is no JSON. Broken UTF-8 and lone surrogates are let in."""
     try:
         return orjson.loads(entry)
     except orjson.JSONDecodeError:
         pass
+    if _brackets(entry) > NESTING_MAX:
+        return None
+    text = entry.decode("utf-8", "replace")
     try:
-        return json.loads(entry.decode("utf-8", "replace"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        return json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_number)
+    except ValueError:
         return None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
+def _brackets(entry: bytes) -> int:
+    """How many arrays and objects are opened, which is no less than how deep they are nested."""
+    outside_strings = _STRING.sub(b"", entry)
+    return outside_strings.count(b"[") + outside_strings.count(b"{")
+
+
+def _number(text: str) -> int | float:
+    """A number as orjson takes it: past 64 bits a float, never one that JSON cannot write."""
+    if text.lstrip("-").isdigit() and -(2**63) <= (whole := int(text)) < 2**64:
+        return whole
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text[:40])
+    return value
 
 
 def _repaired(entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int) -> bytes:
@@ -117,19 +139,20 @@ def _shaped(value: Any, entry: bytes, fallback_timestamp_ms: int, line_bytes_max
     if not _is_output(value):
         value = {"timestamp": fallback_timestamp_ms, "line": _text(entry), "stream": "stdout"}
     value["line"] = _cut(without_surrogates(value["line"]), line_bytes_max)
-    data = _encoded(value)
-    if len(data) > 2 * line_bytes_max + 1024:
-        # The bulk is not in the line but in members nobody asked for: keep the four that are ours.
-        known = {key: value[key] for key in ("timestamp", "line", "stream") if key in value}
-        data = _encoded(known)
+    try:
+        data = _encoded(value)
+    except (TypeError, RecursionError):  # orjson reads deeper nesting than it writes
+        data = None
+    if data is None or len(data) > 2 * line_bytes_max + 1024:
+        # The trouble is in members nobody asked for, or in control characters: keep the three that make a line.
+        data = _encoded({name: value[name] for name in ("timestamp", "line", "stream")})
     return data
 
 
 def _encoded(value: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(value)
-    except TypeError:
-        # Lone surrogates, or integers of more than 64 bits; ASCII escapes carry both, and the text is then repaired.
+    except TypeError:  # lone surrogates
         return orjson.dumps(_repair(value))
 
 
@@ -137,11 +160,9 @@ def _repair(value: Any) -> Any:
     if isinstance(value, str):
         return without_surrogates(value)
     if isinstance(value, dict):
-        return {without_surrogates(str(key)): _repair(member) for key, member in value.items()}
+        return {without_surrogates(name): _repair(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_repair(member) for member in value]
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        return float(value)
+        return [_repair(element) for element in value]
     return value
 
 

@@ -31,6 +31,9 @@ TOTAL_BYTES_MAX: Final = 256 * MIB
 # -- entries --------------------------------------------------------------------------------------------------------
 # A longer line is cut for viewers (a browser lays a megabyte of text out in seconds); the download has it whole.
 LINE_BYTES_MAX: Final = 1 * MIB
+# An entry that must be repaired (broken UTF-8) and opens more arrays and objects than this is shown as text. Python's
+# own parser gives up somewhere near its recursion limit, and where depends on its caller; this is the same everywhere.
+NESTING_MAX: Final = 128
 
 # -- documents ------------------------------------------------------------------------------------------------------
 # A reader further behind than this gets the document itself: replaying would cost more than the snapshot.
@@ -93,6 +96,8 @@ REDIS_CONNECT_TIMEOUT_S: Final = 3.0
 # Between two attempts while it is away, doubled from the first to the second, with jitter.
 REDIS_BACKOFF_S_MIN: Final = 0.05
 REDIS_BACKOFF_S_MAX: Final = 2.0
+# How long a producer waits at its start for a Redis that is just being started.
+OPEN_S_MAX: Final = 5.0
 # How long a producer that has ended waits for Redis to take the rest.
 FLUSH_S_MAX: Final = 60.0
 # Field changes that wait for the lines before them; more are merged into the last.
@@ -185,8 +190,6 @@ SEARCHES_MAX: Final = 2
 SEARCHES_WAITING_MAX: Final = 16
 
 # -- HTTP ingest ----------------------------------------------------------------------------------------------------
-# One request's body. A build prints megabytes; a client with more goes on in the next request with `from`.
-INGEST_BODY_BYTES_MAX: Final = 1024 * MIB
 # One NDJSON record, which must be in memory whole to be read: a line of 1 MiB with every character escaped is 6 MiB.
 INGEST_RECORD_BYTES_MAX: Final = 8 * MIB
 # A refused upload is read on and thrown away this far, so that its client gets to read why; then the door is shut.
@@ -197,8 +200,6 @@ INGEST_DISCARD_S_MAX: Final = 2.0
 # A token with a few claims has some hundred bytes; a longer one than this is refused unread. Browsers keep 4 KiB.
 TOKEN_BYTES_MAX: Final = 4 * KIB
 USER_CHARS_MAX: Final = 256
-# HS256 keys shorter than the hash can be guessed from one token (RFC 7518, section 3.2).
-JWT_SECRET_BYTES_MIN: Final = 32
 
 # -- pages ----------------------------------------------------------------------------------------------------------
 # What HTML carries of the jobs table and of a log: a first screen; the streams bring the rest.
