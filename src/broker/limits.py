@@ -15,6 +15,10 @@ MIB: Final = 1024 * KIB
 # Long enough for a UUID with a prefix, short enough for a log line; no colon, which would reach into other keys.
 ID_CHARS_MAX: Final = 128
 
+# -- positions ------------------------------------------------------------------------------------------------------
+# What PROTOCOL.md, section 1 allows an event id; ours are at most 116 bytes long.
+POSITION_BYTES_MAX: Final = 128
+
 # -- the log --------------------------------------------------------------------------------------------------------
 # A sealed segment is the unit that is shared, sent and evicted. 64 KiB is what one write of a socket takes; 512
 # records keep the work of encoding one at a fraction of a millisecond.
@@ -46,6 +50,9 @@ PAGE_BYTES: Final = 1 * MIB
 PAGE_RECORDS_MAX: Final = 4096
 # The first page of a log of unknown line lengths: small, in case each line is a megabyte.
 PAGE_RECORDS_FIRST: Final = 64
+# A page that was read can be evicted, or its log written anew, before its reader looks: then it is read again. So many
+# times in a row means that the budget is smaller than one page.
+ARCHIVE_TRIES_MAX: Final = 100
 
 # -- life of a job --------------------------------------------------------------------------------------------------
 # A finished job stays for those who reload the page or come back after a short cut.

@@ -31,7 +31,7 @@ from broker.limits import (
     STORE_RECORDS_MAX,
 )
 from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, LocateOutcome, Lost, ReadOutcome, Reason
-from broker.position import EMPTY_TAG, Cursor, Position, end_of_empty_log, log_position, log_tag
+from broker.position import EMPTY_TAG, Cursor, Position, empty_log_position, log_position, log_tag
 from broker.segment import Segment
 
 if TYPE_CHECKING:
@@ -157,9 +157,9 @@ class MsgStore:
         return None if segment is None else segment.crc(offset - segment.base)
 
     def last_position(self, *, end: bool = False) -> Position:
-        """The position of the last record, or that of the end of an empty log."""
+        """The position of the last record, or that of a log without any; `end`: and nothing comes after it."""
         if self._last_crc is None:
-            return end_of_empty_log()
+            return empty_log_position(end=end)
         return log_position(self.tail - 1, self._last_crc, end=end)
 
     def start(self, offset: int = 0) -> Cursor:

@@ -19,7 +19,8 @@ import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
-POSITION_BYTES_MAX = 128
+from broker.limits import POSITION_BYTES_MAX
+
 EMPTY_TAG = "0"
 _END = ".end"
 # 15 digits keep an offset exact in JavaScript too (2**53 is a number of 16 digits).
@@ -78,6 +79,6 @@ def log_position(offset: int, crc: int, *, end: bool = False) -> Position:
     return Position(offset, log_tag(crc), end)
 
 
-def end_of_empty_log() -> Position:
-    """The position of the end of a log that never had a record: `0-0.end`."""
-    return Position(0, EMPTY_TAG, end=True)
+def empty_log_position(*, end: bool = False) -> Position:
+    """The position in a log that has no record yet: `0-0`, and `0-0.end` where it never had one."""
+    return Position(0, EMPTY_TAG, end)

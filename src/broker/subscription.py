@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
 
+from broker.limits import ARCHIVE_TRIES_MAX
 from broker.msg_store import Batch
 from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost
 from broker.position import Cursor
@@ -20,10 +21,6 @@ from broker.wakeup import Waker
 if TYPE_CHECKING:
     from broker.jobs import Job
     from broker.position import Position
-
-# A page that was read can be evicted, or its log written anew, before its reader looks: then it is read again. More
-# than a few times in a row means that the budget is smaller than one page.
-ARCHIVE_TRIES_MAX = 100
 
 
 class Archive(Protocol):
