@@ -126,6 +126,11 @@ class Broker:
         """A longer line is cut for viewers."""
         return self.limits.line_bytes_max
 
+    @property
+    def source_available(self) -> bool:
+        """Whether the truth can be read now; without a source it is here."""
+        return self.source is None or self.source.available
+
     # -- the registry -----------------------------------------------------------------------------------------------
 
     def find(self, job_id: str, kind: JobKind = JOB) -> Job | None:
@@ -339,7 +344,7 @@ class Broker:
             total_bytes_max=self.limits.total_bytes_max,
             tables_bytes=self.tables.log.retained_bytes,
             tables_watchers=self.tables_watchers,
-            source_available=self.source is None or self.source.available,
+            source_available=self.source_available,
             source_mode="none" if self.source is None else self.source.mode,
         )
 

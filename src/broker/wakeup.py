@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -62,25 +62,33 @@ class Waker:
     async def sleep(self, bell: Bell, rung: int) -> None:
         """Sleeps until the bell has rung more often than `rung`, or somebody pokes.
 
-        Cancellation leaves nothing behind at the bell.
+        Cancellation leaves nothing behind at the bell, and a poke that came with it ends the next sleep.
         """
         if self._poked or bell.rung != rung:
             self._poked = False
             return
+        assert self._event is None, "a waker is one reader's"
         self._event = anyio.Event()
         bell._add(self)  # noqa: SLF001 - one module
         try:
             await self._event.wait()
-        except BaseException:
-            bell._discard(self)  # noqa: SLF001
-            raise
         finally:
             self._event = None
-            self._poked = False
+            bell._discard(self)  # noqa: SLF001
+        self._poked = False
+
+
+class Sleeper(Protocol):
+    """Who can be poked: a `Waker`, or something that decides by itself whether its waker must be."""
+
+    retired: bool
+
+    def poke(self) -> None:
+        """Says that the time has come; must not block."""
 
 
 class AlarmClock:
-    """Pokes wakers at the times they asked for. `run` must be running; it sleeps while nothing is due.
+    """Pokes sleepers at the times they asked for. `run` must be running; it sleeps while nothing is due.
 
     Args:
         now_s: a monotonic clock, in seconds.
@@ -88,27 +96,28 @@ class AlarmClock:
 
     def __init__(self, now_s: Callable[[], float] = anyio.current_time) -> None:
         self._now_s = now_s
-        self._due: list[tuple[float, int, Waker]] = []
+        self._due: list[tuple[float, int, Sleeper]] = []
         self._order = itertools.count()
-        self._retirements = 0
+        self._noted: dict[Sleeper, int] = {}
+        self._wasted = 0
         self._changed = Waker()
         self._earlier = Bell()
 
-    def poke_at(self, due_s: float, waker: Waker) -> None:
+    def poke_at(self, due_s: float, sleeper: Sleeper) -> None:
         """Asks for one poke at a time. Asking again adds a poke and takes none back: a spurious one does no harm."""
+        if sleeper.retired:
+            return
         first = not self._due or due_s < self._due[0][0]
-        heapq.heappush(self._due, (due_s, next(self._order), waker))
+        heapq.heappush(self._due, (due_s, next(self._order), sleeper))
+        self._noted[sleeper] = self._noted.get(sleeper, 0) + 1
         if first:
             self._earlier.ring()
 
-    def retire(self, waker: Waker) -> None:
-        """Ends a waker: what it asked for is dropped, at the latest when half of all that is noted is such waste."""
-        waker.retired = True
-        self._retirements += 1
-        if 2 * self._retirements > len(self._due):
-            self._due = [entry for entry in self._due if not entry[2].retired]
-            heapq.heapify(self._due)
-            self._retirements = 0
+    def retire(self, sleeper: Sleeper) -> None:
+        """Ends a sleeper: what it asked for is dropped, at the latest when half of all that is noted is such waste."""
+        sleeper.retired = True
+        self._wasted += self._noted.pop(sleeper, 0)
+        self._drop_waste()
 
     async def run(self) -> None:
         """Pokes for ever."""
@@ -122,5 +131,19 @@ class AlarmClock:
         """Pokes whoever is due; returns the seconds to the next, None if nobody waits."""
         now_s = self._now_s()
         while self._due and self._due[0][0] <= now_s:
-            heapq.heappop(self._due)[2].poke()
+            sleeper = heapq.heappop(self._due)[2]
+            left = self._noted.pop(sleeper, 0) - 1
+            if left < 0:
+                self._wasted -= 1
+                continue
+            if left:
+                self._noted[sleeper] = left
+            sleeper.poke()
+        self._drop_waste()
         return self._due[0][0] - now_s if self._due else None
+
+    def _drop_waste(self) -> None:
+        if 2 * self._wasted > len(self._due):
+            self._due = [entry for entry in self._due if entry[2] in self._noted]
+            heapq.heapify(self._due)
+            self._wasted = 0

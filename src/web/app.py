@@ -1,0 +1,57 @@
+"""The application: what is served where, and in which order a request goes through it.
+
+`create_app` gives a Starlette application over a broker that somebody else runs (`Broker.run`). It starts nothing and
+stops nothing, so it can be mounted into another application, whose lifespan Starlette runs and ours not; see
+examples/mounted.py. `web.server` is the program that puts a broker, this application and uvicorn together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+
+from web.auth import middleware
+from web.context import Context
+from web.faces import repobox
+from web.limiter import Limiter, Limits, Rate
+from web.problems import exception_handlers
+from web.settings import load_settings
+from web.streams import Streams
+
+if TYPE_CHECKING:
+    from broker import Broker
+    from web.settings import Settings
+
+
+def create_app(broker: Broker, settings: Settings | None = None) -> Starlette:
+    """Makes the application; its `state.context` is the `Context` that its routes share.
+
+    Args:
+        broker: what it shows; it must be running (`Broker.running`) while requests are answered.
+        settings: None: from the environment.
+
+    Raises:
+        WrongSettingError: a setting has a value that is not allowed.
+    """
+    settings = settings or load_settings()
+    context = create_context(broker, settings)
+    app = Starlette(
+        routes=repobox.routes(context),
+        middleware=middleware(settings),
+        exception_handlers=exception_handlers(),
+    )
+    app.state.context = context
+    return app
+
+
+def create_context(broker: Broker, settings: Settings) -> Context:
+    """What the routes of one application share."""
+    limits = Limits(
+        streams_max=settings.streams,
+        streams_per_user_max=settings.streams_per_user,
+        streams_per_address_max=settings.streams_per_address,
+        stream_rate=Rate(settings.stream_rate, settings.stream_burst),
+        ingest_rate=Rate(settings.ingest_rate_bytes, settings.ingest_rate_bytes),
+    )
+    return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s))

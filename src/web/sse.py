@@ -1,0 +1,322 @@
+"""Server-Sent Events: frames to bytes, and the one response that every event stream is sent by.
+
+**Frames** (WHATWG HTML, section 9.2). A line ends at CR, LF or CRLF and an id must hold no NUL, so a value with one of
+them could begin an event of its own (trap 29). Here it cannot: an id and an event's name are of a narrow alphabet, and
+data is JSON on one line, in which a raw CR or LF could only stand between tokens, where a space means the same.
+
+**The response** takes bytes from a face (an async iterator) and does, in this one place, what no face should think of:
+keep-alive, maximum time, the expiry of the right to see it, drain, disconnect, and the write time-out.
+
+How it waits. Nothing is paid per message but one look at one attribute: no timer per wait, no task per send. Each
+stream asks `AlarmClock` for one poke at the next time at which something may be due. Where nothing is, that
+is all; else the waker that the face sleeps on is poked, the face yields `b""` ("woken for nothing"), and the response
+finds here what is to be done. So frames are never written but between two of the face's.
+
+The write time-out is about bytes that the peer's machine acknowledges (trap 44). Neither the time of one send says it
+(a steady slow reader takes minutes for 64 KiB) nor that sends succeed (the kernel takes them for a peer that is gone).
+
+Decided against: Starlette's StreamingResponse and sse-starlette (a task per ping, a queue per client, and no hold on
+the connection), and a time-out around each send (a timer per message, and the wrong measure).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from contextlib import aclosing
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+
+from broker.limits import (
+    RETRY_DRAIN_MS,
+    RETRY_MS,
+    SEND_BYTES_MAX,
+    STREAM_TIME_JITTER,
+    WRITE_LOOK_PART,
+)
+from web.limiter import address_of
+from web.protocol import EXTENSION
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from broker.wakeup import Waker
+    from web.auth import Viewer
+    from web.context import Context
+    from web.protocol import Connection
+
+logger = logging.getLogger("fantail.streams")
+
+HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+)
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+_WORD: Final = re.compile(r"[0-9A-Za-z._-]{1,128}", re.ASCII)
+_ONE_LINE: Final = bytes.maketrans(b"\r\n\0", b"   ")
+
+
+def frame(data: bytes, *, event: str | None = None, position: object = None) -> bytes:
+    """One event.
+
+    Args:
+        data: JSON; a CR, LF or NUL in it becomes a space.
+        event: its name; None: an unnamed one (`message`).
+        position: its id, as `str` writes it; None: none.
+
+    Raises:
+        ValueError: the name or the id is not of `[0-9A-Za-z._-]`, at most 128 of them.
+    """
+    head = b""
+    if position is not None:
+        head = b"id: " + _word(str(position)) + b"\n"
+    if event is not None:
+        head += b"event: " + _word(event) + b"\n"
+    return head + b"data: " + data.translate(_ONE_LINE) + b"\n\n"
+
+
+def position_only(position: object) -> bytes:
+    """A frame that moves the client's position on and is no event."""
+    return b"id: " + _word(str(position)) + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """A line that clients ignore and people read."""
+    return b": " + text.encode("utf-8", "replace").translate(_ONE_LINE) + b"\n\n"
+
+
+def retry(bounds_ms: tuple[int, int]) -> bytes:
+    """Tells the client how long to wait before it comes back, at random within bounds (trap 32)."""
+    return b"retry: %d\n\n" % random.randint(*bounds_ms)  # noqa: S311 - jitter, no secret
+
+
+def _word(text: str) -> bytes:
+    if _WORD.fullmatch(text) is None:
+        raise ValueError(f"neither an event's name nor an id: {text[:80]!r}")
+    return text.encode("ascii")
+
+
+class Ending(StrEnum):
+    """Why a stream ended."""
+
+    COMPLETE = "complete"
+    TIMEOUT = "maximum time"
+    EXPIRED = "right expired"
+    DRAIN = "drain"
+    DISCONNECT = "client left"
+    STALLED = "client stalled"
+
+
+def _nothing(_: Ending) -> bytes:
+    return b""
+
+
+class EventStreamResponse:
+    """Sends what a face yields as one event stream; an ASGI application for one request.
+
+    Cancelling it closes the face's iterator and leaves nothing behind.
+
+    Args:
+        context: of the application.
+        body: the face: yields whole frames, and `b""` when `waker` was poked for nothing. It is closed here.
+        waker: what the face sleeps on.
+        viewer: who watches; the stream ends when their right does.
+        face: for people: what is watched.
+        last_words: what the face says when the stream is ended from outside.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        body: AsyncGenerator[bytes, None],
+        waker: Waker,
+        *,
+        viewer: Viewer,
+        face: str,
+        last_words: Callable[[Ending], bytes] = _nothing,
+    ) -> None:
+        settings = context.settings
+        broker = context.broker
+        self.face = face
+        self.retired = False
+        self.sent_bytes = 0
+        self._viewer = viewer
+        self._body = body
+        self._waker = waker
+        self._last_words = last_words
+        self._streams = context.streams
+        self._alarm = broker.alarm
+        self._now_s = broker.now_s
+        self._keepalive_s = settings.keepalive_s
+        self._write_timeout_s = settings.write_timeout_s
+        now_s = broker.now_s()
+        self._opened_s = self._sent_at_s = self._acked_at_s = now_s
+        jitter = random.uniform(1.0 - STREAM_TIME_JITTER, 1.0)  # noqa: S311 - jitter, no secret
+        self._ends_at_s = now_s + settings.max_stream_s * jitter
+        self._ends_as = Ending.TIMEOUT
+        if viewer.expires_s is not None:
+            self._end_no_later_than(now_s + viewer.expires_s - time.time(), Ending.EXPIRED)
+        self._acked_bytes = 0
+        self._ending: Ending | None = None
+        self._connection: Connection | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the stream to its end."""
+        await send({"type": "http.response.start", "status": 200, "headers": _headers(scope)})
+        if scope["method"] == "HEAD":
+            await self._body.aclose()
+            await send({"type": "http.response.body", "body": b""})
+            return
+        self._connection = scope.get("extensions", {}).get(EXTENSION)
+        self._streams.add(self)
+        who = self._viewer.name or "anybody"
+        logger.info("stream of %s opened by %s at %s", self.face, who, address_of(scope))
+        reason = Ending.DISCONNECT
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_until_disconnect, receive, tasks.cancel_scope)
+                reason = await self._send_all(_writer(scope, send, self._connection), send)
+                tasks.cancel_scope.cancel()
+        finally:
+            self._alarm.retire(self)
+            self._waker.retired = True
+            reason = self._ending or reason
+            self._streams.discard(self, reason)
+            seconds = self._now_s() - self._opened_s
+            logger.info(
+                "stream of %s closed after %.1f s and %d bytes: %s", self.face, seconds, self.sent_bytes, reason
+            )
+
+    async def _send_all(self, write: Writer, send: Send) -> Ending:
+        self.sent_bytes += await write(retry(RETRY_MS))
+        self._alarm.poke_at(self._next_look_s(self._now_s()), self)
+        async with aclosing(self._body) as body:
+            async for frames in body:
+                if frames:
+                    self.sent_bytes += await write(frames)
+                    self._sent_at_s = self._now_s()
+                elif self._now_s() - self._sent_at_s >= self._keepalive_s:
+                    self.sent_bytes += await write(KEEP_ALIVE)
+                    self._sent_at_s = self._now_s()
+                if self._ending is not None:
+                    last = self._last_words(self._ending)
+                    if self._ending is Ending.DRAIN:
+                        last = retry(RETRY_DRAIN_MS)
+                    if last:
+                        self.sent_bytes += await write(last)
+                    break
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return self._ending or Ending.COMPLETE
+
+    # -- what the clock brings --------------------------------------------------------------------------------------
+
+    def poke(self) -> None:
+        """Looks what is due (the alarm clock calls this), and asks for the next look."""
+        now_s = self._now_s()
+        if self._stalled(now_s):
+            self._ending = Ending.STALLED
+            self.cut()
+            return
+        if now_s >= self._ends_at_s:
+            self._ending = self._ends_as
+            self._waker.poke()
+        elif now_s - self._sent_at_s >= self._keepalive_s:
+            self._waker.poke()
+        self._alarm.poke_at(self._next_look_s(now_s), self)
+
+    def end_at(self, due_s: float) -> None:
+        """Has it end as part of a drain."""
+        self._end_no_later_than(due_s, Ending.DRAIN)
+        self._alarm.poke_at(due_s, self)
+
+    def cut(self) -> None:
+        """Breaks the connection off."""
+        if self._connection is not None:
+            self._connection.cut()
+
+    def _end_no_later_than(self, due_s: float, ending: Ending) -> None:
+        if due_s < self._ends_at_s:
+            self._ends_at_s = due_s
+            self._ends_as = ending
+
+    def _next_look_s(self, now_s: float) -> float:
+        write_look_s = self._write_timeout_s * WRITE_LOOK_PART
+        due_s = now_s + write_look_s
+        for at_s in (self._sent_at_s + self._keepalive_s, self._ends_at_s):
+            if now_s < at_s < due_s:
+                due_s = at_s
+        return due_s
+
+    def _stalled(self, now_s: float) -> bool:
+        """Whether the peer has had bytes to acknowledge for the whole time-out and acknowledged none."""
+        waiting = None if self._connection is None else self._connection.unacknowledged()
+        acked_bytes = self.sent_bytes - (waiting or 0)
+        if not waiting or acked_bytes > self._acked_bytes:
+            self._acked_bytes = acked_bytes
+            self._acked_at_s = now_s
+        return now_s - self._acked_at_s >= self._write_timeout_s
+
+
+# -- writing --------------------------------------------------------------------------------------------------------
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    Writer = Callable[[bytes], Awaitable[int]]
+
+
+def _writer(scope: Scope, send: Send, connection: Connection | None) -> Writer:
+    """How frames are written: straight to our own protocol's connection, or by ASGI; returns bytes on the wire."""
+    if connection is None or scope["http_version"] != "1.1":
+
+        async def by_asgi(frames: bytes) -> int:
+            for start in range(0, len(frames), SEND_BYTES_MAX):
+                part = frames if len(frames) <= SEND_BYTES_MAX else frames[start : start + SEND_BYTES_MAX]
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            return len(frames)
+
+        return by_asgi
+
+    async def by_connection(frames: bytes) -> int:
+        size = 0
+        for start in range(0, len(frames), SEND_BYTES_MAX):
+            chunk = _chunk(frames if len(frames) <= SEND_BYTES_MAX else frames[start : start + SEND_BYTES_MAX])
+            connection.write(chunk)
+            size += len(chunk)
+            if connection.paused:
+                await connection.drain()
+        return size
+
+    return by_connection
+
+
+_last_chunk: tuple[bytes, bytes] = (b"", b"")
+
+
+def _chunk(body: bytes) -> bytes:
+    """An HTTP/1.1 chunk (RFC 9112, section 7.1). One body that goes to a crowd is framed once."""
+    global _last_chunk  # noqa: PLW0603 - a cache of one, replaced whole
+    if _last_chunk[0] is not body:
+        _last_chunk = (body, b"%x\r\n%b\r\n" % (len(body), body))
+    return _last_chunk[1]
+
+
+async def _until_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    asked: dict[bytes, Any] = dict(scope["headers"])
+    closes = scope["http_version"] == "1.0" or b"close" in asked.get(b"connection", b"").lower()
+    return [*HEADERS, (b"connection", b"close" if closes else b"keep-alive")]
