@@ -54,6 +54,54 @@ PAGE_RECORDS_FIRST: Final = 64
 # times in a row means that the budget is smaller than one page.
 ARCHIVE_TRIES_MAX: Final = 100
 
+# -- sources: following Redis ---------------------------------------------------------------------------------------
+# A live read is taken into memory in one step, during which nobody else is served: a millisecond or two.
+LIVE_PAGE_BYTES: Final = 256 * KIB
+LIVE_PAGE_RECORDS_MAX: Final = 1024
+# A log that has fallen this far behind its list (a cut, a burst) is not read through: the tail is learnt, and who
+# wants what lies between pages it in.
+LEAP_RECORDS: Final = 8 * LIVE_PAGE_RECORDS_MAX
+# The last entries known of a list, read again with every read. One would do for entries with a time of their own;
+# a log of bare lines repeats itself, hardly eight times over. Long ones are not all sent again.
+PROOF_RECORDS: Final = 8
+PROOF_BYTES: Final = 4 * KIB
+# Where a list's front is being trimmed, its last known entries are looked for this far in front of their place in
+# the same read; further away costs a search.
+SLACK_RECORDS_MAX: Final = 512
+# How far in front they are searched for at most, and in what steps, before the list is taken for another one.
+SEARCH_RECORDS_MAX: Final = 16_384
+SEARCH_PAGE_RECORDS: Final = 1024
+# Jobs whose keys are read in one round trip: with every page full 16 MiB, of which the parsing takes some 50 ms.
+ROUND_JOBS_MAX: Final = 64
+# Rows read in one round trip; and the pause between two, so that a hash that changes all the time is read 20 times a
+# second and not 3,000.
+ROUND_ROWS_MAX: Final = 128
+ROWS_INTERVAL_S: Final = 0.05
+# Keys that one SCAN looks at: about a millisecond of Redis' single thread.
+SCAN_COUNT: Final = 1000
+# A dashboard shows thousands of rows, not millions; past this the log says so and new rows are left out.
+TABLE_ROWS_MAX: Final = 50_000
+# With tracking, what is watched is still read now and then: a missed push costs seconds. At most so many jobs each time.
+RECONCILE_S: Final = 5.0
+RECONCILE_JOBS_MAX: Final = 100
+# Tables are scanned again for rows that vanished unseen, while somebody watches them.
+TABLES_RECONCILE_S: Final = 60.0
+# Without tracking.
+POLL_S: Final = 0.5
+TABLES_POLL_S: Final = 2.0
+# A server that refused tracking is asked again: its ACL may have been mended.
+TRACKING_RETRY_S: Final = 60.0
+# Silence on the tracking connection after which it is asked for a sign of life.
+TRACKING_PING_S: Final = 5.0
+# A wrong password is not mended within a second.
+REFUSED_RETRY_S: Final = 10.0
+# How long a caller waits for a source that is known to be away: longer than a restart of an empty Redis takes.
+AWAY_WAIT_S: Final = 2.0
+# Connections for pages of the archive: Redis serves one at a time anyway, two keep it busy while we parse.
+ARCHIVE_LINKS: Final = 2
+# A page whose list is trimmed while it is read is asked for again this often before the job is read afresh.
+PAGE_TRIES_MAX: Final = 8
+
 # -- life of a job --------------------------------------------------------------------------------------------------
 # A finished job stays for those who reload the page or come back after a short cut.
 LINGER_S: Final = 60.0
@@ -199,6 +247,8 @@ SEARCHES_WAITING_MAX: Final = 16
 # -- HTTP ingest ----------------------------------------------------------------------------------------------------
 # One NDJSON record, which must be in memory whole to be read: a line of 1 MiB with every character escaped is 6 MiB.
 INGEST_RECORD_BYTES_MAX: Final = 8 * MIB
+# What is parsed in one go, and what then waits for its append: in the worst case, empty lines, 50 times as much.
+INGEST_SLICE_BYTES: Final = 16 * KIB
 # A refused upload is read on and thrown away this far, so that its client gets to read why; then the door is shut.
 INGEST_DISCARD_BYTES_MAX: Final = 4 * MIB
 INGEST_DISCARD_S_MAX: Final = 2.0

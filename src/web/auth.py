@@ -1,8 +1,50 @@
-"""Who is asking, and what they may see."""
+"""Who is asking, and what they may see.
+
+One of three doors stands in front of everything (PROTOCOL.md, section 8), chosen by `FANTAIL_AUTH`:
+
+    none    nobody is told apart; only this machine may ask, and no page of the web through a browser on it (trap 30)
+    jwt     a token signed with HS256 or RS256, as a bearer or in the cookie that `/login` sets
+    proxy   a proxy in front has asked who it is and names the user in a header; believed from its addresses only
+
+The middleware writes the `Viewer` to the ASGI scope and goes no further: a request without one is refused by the route
+it is for, in that route's words (`viewer_required`). Only what no route may see at all, a request from another origin,
+is refused here.
+
+What holds: the algorithm is the one that was set, whatever the token says of itself. A token is never read from a URL,
+which would end in logs and histories. A method that changes something, sent with a cookie or through a proxy, that
+is with rights that a browser adds by itself, must come from a page of our own.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
+
+import jwt
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+
+from broker.limits import TOKEN_BYTES_MAX, USER_CHARS_MAX
+from web.context import VIEWER_KEY, viewer_of
+from web.origin import asks_local_host, comes_from_elsewhere, only, says_its_origin
+from web.problems import ProblemError, forbidden, refusal, unauthorized
+from web.settings import WrongSettingError
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import Any
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from web.settings import Settings
+
+COOKIE: Final = "fantail_token"
+ADMIN: Final = "admin"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,5 +65,237 @@ class Viewer:
         """Whether a row or job of this owner may be shown; one without an owner is everyone's."""
         return self.admin or owner is None or owner == self.name
 
+    def may_change(self, owner: str | None) -> bool:
+        """Whether a job of this owner may be changed: by its owner, and by an admin; everyone's only by an admin."""
+        return self.admin or (owner is not None and owner == self.name)
+
+    def expired(self, now_s: float) -> bool:
+        """Whether the right has ended; `now_s` in seconds of the Unix epoch."""
+        return self.expires_s is not None and now_s >= self.expires_s
+
 
 EVERYONE = Viewer(name=None, admin=True)
+
+
+def viewer_required(scope: MutableMapping[str, Any]) -> Viewer:
+    """Who asks.
+
+    Raises:
+        ProblemError: 401, nobody that we know.
+    """
+    viewer = viewer_of(scope)
+    if viewer is None:
+        raise unauthorized()
+    return viewer
+
+
+def admin_required(scope: MutableMapping[str, Any]) -> Viewer:
+    """Who asks, if it is an admin.
+
+    Raises:
+        ProblemError: 401 or 403.
+    """
+    viewer = viewer_required(scope)
+    if not viewer.admin:
+        raise forbidden("This is for admins")
+    return viewer
+
+
+class Door(Protocol):
+    """One way to find out who asks."""
+
+    def viewer(self, connection: HTTPConnection) -> Viewer | None:
+        """Who asks; None: nobody that we know.
+
+        Raises:
+            ProblemError: the request must not reach any route.
+        """
+
+
+class OpenDoor:
+    """Everyone who reaches this machine's own address, and no page of another origin."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
+        self._origins = allowed_origins(settings)
+
+    def viewer(self, connection: HTTPConnection) -> Viewer | None:
+        """See `Door`."""
+        headers = connection.headers
+        host = only(headers, "host")
+        if not asks_local_host(headers) and (host is None or host.lower() not in self._hosts):
+            raise forbidden("The Host header does not name this machine")
+        if comes_from_elsewhere(headers, self._origins):
+            raise forbidden("Pages of other origins may not ask")
+        return EVERYONE
+
+
+class TokenDoor:
+    """Whoever has a valid token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tokens = Tokens(settings)
+        self._origins = allowed_origins(settings)
+
+    def viewer(self, connection: HTTPConnection) -> Viewer | None:
+        """See `Door`."""
+        bearer = bearer_of(connection)
+        if bearer is not None:
+            return self._tokens.viewer(bearer)
+        cookie = connection.cookies.get(COOKIE)
+        viewer = None if cookie is None else self._tokens.viewer(cookie)
+        if viewer is not None and changes_something(connection):
+            headers = connection.headers
+            if not says_its_origin(headers) or comes_from_elsewhere(headers, self._origins):
+                raise forbidden("With a cookie, only pages of this server may change something")
+        return viewer
+
+
+class ProxyDoor:
+    """Whoever a proxy says it is, if the proxy is one of ours."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._networks = [ipaddress.ip_network(address, strict=False) for address in settings.proxy_addresses]
+        self._header = settings.proxy_header.lower()
+        self._admins = frozenset(settings.proxy_admins)
+        self._origins = allowed_origins(settings)
+
+    def viewer(self, connection: HTTPConnection) -> Viewer | None:
+        """See `Door`."""
+        if not self._from_our_proxy(connection):
+            return None
+        name = only(connection.headers, self._header)
+        if not name or len(name) > USER_CHARS_MAX:
+            return None
+        hosts = connection.headers.getlist("x-forwarded-host")
+        if changes_something(connection) and comes_from_elsewhere(connection.headers, self._origins, hosts):
+            raise forbidden("Pages of other origins may not change anything")
+        return Viewer(name, admin=name in self._admins)
+
+    def _from_our_proxy(self, connection: HTTPConnection) -> bool:
+        if connection.client is None:
+            return False
+        try:
+            address = ipaddress.ip_address(connection.client.host)
+        except ValueError:
+            return False
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any((mapped or address) in network for network in self._networks)
+
+
+class Tokens:
+    """Reads signed tokens: `sub` is the user, `role: admin` sees all, `exp` must be there (RFC 7519)."""
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.jwt_secret is not None, "the settings refuse jwt without a key"
+        self._algorithm = settings.jwt_algorithm
+        key = settings.jwt_secret.get_secret_value()
+        try:
+            # Parsed once: reading a PEM key costs more than checking a signature with it.
+            self._key = jwt.get_algorithm_by_name(self._algorithm).prepare_key(key)
+        except (jwt.InvalidKeyError, ValueError, TypeError) as fault:
+            raise WrongSettingError(f"FANTAIL_JWT_SECRET is no key for {self._algorithm}") from fault
+
+    def viewer(self, token: str) -> Viewer | None:
+        """Whose token it is; None: it is not valid, or not any more."""
+        if len(token) > TOKEN_BYTES_MAX:
+            return None
+        try:
+            claims = jwt.decode(token, self._key, algorithms=[self._algorithm], options={"require": ["exp", "sub"]})
+            name, expires_s = claims["sub"], float(claims["exp"])
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            return None
+        if not name or len(name) > USER_CHARS_MAX:
+            return None
+        return Viewer(name, admin=claims.get("role") == ADMIN, expires_s=expires_s)
+
+
+def mint_token(settings: Settings, user: str, *, admin: bool, ttl_s: float) -> str:
+    """Makes a token for a user.
+
+    Args:
+        settings: those of the server that shall take it.
+        user: becomes `sub`; 1 to 256 characters.
+        admin: whether it may see and change everything.
+        ttl_s: for how many seconds it is valid.
+
+    Raises:
+        ValueError: the settings have no secret, or one that can only check (RS256); or the user's name is no name.
+    """
+    if settings.jwt_secret is None:
+        raise ValueError("a token needs the secret of the server that takes it: set FANTAIL_JWT_SECRET")
+    if settings.jwt_algorithm != "HS256":
+        raise ValueError("only HS256 tokens can be made here; RS256 tokens come from whoever has the private key")
+    if not 0 < len(user) <= USER_CHARS_MAX:
+        raise ValueError(f"a user's name has 1 to {USER_CHARS_MAX} characters")
+    now_s = int(time.time())
+    claims: dict[str, str | int] = {"sub": user, "iat": now_s, "exp": now_s + max(1, int(ttl_s))}
+    if admin:
+        claims["role"] = ADMIN
+    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm="HS256")
+
+
+def bearer_of(connection: HTTPConnection) -> str | None:
+    """The token of the one `Authorization: Bearer` header (RFC 6750, section 2.1), empty if there are several."""
+    given = connection.headers.getlist("authorization")
+    if not given:
+        return None
+    scheme, _, token = given[0].partition(" ")
+    return token.strip() if len(given) == 1 and scheme.lower() == "bearer" else ""
+
+
+def changes_something(connection: HTTPConnection) -> bool:
+    """Whether the method is one that may change something."""
+    return connection.scope.get("method", "GET") not in SAFE_METHODS
+
+
+def allowed_origins(settings: Settings) -> frozenset[str]:
+    """Origins whose pages are as good as ours: those of the CORS allow-list, and the public address."""
+    origins = set(settings.cors_origins)
+    if settings.public_url is not None:
+        parts = urlsplit(settings.public_url)
+        origins.add(f"{parts.scheme}://{parts.netloc}".lower())
+    return frozenset(origins)
+
+
+class Authentication:
+    """The middleware: finds out who asks and writes it to the scope, or refuses what no route may see."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._door: Door
+        match settings.auth:
+            case "none":
+                self._door = OpenDoor(settings)
+            case "jwt":
+                self._door = TokenDoor(settings)
+            case "proxy":
+                self._door = ProxyDoor(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        if scope["type"] == "http":
+            # Taken away first: it is ours to say, whatever application this one is mounted in.
+            scope[VIEWER_KEY] = None
+            try:
+                scope[VIEWER_KEY] = self._door.viewer(HTTPConnection(scope))
+            except ProblemError as error:
+                await refusal(scope, error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def middleware(settings: Settings) -> list[Middleware]:
+    """For `Starlette(middleware=…)`, outermost first: CORS if any origin is allowed, then who is asking."""
+    chain = [Middleware(Authentication, settings=settings)]
+    if settings.cors_origins:
+        # No credentials: the cookie is SameSite=Strict and never sent across sites; a page elsewhere brings a bearer.
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Cache-Control"],
+            max_age=600,
+        )
+        chain.insert(0, cors)
+    return chain

@@ -1,0 +1,62 @@
+"""The routes of the REST API and of ingest (PROTOCOL.md, sections 3 and 4), each a line; what they do is beside them.
+
+An endpoint is a function of the context and the request. Errors are raised and become answers in `web.problems`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from broker.jobs import JOB, WORK_SESSION
+from web.api_ingest import answer_ingest
+from web.api_jobs import answer_change, answer_create, answer_delete, answer_list, answer_one
+from web.api_output import answer_output
+from web.api_search import Searches, answer_search
+from web.api_tables import answer_change_table
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from broker import JobKind
+    from web.context import Context
+
+    Endpoint = Callable[[Context, Request], Awaitable[Response]]
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this module."""
+    searches = Searches()
+
+    def at(path: str, **endpoints: Endpoint) -> Route:
+        """One route for all methods of a path, so that a wrong method is told of all that are right."""
+
+        async def answer(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            return await endpoints[method](context, request)
+
+        return Route(path, answer, methods=list(endpoints))
+
+    def output_of(kind: JobKind) -> Endpoint:
+        return lambda context, request: answer_output(context, request, kind)
+
+    def one_of(kind: JobKind) -> Endpoint:
+        return lambda context, request: answer_one(context, request, kind)
+
+    def search_of(kind: JobKind) -> Endpoint:
+        return lambda context, request: answer_search(context, searches, request, kind)
+
+    return [
+        at("/api/jobs", GET=answer_list, POST=answer_create),
+        at("/api/jobs/{id}", GET=one_of(JOB), PATCH=answer_change, DELETE=answer_delete),
+        at("/api/jobs/{id}/output", GET=output_of(JOB), POST=answer_ingest),
+        at("/api/jobs/{id}/output/search", GET=search_of(JOB)),
+        at("/api/work-sessions/{id}", GET=one_of(WORK_SESSION)),
+        at("/api/work-sessions/{id}/output", GET=output_of(WORK_SESSION)),
+        at("/api/work-sessions/{id}/output/search", GET=search_of(WORK_SESSION)),
+        at("/api/tables/{table}", POST=answer_change_table),
+    ]

@@ -1,0 +1,116 @@
+"""The whole output of a job as one text, in constant memory: the response behind `download` and `Accept: text/plain`.
+
+One page of entries is in memory at a time, and is sent in slices, so that neither a long log nor a slow client costs
+anything but time. A client that acknowledges no byte for the write time-out is cut off, as a stream would be. Where
+the source goes away in the middle the connection is cut too: a body without its end is the one sign of trouble that
+every client understands after a status of 200.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+from starlette.responses import Response
+
+from broker.entries import line_of
+from broker.errors import SourceUnavailableError
+from broker.limits import DOWNLOAD_SLICE_RECORDS, WRITE_LOOK_PART
+from broker.outcomes import Lost
+from web.api_exchange import HEADERS, while_connected
+from web.api_log import whole_entries
+from web.protocol import EXTENSION
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.types import Receive, Scope, Send
+
+    from broker import Broker, Job
+    from web.context import Context
+    from web.protocol import Connection
+
+logger = logging.getLogger("fantail.api")
+
+
+class TextDownload(Response):
+    """Sends the lines `start <= offset < stop` of a job that the viewer may see.
+
+    Args:
+        context: of the application.
+        job: whose output it is; it is watched anew while it is sent.
+        start: the first line.
+        stop: the end, as it was when the request came.
+        as_file: whether a browser shall save it instead of showing it.
+    """
+
+    media_type = "text/plain"
+
+    def __init__(self, context: Context, job: Job, start: int, stop: int, *, as_file: bool) -> None:
+        super().__init__(headers={**HEADERS, "Vary": "Accept"})
+        del self.headers["content-length"]
+        if as_file:
+            # The grammar of ids leaves nothing that would have to be escaped in a file's name.
+            self.headers["Content-Disposition"] = f'attachment; filename="{job.id}.log"'
+        self._broker = context.broker
+        self._write_timeout_s = context.settings.write_timeout_s
+        self._kind = job.kind
+        self._job_id = job.id
+        self._start = start
+        self._stop = stop
+        self._sent_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it to its end."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body", "body": b""})
+            return
+        connection: Connection | None = scope.get("extensions", {}).get(EXTENSION)
+        guard = None if connection is None else lambda: self._guard(connection)
+        try:
+            await while_connected(receive, lambda: self._send_text(send), guard)
+        except SourceUnavailableError:
+            logger.warning("a download of %s %s broke off: the source does not answer", self._kind.name, self._job_id)
+            if connection is None:
+                raise
+            connection.cut()
+
+    async def _send_text(self, send: Send) -> None:
+        async with (
+            self._broker.watch(self._job_id, self._kind) as job,
+            aclosing(text_of(self._broker, job, self._start, self._stop)) as text,
+        ):
+            async for part in text:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                self._sent_bytes += len(part)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _guard(self, connection: Connection) -> None:
+        """Cuts a client off that has had bytes to acknowledge for the whole time-out and acknowledged none."""
+        acknowledged, since_s = 0, anyio.current_time()
+        while True:
+            await anyio.sleep(self._write_timeout_s * WRITE_LOOK_PART)
+            waiting = connection.unacknowledged()
+            now = self._sent_bytes - (waiting or 0)
+            if not waiting or now > acknowledged:
+                acknowledged, since_s = now, anyio.current_time()
+            elif anyio.current_time() - since_s >= self._write_timeout_s:
+                connection.cut()
+
+
+async def text_of(broker: Broker, job: Job, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    """The lines `start <= offset < stop` as text, each with its line feed; close it when done with it."""
+    async with aclosing(whole_entries(broker, job, start, stop)) as pages:
+        async for page in pages:
+            if isinstance(page, Lost):
+                yield f"[lines {page.start} to {page.stop - 1} are no longer there]\n".encode()
+                continue
+            entries = page[1]
+            for first in range(0, len(entries), DOWNLOAD_SLICE_RECORDS):
+                lines = [line_of(entry) for entry in entries[first : first + DOWNLOAD_SLICE_RECORDS]]
+                yield "\n".join([*lines, ""]).encode()
+                await anyio.lowlevel.checkpoint()

@@ -1,0 +1,162 @@
+"""Reading what a REST request says, and answering in JSON: the small things that all its routes do alike."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import anyio
+import orjson
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from broker import NotFoundError, Presence, SourceUnavailableError
+from broker.jobs import JOB, WORK_SESSION, checked_id
+from broker.limits import DOCUMENT_BYTES_MAX
+from web.auth import viewer_required
+from web.problems import bad_request, forbidden, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+
+    from starlette.requests import Request
+    from starlette.types import Receive
+
+    from broker import Broker, Job, JobKind
+
+T = TypeVar("T")
+
+HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+NUMBER_MAX: Final = 10**15 - 1  # an offset has 15 digits at most: exact in JavaScript too
+_WORDS: Final = {JOB.name: "job", WORK_SESSION.name: "work session"}
+_TRUE: Final = frozenset({"1", "true", "yes"})
+_FALSE: Final = frozenset({"", "0", "false", "no"})
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer, kept by no cache."""
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
+    return Response(body, status, {**HEADERS, **(headers or {})}, media_type="application/json")
+
+
+def whole_number(request: Request, name: str, default: int, highest: int = NUMBER_MAX) -> int:
+    """A number of the query; one above `highest` counts as `highest`.
+
+    Raises:
+        ProblemError: 400, it is no whole number, or is negative.
+    """
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) <= len(str(NUMBER_MAX))):
+        raise bad_request(f"`{name}` must be a whole number from 0 on")
+    return min(int(given), highest)
+
+
+def flag(request: Request, name: str) -> bool:
+    """A yes or no of the query: `1`, `true`, `yes` or `0`, `false`, `no`; absent means no.
+
+    Raises:
+        ProblemError: 400, it is none of them.
+    """
+    given = request.query_params.get(name, "").lower()
+    if given not in _TRUE | _FALSE:
+        raise bad_request(f"`{name}` must be 1 or 0")
+    return given in _TRUE
+
+
+async def document(request: Request) -> Any:
+    """The JSON document in a request's body.
+
+    Raises:
+        ProblemError: 413, it is longer than `DOCUMENT_BYTES_MAX`; 400, it is cut off or no JSON.
+    """
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > DOCUMENT_BYTES_MAX:
+                raise too_large(f"The body is longer than {DOCUMENT_BYTES_MAX:,} bytes")
+    except ClientDisconnect:
+        raise bad_request("The body was cut off") from None
+    try:
+        return orjson.loads(bytes(body))
+    except orjson.JSONDecodeError as fault:
+        raise bad_request(f"The body is not JSON: {fault.msg} at character {fault.pos}") from None
+
+
+async def while_connected(
+    receive: Receive, work: Callable[[], Awaitable[T]], beside: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> T | None:
+    """Does some work, and gives it up when the client leaves; the request's body must have been read.
+
+    Args:
+        receive: of the request.
+        work: what is done.
+        beside: what goes on meanwhile; it must not raise.
+
+    Returns:
+        What the work returns; None: the client has left, nobody reads an answer.
+
+    Raises:
+        What the work raises.
+    """
+    result: T | None = None
+    fault: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_cancel_at_disconnect, receive, tasks.cancel_scope)
+        if beside is not None:
+            tasks.start_soon(beside)
+        try:
+            result = await work()
+        except Exception as error:  # noqa: BLE001 (carried out of the group, which would wrap it)
+            fault = error
+        tasks.cancel_scope.cancel()
+    if fault is not None:
+        raise fault
+    return result
+
+
+async def _cancel_at_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+@asynccontextmanager
+async def seen_job(broker: Broker, request: Request, kind: JobKind = JOB) -> AsyncIterator[Job]:
+    """The job that the path names, as fresh as the source has it, if the viewer may see it; watched meanwhile.
+
+    With the source away, a job that is in memory is shown as it was.
+
+    Raises:
+        ProblemError: 401, 403.
+        NotFoundError, InvalidIdError: there is none.
+        SourceUnavailableError: it is not in memory, and the source does not answer.
+    """
+    viewer = viewer_required(request.scope)
+    job_id = checked_id(request.path_params["id"])
+    known = broker.find(job_id, kind)
+    cached = known is not None and known.loaded and known.presence is Presence.PRESENT
+    async with broker.watch(job_id, kind) as job:
+        if cached and broker.source is not None:
+            with suppress(SourceUnavailableError):
+                await broker.source.refresh(job)
+        if job.presence is not Presence.PRESENT:
+            raise NotFoundError(f"{_WORDS.get(kind.name, 'job')} {job_id}")
+        if not viewer.may_see(job.owner):
+            raise forbidden()
+        yield job
+
+
+@asynccontextmanager
+async def own_job(broker: Broker, request: Request) -> AsyncIterator[Job]:
+    """The job that the path names, if the viewer may change it.
+
+    Raises:
+        As `seen_job`.
+    """
+    async with seen_job(broker, request) as job:
+        if not viewer_required(request.scope).may_change(job.owner):
+            raise forbidden()
+        yield job

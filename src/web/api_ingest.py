@@ -1,0 +1,209 @@
+"""`POST /api/jobs/{id}/output`: lines of a body, appended while it arrives.
+
+The answer names the offsets written, `{"from":a,"to":b,"count":n,"length":m}`, both inclusive (null where nothing was
+written); `length` is the log's length after the last of them. A refusal names them too: what was accepted before it
+stays, and a body that is cut off leaves the whole lines of what arrived.
+
+Exactly once. With `?from=K` the first line is written at offset K or not at all (409, with the `length` there is), the
+next at K+1, and so on: each append states the length it expects, and the ledger compares in the same step. So a client
+whose upload broke off, or that never got its answer, asks for the length (`GET …/output?limit=0`, or the 409 of a try),
+leaves out as many of its lines as arrived, and goes on from there. Should the broken upload still be under way in the
+server, only one of the two can append at each offset, and the other gets a 409. This holds for one writer at a time;
+of several, none can tell its lines from another's. Without `from`, lines of several writers may interleave.
+
+The body is never in memory whole: a chunk is parsed, appended, and only then the next is read. Who sends faster than
+the rate limit is read more slowly, not refused.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from broker.entries import STREAMS
+from broker.errors import BrokerError, LengthMismatchError
+from broker.limits import (
+    APPEND_BYTES_MAX,
+    APPEND_RECORDS_MAX,
+    INGEST_DISCARD_BYTES_MAX,
+    INGEST_DISCARD_S_MAX,
+    INGEST_SLICE_BYTES,
+)
+from web.api_exchange import json_response, own_job, whole_number
+from web.auth import viewer_required
+from web.ingest import batches, parser_for
+from web.limiter import address_of
+from web.problems import (
+    Problem,
+    ProblemError,
+    bad_request,
+    forbidden,
+    problem_of,
+    refusal,
+    too_large,
+    unauthorized,
+    unsupported,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from broker import Job
+    from web.context import Context
+    from web.ingest import Parser
+
+
+async def answer_ingest(context: Context, request: Request) -> Response:
+    """Answers `POST /api/jobs/{id}/output`."""
+    body = Body(request)
+    try:
+        async with own_job(context.broker, request) as job:
+            upload = Upload(context, request, job, body)
+            try:
+                await upload.run()
+            except (BrokerError, ProblemError) as error:
+                problem = problem_of(error)
+                members = {**upload.written(), **problem.members}
+                raise ProblemError(Problem(problem.status, problem.message, members, problem.headers)) from error
+            return json_response(upload.written())
+    except (BrokerError, ProblemError) as error:
+        answer = refusal(request.scope, error)
+        if not await body.discard():
+            answer.headers["Connection"] = "close"
+        return answer
+
+
+class Body:
+    """A request's body, read as it comes.
+
+    Attributes:
+        over: whether nothing more comes: it was read to its end, or it was cut off.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self.over = False
+        self._receive = request.receive
+        # Who waits for "100 Continue" has sent nothing, and is told to by the first read (RFC 9110, section 10.1.1).
+        self._held_back = "expect" in request.headers
+
+    async def read(self) -> bytes:
+        """What arrives next.
+
+        Raises:
+            ProblemError: 400, it was cut off.
+        """
+        self._held_back = False
+        message = await self._receive()
+        cut_off = message["type"] == "http.disconnect"
+        self.over = cut_off or not message.get("more_body", False)
+        if cut_off:
+            raise bad_request("The body was cut off")
+        chunk: bytes = message.get("body", b"")
+        return chunk
+
+    async def discard(self) -> bool:
+        """Reads on to the end, within bounds, so that the client gets to read the answer; says whether it is over."""
+        size = 0
+        with anyio.move_on_after(INGEST_DISCARD_S_MAX), suppress(ProblemError):
+            while not (self.over or self._held_back or size > INGEST_DISCARD_BYTES_MAX):
+                size += len(await self.read())
+        return self.over
+
+
+class Upload:
+    """One body on its way into one job's output.
+
+    Args:
+        context: of the application.
+        request: says how the body is to be read.
+        job: is being watched; its owner is looked at again before each append.
+        body: the lines.
+
+    Raises:
+        ProblemError: 400, a wrong parameter; 413, a length over the limit is announced; 415, a compressed body.
+    """
+
+    def __init__(self, context: Context, request: Request, job: Job, body: Body) -> None:
+        self._context = context
+        self._body = body
+        self._address = address_of(request.scope)
+        self._job = job
+        self._viewer = viewer_required(request.scope)
+        self._parser = _parser(request)
+        self._bytes_max = context.settings.body_bytes
+        self._read_bytes = 0
+        self._expected = whole_number(request, "from", 0) if "from" in request.query_params else None
+        self._first: int | None = None
+        self._last: int | None = None
+        self._count = 0
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self._bytes_max:
+            raise self._too_large()
+
+    def written(self) -> dict[str, Any]:
+        """What was appended so far."""
+        length = self._job.output.tail if self._last is None else self._last + 1
+        return {"from": self._first, "to": self._last, "count": self._count, "length": length}
+
+    async def run(self) -> None:
+        """Appends the body to its end.
+
+        Raises:
+            ProblemError: the body is over a limit or was cut off, or the right to append has ended.
+            BrokerError: the ledger refuses, or does not answer.
+        """
+        async for piece in self._pieces():
+            await self._append(self._parser.feed(piece, _now_ms()))
+            if self._parser.refused is not None:
+                raise too_large(self._parser.refused)
+        await self._append(self._parser.flush(_now_ms()))
+        if self._expected is not None and not self._count and self._expected != self._job.output.tail:
+            raise LengthMismatchError(self._expected, self._job.output.tail)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """The body in pieces that are quickly parsed, at the pace that the client is allowed."""
+        limiter = self._context.limiter
+        while not self._body.over:
+            chunk = await self._body.read()
+            allowed = self._bytes_max - self._read_bytes
+            self._read_bytes += len(chunk)
+            for first in range(0, min(len(chunk), allowed), INGEST_SLICE_BYTES):
+                yield chunk[first : min(first + INGEST_SLICE_BYTES, allowed)]
+            if len(chunk) > allowed:
+                raise self._too_large()
+            await anyio.sleep(limiter.ingest(self._viewer, self._address, len(chunk)))
+
+    async def _append(self, entries: list[bytes]) -> None:
+        for batch in batches(entries, APPEND_RECORDS_MAX, APPEND_BYTES_MAX):
+            if self._viewer.expired(time.time()):
+                raise unauthorized("The token has expired")
+            if not self._viewer.may_change(self._job.owner):
+                raise forbidden()
+            first = await self._context.broker.ledger.append_output(self._job.id, batch, self._expected)
+            self._first = first if self._first is None else self._first
+            self._last = first + len(batch) - 1
+            self._count += len(batch)
+            if self._expected is not None:
+                self._expected = self._last + 1
+
+    def _too_large(self) -> ProblemError:
+        return too_large(f"The body is longer than {self._bytes_max:,} bytes; go on with `from` in another request")
+
+
+def _parser(request: Request) -> Parser:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise unsupported("A compressed body is not read here")
+    stream = request.query_params.get("stream", "stdout")
+    if stream not in STREAMS:
+        raise bad_request(f"`stream` must be one of {', '.join(sorted(STREAMS))}")
+    return parser_for(request.headers.get("content-type", ""), stream)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

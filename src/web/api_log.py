@@ -1,0 +1,161 @@
+"""A job's output read in pages: for one answer, for a download, for a search.
+
+Two ways, as lines exist twice. A page shows records, from the window in memory and the archive behind it, with overlong
+lines cut as the streams cut them. A download and a search want lines whole: they read entries as they are stored,
+straight from the source, and leave the window alone, which belongs to those who watch.
+
+Both end at the length seen at the start, hold one page in memory, and notice when the log is written anew under their
+hands: a page begins anew; entries are read with an overlap of one, which must still be the same entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from broker.limits import OUTPUT_TRIES_MAX
+from broker.msg_store import Batch
+from broker.outcomes import CaughtUp, Closed, Diverged, Lost
+from broker.position import Position, checksum, log_position
+from web.problems import busy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from broker import Broker, Job, MsgStore
+    from broker.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPage:
+    """Consecutive records of one log.
+
+    Attributes:
+        records: their JSON, as viewers get it.
+        first: the offset of the first; where lines are lost for good, it lies after the one that was asked for.
+        total: the length of the log.
+        position: of the last record, or of the one before `first`, to go on with as a stream; None: from the start,
+            or it is not known.
+    """
+
+    records: Sequence[bytes]
+    first: int
+    total: int
+    position: Position | None
+
+    @property
+    def next(self) -> int:
+        """Where the next page begins."""
+        return self.first + len(self.records)
+
+
+async def read_page(broker: Broker, job: Job, start: int, records_max: int, bytes_max: int) -> OutputPage:
+    """Reads a page of a watched job's output.
+
+    Args:
+        broker: whose source is the archive.
+        job: is being watched.
+        start: an offset; past the end it counts as the end.
+        records_max: at most so many, and they end before a gap.
+        bytes_max: at most about so much; one record may be longer.
+
+    Raises:
+        SourceUnavailableError: the archive must be asked and does not answer.
+        ProblemError: 503, the log is written anew all the time.
+    """
+    for _ in range(OUTPUT_TRIES_MAX):
+        page = await _read_page(broker, job, start, records_max, bytes_max)
+        if page is not None:
+            return page
+    raise busy("The output is being written anew")
+
+
+async def _read_page(broker: Broker, job: Job, start: int, records_max: int, bytes_max: int) -> OutputPage | None:
+    subscription = broker.subscribe(job)
+    subscription.cursor = job.output.start(start)
+    first = subscription.cursor.offset
+    records: list[bytes] = []
+    crc: int | None = None
+    size = 0
+    while len(records) < records_max and size < bytes_max:
+        match await subscription.next():
+            case Batch() as batch:
+                for record in batch.records()[: records_max - len(records)]:
+                    if records and size + len(record.data) > bytes_max:
+                        size = bytes_max
+                        break
+                    records.append(record.data)
+                    crc = record.crc
+                    size += len(record.data)
+            case Lost():
+                if records:
+                    break
+                first = subscription.cursor.offset
+            case Diverged():
+                return None
+            case CaughtUp() | Closed():
+                break
+    position = _position_before(job.output, first) if crc is None else log_position(first + len(records) - 1, crc)
+    return OutputPage(records, first, job.output.tail, position)
+
+
+def _position_before(log: MsgStore, offset: int) -> Position | None:
+    crc = log.crc_at(offset - 1) if offset else None
+    return None if crc is None else log_position(offset - 1, crc)
+
+
+def whole_entries(
+    broker: Broker, job: Job, start: int, stop: int
+) -> AsyncGenerator[tuple[int, Sequence[bytes]] | Lost, None]:
+    """Reads entries as they are stored, `start <= offset < stop`, page by page; close it when done with it.
+
+    Yields:
+        The offset of a page's first entry and the page; or Lost, for entries that nobody has any more. Lost up to
+        `stop` also where the log was deleted or written anew meanwhile: what follows would be another log's.
+
+    Raises:
+        SourceUnavailableError: the source does not answer.
+    """
+    if broker.source is None:
+        return _from_store(broker, job, start, stop)
+    return _from_source(broker.source, job, start, stop)
+
+
+async def _from_source(
+    source: Source, job: Job, start: int, stop: int
+) -> AsyncGenerator[tuple[int, Sequence[bytes]] | Lost, None]:
+    if start < job.output.floor:
+        yield Lost(start, min(stop, job.output.floor))
+        start = job.output.floor
+    offset, last = start, None
+    while offset < stop:
+        overlap = 0 if last is None else 1
+        entries = (await source.entries(job, offset - overlap, stop))[: stop - offset + overlap]
+        if overlap and entries:
+            if checksum(entries[0]) != last:
+                entries = []
+            elif len(entries) == 1:  # the entry before fills a page of its own
+                entries = [entries[0], *(await source.entries(job, offset, stop))[: stop - offset]]
+        entries = entries[overlap:]
+        if not entries:
+            yield Lost(offset, stop)
+            return
+        yield offset, entries
+        last = checksum(entries[-1])
+        offset += len(entries)
+
+
+async def _from_store(
+    broker: Broker, job: Job, start: int, stop: int
+) -> AsyncGenerator[tuple[int, Sequence[bytes]] | Lost, None]:
+    subscription = broker.subscribe(job)
+    subscription.cursor = job.output.start(start)
+    while (offset := subscription.cursor.offset) < stop:
+        match await subscription.next():
+            case Batch() as batch:
+                yield batch.first, [record.data for record in batch.records()[: stop - batch.first]]
+            case Lost(first, end):
+                yield Lost(first, min(end, stop))
+            case Diverged() | CaughtUp() | Closed():
+                yield Lost(offset, stop)
+                return

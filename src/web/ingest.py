@@ -1,0 +1,166 @@
+"""A body of lines in, entries of an output list out: what producers without Redis send over HTTP.
+
+Two forms. Text: every line becomes an entry of its own, on one stream, at the time it arrived. NDJSON: every line is a
+JSON object `{"line":str,"timestamp"?:ms,"stream"?:str,"source"?:str}`, further members are kept; what is absent or
+wrong is filled in (now, `stdout`), an empty line is skipped, and a line that is not such an object is a line of text.
+
+What holds: the entries do not depend on how the body was cut into chunks (tests/web/test_ingest_properties.py). Only
+whole lines become entries before `flush`, so a body that is cut off leaves no half of one. Every entry is valid for
+`broker.entries` as it is. At most one record is held in memory; an NDJSON record longer than that is refused, with
+everything before it accepted; an overlong line of text is cut into pieces, as `fantail run` cuts it.
+
+No I/O and no clock here: bytes and the time are arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+
+from broker.entries import STREAMS, entry_of
+from broker.limits import INGEST_RECORD_BYTES_MAX
+from broker.producers.line_decoder import LineDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+JSON_TYPES: Final = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json"}
+)
+# The year 5138; a larger number is in microseconds, or in jest.
+TIME_MS_END: Final = 10**14
+
+
+class Parser(Protocol):
+    """Turns one body into entries.
+
+    Attributes:
+        refused: why the body is not read any further; None while it is.
+    """
+
+    refused: str | None
+
+    def feed(self, chunk: bytes, now_ms: int) -> list[bytes]:
+        """Takes the next bytes; returns the entries of the lines that they complete."""
+
+    def flush(self, now_ms: int) -> list[bytes]:
+        """Takes the end of the body; returns the entry of a last line without a line feed."""
+
+
+class TextParser:
+    """Lines of text on one stream."""
+
+    def __init__(self, stream: str = "stdout") -> None:
+        self.refused: str | None = None
+        self._stream = stream
+        self._lines = LineDecoder()
+
+    def feed(self, chunk: bytes, now_ms: int) -> list[bytes]:
+        """See `Parser`."""
+        return [entry_of(now_ms, line, self._stream) for line in self._lines.feed(chunk)]
+
+    def flush(self, now_ms: int) -> list[bytes]:
+        """See `Parser`."""
+        return [entry_of(now_ms, line, self._stream) for line in self._lines.flush()]
+
+
+class NdjsonParser:
+    """Newline-delimited JSON."""
+
+    def __init__(self, record_bytes_max: int = INGEST_RECORD_BYTES_MAX) -> None:
+        self.refused: str | None = None
+        self._record_bytes_max = record_bytes_max
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+
+    def feed(self, chunk: bytes, now_ms: int) -> list[bytes]:
+        """See `Parser`."""
+        *ends, rest = chunk.split(b"\n")
+        entries = []
+        for end in ends:
+            self._hold(end)
+            entries += self.flush(now_ms)
+        self._hold(rest)
+        return entries
+
+    def flush(self, now_ms: int) -> list[bytes]:
+        """See `Parser`."""
+        if self.refused is not None:
+            return []
+        record = b"".join(self._held)
+        self._held, self._held_bytes = [], 0
+        return [entry_of_record(record, now_ms)] if record.strip() else []
+
+    def _hold(self, part: bytes) -> None:
+        if self.refused is not None or not part:
+            return
+        self._held.append(part)
+        self._held_bytes += len(part)
+        if self._held_bytes > self._record_bytes_max:
+            self.refused = f"A record is longer than {self._record_bytes_max:,} bytes"
+            self._held, self._held_bytes = [], 0
+
+
+def parser_for(content_type: str, stream: str = "stdout") -> Parser:
+    """The parser for a body of that `Content-Type`; what is not said to be JSON is text.
+
+    Args:
+        content_type: the header as it came, or empty.
+        stream: where lines of text go.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    return NdjsonParser() if media_type in JSON_TYPES else TextParser(stream)
+
+
+def entry_of_record(record: bytes, now_ms: int) -> bytes:
+    """The entry for one line of NDJSON."""
+    try:
+        value = orjson.loads(record)
+    except orjson.JSONDecodeError:
+        value = _odd(record)
+    if not isinstance(value, dict) or not isinstance(value.get("line"), str):
+        return entry_of(now_ms, record.decode("utf-8", "replace"), "stdout")
+    timestamp, stream, source = value.get("timestamp"), value.get("stream"), value.get("source")
+    known = {
+        "timestamp": timestamp if _is_time(timestamp) else now_ms,
+        "line": value["line"],
+        "stream": stream if isinstance(stream, str) and stream in STREAMS else "stdout",
+    }
+    if source is not None:
+        known["source"] = source if isinstance(source, str) else str(source)
+    try:
+        return orjson.dumps({**value, **known})
+    except TypeError:
+        # Lone surrogates, or a number too large for others: the members that are ours are enough.
+        return entry_of(known["timestamp"], known["line"], known["stream"], known.get("source"))
+
+
+def _odd(record: bytes) -> Any:
+    """What the line says, where orjson refuses it for broken UTF-8 or lone surrogates; None: it is no JSON at all."""
+    try:
+        return json.loads(record.decode("utf-8", "replace"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_time(value: Any) -> bool:
+    """Whether it is a number of milliseconds that every reader can hold exactly."""
+    return (type(value) is int or type(value) is float) and 0 <= value < TIME_MS_END
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def batches(entries: Sequence[bytes], records_max: int, bytes_max: int) -> Iterator[Sequence[bytes]]:
+    """Cuts entries into appends of bounded count and size; one entry alone may be longer."""
+    first = size = 0
+    for index, entry in enumerate(entries):
+        if index > first and (index - first >= records_max or size + len(entry) > bytes_max):
+            yield entries[first:index]
+            first, size = index, 0
+        size += len(entry)
+    if first < len(entries):
+        yield entries[first:]
