@@ -257,12 +257,16 @@ INGEST_DISCARD_S_MAX: Final = 2.0
 # A token with a few claims has some hundred bytes; a longer one than this is refused unread. Browsers keep 4 KiB.
 TOKEN_BYTES_MAX: Final = 4 * KIB
 USER_CHARS_MAX: Final = 256
+# The body of a form with one token in it.
+LOGIN_BYTES_MAX: Final = 16 * KIB
 
 # -- pages ----------------------------------------------------------------------------------------------------------
 # What HTML carries of the jobs table and of a log: a first screen; the streams bring the rest.
 INITIAL_ROWS_MAX: Final = 500
 INITIAL_LINES_MAX: Final = 500
 INITIAL_BYTES_MAX: Final = 256 * KIB
+# Jobs that /api/system names one by one: those that hold most.
+SYSTEM_JOBS_MAX: Final = 500
 
 # -- the web: streams -----------------------------------------------------------------------------------------------
 # One send of a stream. The transport buffers one send past its high-water mark, so this bounds memory per client.
@@ -307,3 +311,55 @@ BODY_BYTES_MAX: Final = 1024 * MIB
 LIMITER_KEYS_MAX: Final = 10_000
 # HS256's own hash has 32 bytes; RFC 7518, section 3.2, asks for a key of at least that size.
 JWT_SECRET_BYTES_MIN: Final = 32
+
+# -- producers: the diff of a worktree --------------------------------------------------------------------------------
+# One file's patch. 20,000 changed lines of ordinary code have 1.5 MB; what is larger was generated or is data.
+DIFF_FILE_BYTES_MAX: Final = 4 * MIB
+# All patches of one worktree together: what a server holds per watched job, and a browser can lay out at all.
+DIFF_TOTAL_BYTES_MAX: Final = 16 * MIB
+# A larger file is never read: git would hold it and its old version in memory to compare them.
+DIFF_SOURCE_BYTES_MAX: Final = 32 * MIB
+# Copies of changed files in the temporary directory. A forgotten ignore rule can mean a whole package tree; past this
+# its files are listed and not read.
+DIFF_STORE_BYTES_MAX: Final = 512 * MIB
+# Entries of one diff. A page that lists more is read by nobody, and each costs every viewer some 200 bytes.
+DIFF_FILES_MAX: Final = 20_000
+# Files whose patches are made by one round of git processes: 1,000 in one round, so that a burst costs one.
+DIFF_BATCH_FILES: Final = 1000
+# Renames with edits are looked for while new files times old ones stay below its square (git's own rule): 160,000
+# comparisons are under a second.
+DIFF_RENAME_FILES_MAX: Final = 400
+# How long the worktree must be quiet before it is looked at, and how long it may stay restless. A save is several
+# events within a millisecond; a checkout goes on for seconds.
+DIFF_DEBOUNCE_S: Final = 0.05
+DIFF_DEBOUNCE_S_MAX: Final = 0.2
+# After a pass of t seconds comes a rest of this many times t, at most the second: under steady writing git gets a
+# fifth of one core.
+DIFF_REST_FACTOR: Final = 4.0
+DIFF_REST_S_MAX: Final = 2.0
+# Where directories cannot be watched, the time between two looks. A look at 50,000 files takes 0.15 s.
+DIFF_POLL_S: Final = 2.0
+# After a pass that failed, doubled from the first to the second.
+DIFF_RETRY_S_MIN: Final = 0.25
+DIFF_RETRY_S_MAX: Final = 30.0
+# The last pass, the writing to Redis included: what a job's end may be delayed by where git or Redis hang.
+DIFF_LAST_PASS_S_MAX: Final = 60.0
+# One pipeline to Redis, answers included: 16 MiB over a slow line.
+DIFF_PUBLISH_TIMEOUT_S: Final = 20.0
+# One HSET of a pipeline, so that Redis serves others in between.
+DIFF_HSET_BYTES: Final = 512 * KIB
+# One git process. A first look at a huge tree on a cold disk takes tens of seconds; one that hangs must end.
+GIT_TIMEOUT_S: Final = 120.0
+# What one git process may print into memory: a list of 200,000 files. Patches are read as they come.
+GIT_OUTPUT_BYTES_MAX: Final = 64 * MIB
+GIT_ERROR_BYTES_MAX: Final = 64 * KIB
+# Files that git refuses to read are left out one by one; each costs one more process.
+GIT_REFUSED_FILES_MAX: Final = 16
+# Names of ignored files that are remembered, so that a log that is written all day starts no git.
+DIFF_IGNORED_NAMES_MAX: Final = 100_000
+# Directories below refs/ that are watched: one for each part of a branch's name.
+DIFF_REF_DIRECTORIES_MAX: Final = 4096
+# One read of inotify's queue: some 2,000 events.
+INOTIFY_READ_BYTES: Final = 64 * KIB
+# Temporary directories of watchers that were killed are removed by the next; younger ones may be just being made.
+DIFF_SCRATCH_AGE_S: Final = 60.0
