@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
+from web import api, login, metrics, pages
 from web.auth import middleware
 from web.context import Context
 from web.faces import repobox
@@ -37,7 +38,7 @@ def create_app(broker: Broker, settings: Settings | None = None) -> Starlette:
     settings = settings or load_settings()
     context = create_context(broker, settings)
     app = Starlette(
-        routes=repobox.routes(context),
+        routes=[route for part in (repobox, api, metrics, login, pages) for route in part.routes(context)],
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )

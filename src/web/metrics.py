@@ -1,0 +1,170 @@
+"""How the server is: alive, ready, in numbers for Prometheus, in detail for an admin (PROTOCOL.md, section 9).
+
+    /healthz      200 while the process answers at all
+    /readyz       200 while the source answers and no drain is under way, else 503
+    /metrics      Prometheus; for whoever is known, as a scraper has a token of its own
+    /api/system   every live store, with its readers and their lag; for admins
+
+Numbers are read when they are asked for; nothing is counted twice. Labels have few values: the family of a job, the
+face of a stream, the reason of its end. No id is a label, or a thousand jobs would be a thousand time series.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+from starlette.routing import Route
+
+from broker.limits import SYSTEM_JOBS_MAX
+from web.api_exchange import HEADERS, json_response
+from web.api_shapes import camel
+from web.auth import admin_required, viewer_required
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+    from starlette.requests import Request
+
+    from web.context import Context
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this module."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FantailCollector(context))
+    ProcessCollector(registry=registry)
+    started_s = context.broker.now_s()
+
+    async def alive(_: Request) -> Response:
+        return json_response({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        if context.streams.draining:
+            return json_response({"status": "stopping"}, 503, {"Retry-After": "5"})
+        if not context.broker.source_available:
+            return json_response({"status": "the store of jobs does not answer"}, 503, {"Retry-After": "5"})
+        return json_response({"status": "ok"})
+
+    async def numbers(request: Request) -> Response:
+        viewer_required(request.scope)
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={**HEADERS, "Content-Type": content_type})
+
+    async def system(request: Request) -> Response:
+        admin_required(request.scope)
+        return json_response(system_json(context, uptime_s=context.broker.now_s() - started_s))
+
+    return [
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+        Route("/metrics", numbers),
+        Route("/api/system", system),
+    ]
+
+
+def faces(context: Context) -> Counter[str]:
+    """How many streams of each face are open; what a face says of itself begins with its name."""
+    return Counter(stream.face.partition(" ")[0] for stream in context.streams)
+
+
+def sent_bytes(context: Context) -> int:
+    """What streams were sent since the start, ended ones and open ones."""
+    return context.streams.sent_bytes_total + sum(stream.sent_bytes for stream in context.streams)
+
+
+class FantailCollector(Collector):
+    """Reads the broker and the streams whenever Prometheus asks."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields what there is to say now."""
+        yield from self._of_stores()
+        yield from self._of_streams()
+
+    def _of_stores(self) -> Iterator[Metric]:
+        stats = self._context.broker.stats()
+        jobs = GaugeMetricFamily("fantail_jobs", "Jobs in memory.", labels=["kind"])
+        for kind, count in Counter(job.kind for job in stats.jobs).items():
+            jobs.add_metric([kind], count)
+        yield jobs
+        source = GaugeMetricFamily("fantail_source_up", "Whether the source of jobs answers.", labels=["mode"])
+        source.add_metric([stats.source_mode], float(stats.source_available))
+        yield source
+        lag = max((job.lag_max for job in stats.jobs), default=0)
+        for name, what, value in (
+            ("fantail_job_watchers", "Readers of jobs.", sum(job.watchers for job in stats.jobs)),
+            ("fantail_table_watchers", "Readers of the tables.", stats.tables_watchers),
+            ("fantail_lag_records", "How far the slowest reader is behind.", lag),
+            ("fantail_store_bytes", "What the jobs' stores hold in memory.", stats.total_bytes),
+            ("fantail_store_bytes_limit", "What they may hold.", stats.total_bytes_max),
+            ("fantail_table_bytes", "What the log of the tables holds in memory.", stats.tables_bytes),
+        ):
+            yield GaugeMetricFamily(name, what, value)
+
+    def _of_streams(self) -> Iterator[Metric]:
+        streams = self._context.streams
+        by_face = GaugeMetricFamily("fantail_streams", "Event streams that are open.", labels=["face"])
+        for face, count in faces(self._context).items():
+            by_face.add_metric([face], count)
+        yield by_face
+        yield CounterMetricFamily("fantail_streams_opened", "Event streams opened.", streams.opened_total)
+        yield CounterMetricFamily("fantail_stream_sent_bytes", "Bytes of event streams.", sent_bytes(self._context))
+        ended = CounterMetricFamily("fantail_streams_ended", "Event streams that ended.", labels=["reason"])
+        for reason, count in streams.ended.items():
+            ended.add_metric([reason], count)
+        yield ended
+
+
+def system_json(context: Context, uptime_s: float) -> dict[str, Any]:
+    """Everything there is to say of a running server; of jobs, those that hold most."""
+    stats, streams = context.broker.stats(), context.streams
+    jobs = sorted(stats.jobs, key=lambda job: job.retained_bytes, reverse=True)
+    return {
+        "version": _version(),
+        "uptimeS": round(uptime_s, 1),
+        "draining": streams.draining,
+        "source": {"available": stats.source_available, "mode": stats.source_mode},
+        "stores": {
+            "bytes": stats.total_bytes,
+            "bytesMax": stats.total_bytes_max,
+            "tablesBytes": stats.tables_bytes,
+            "tablesWatchers": stats.tables_watchers,
+            "jobsTotal": len(jobs),
+        },
+        "jobs": [{camel(name): value for name, value in asdict(job).items()} for job in jobs[:SYSTEM_JOBS_MAX]],
+        "streams": {
+            "open": len(streams),
+            "byFace": dict(faces(context)),
+            "openedTotal": streams.opened_total,
+            "sentBytes": sent_bytes(context),
+            "ended": dict(streams.ended),
+        },
+        "memory": {"residentBytes": _resident_bytes()},
+    }
+
+
+def _version() -> str:
+    try:
+        return version("fantail")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _resident_bytes() -> int | None:
+    """What the process holds in memory (proc(5), statm); None where the platform does not tell."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 (a file of the kernel's)
+            return int(statm.read().split()[1]) * 4096
+    except OSError:
+        return None
