@@ -42,6 +42,16 @@ class Archive(Protocol):
             SourceUnavailableError: it does not answer.
         """
 
+    async def relocate(self, job: Job, position: Position) -> Cursor | None:
+        """Finds a position whose record stands elsewhere now, because older ones were trimmed away.
+
+        Returns:
+            Where its reader goes on, if that is beyond doubt; None: the position no longer fits.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """
+
 
 Step: TypeAlias = Batch | Lost | Diverged | CaughtUp | Closed
 
@@ -88,11 +98,13 @@ class Subscription:
                 case Behind(start=_, stop=_) if self._archive is not None:
                     await self._archive.fill(self.job, position.offset)
                 case Diverged() as diverged:
-                    if refreshed or self._archive is None:
-                        self.cursor = self.job.output.start()
-                        return diverged
-                    await self._archive.refresh(self.job)
-                    refreshed = True
+                    if self._archive is not None and not refreshed:
+                        await self._archive.refresh(self.job)
+                        refreshed = True
+                        continue
+                    moved = None if self._archive is None else await self._archive.relocate(self.job, position)
+                    self.cursor = moved or self.job.output.start()
+                    return None if moved else diverged
                 case Behind():
                     break
         raise AssertionError("the archive does not give what it said it has")

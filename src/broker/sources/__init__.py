@@ -32,6 +32,13 @@ class Source(Archive, Protocol):
     def unwatch(self, job: Job) -> None:
         """Stops following it."""
 
+    async def refresh_tables(self) -> None:
+        """Makes sure that the tables show the truth as it was when this was called.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """
+
     async def entries(self, job: Job, start: int, stop: int) -> Sequence[bytes]:
         """Entries as they are stored, from an offset on: at least one of them, as many as make a page.
 

@@ -1,0 +1,180 @@
+"""One followed job: what to ask Redis next about its hash, lease and list, and what the answer means.
+
+A follower decides and never waits: `plan` gives commands, `take` gets their replies and changes the job's stores in one
+synchronous step. Whoever runs it puts many followers' commands into one round trip.
+
+The order makes the promise (traps 1, 18 and 20): hash first, then list, on one connection; and a terminal status is
+shown only when the list, read behind it, has been drained.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from broker.jobs import Presence, fields_of_hash, number
+from broker.sources.list_tail import ListTail
+from broker.sources.redis_keys import LEASE, OUTPUT
+from broker.wakeup import Bell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from broker.jobs import Job
+    from broker.sources.leases import Leases
+    from broker.sources.redis_link import Command
+
+Fields = dict[str, str]
+
+
+class JobFollower:
+    """Follows one job.
+
+    Attributes:
+        job: the job.
+        key: its hash.
+        tail: the end of its list.
+        fields: its hash as it was last shown; None: not read yet, or there is none.
+        answered: the number of the last `ask` that was answered.
+        answers: rings when `answered` changes.
+
+    Args:
+        job: the job.
+        leases: what is known of all leases.
+        line_bytes_max: a longer line is cut for viewers.
+        now_s: a monotonic clock.
+    """
+
+    def __init__(self, job: Job, leases: Leases, line_bytes_max: int, now_s: Callable[[], float]) -> None:
+        self.job = job
+        self.key: Final = job.key.encode()
+        self.tail = ListTail(job.output, self.key + b":" + OUTPUT, line_bytes_max, now_s)
+        self.fields: Fields | None = None
+        self.answered = 0
+        self.answers = Bell()
+        self._lease_key: Final = self.key + b":" + LEASE
+        self._leases = leases
+        self._now_s = now_s
+        self._asked = 0
+        self._hash_dirty = self._lease_dirty = True
+        self._held: tuple[Fields | None, int] | None = None
+        self._planned = (False, False, 0, 0)
+
+    # -- what is to be read -----------------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something to read."""
+        return self._hash_dirty or self._lease_dirty or self.tail.dirty
+
+    @property
+    def hash_dirty(self) -> bool:
+        """Whether the hash is to be read."""
+        return self._hash_dirty
+
+    def ask(self) -> int:
+        """Asks for a reading of everything that starts after this call; returns its number."""
+        self._asked += 1
+        self.mark()
+        return self._asked
+
+    def mark(self) -> None:
+        """The hash, or anything, may have changed."""
+        self._hash_dirty = self._lease_dirty = self.tail.dirty = True
+
+    def mark_list(self) -> None:
+        """The list has changed."""
+        self.tail.dirty = True
+
+    def mark_lease(self) -> None:
+        """The lease has changed."""
+        self._lease_dirty = True
+
+    def start_over(self) -> None:
+        """The replies to the last plan will not come."""
+        self.tail.start_over()
+        self._held = None
+        self.mark()
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def plan(self) -> list[Command]:
+        """The commands to send next, all on one connection and in this order."""
+        with_hash = self._hash_dirty
+        with_lease = with_hash or self._lease_dirty
+        commands: list[Command] = []
+        if with_hash:
+            commands.append(("HGETALL", self.key))
+        if with_lease:
+            commands.append(("EXISTS", self._lease_key))
+        listed = self.tail.plan() if with_hash or self.tail.dirty else []
+        self._planned = (with_hash, with_lease, len(listed), self._asked)
+        self._hash_dirty = self._lease_dirty = False
+        return commands + listed
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def take(self, replies: Iterator[Any]) -> tuple[bool, bool]:
+        """Takes the replies to the last plan; says whether the hash and the lease were among them."""
+        with_hash, with_lease, listed, asked = self._planned
+        if with_hash:
+            self._held = (members(next(replies)), asked)
+        if with_lease:
+            self._leases.learn(self.key, exists=next(replies) == 1)
+        list_replies = [next(replies) for _ in range(listed)]
+        was_missing, drained = self.tail.missing, False
+        if list_replies and self.newest_fields is not None:
+            drained = self.tail.take(list_replies, self.created_ms)
+        if self.job.state.log.closed:
+            return with_hash, with_lease
+        if self._held is not None:
+            self._show_held(drained=drained)
+        elif with_lease or self.tail.missing is not was_missing:
+            self._show(self.fields)
+        return with_hash, with_lease
+
+    @property
+    def newest_fields(self) -> Fields | None:
+        """The hash as it was last read, shown or not."""
+        return self.fields if self._held is None else self._held[0]
+
+    @property
+    def created_ms(self) -> int:
+        """The time given to entries that have none."""
+        newest = self.newest_fields
+        return number(newest.get("created_at")) or 0 if newest else 0
+
+    def _show_held(self, *, drained: bool) -> None:
+        assert self._held is not None
+        fields, asked = self._held
+        if fields is not None and self._is_over(fields) and not drained:
+            return
+        self.fields = fields
+        self._show(fields)
+        if drained or fields is None:
+            self._held = None
+            self.answered = asked
+            self.answers.ring()
+
+    def _show(self, fields: Fields | None) -> None:
+        if fields is None:
+            self._leases.forget(self.key)
+            if self.job.presence is not Presence.ABSENT or not self.job.loaded:
+                self.job.set_fields(None, self._now_s())
+            return
+        shown: dict[str, Any] = dict(fields)
+        over = self._is_over(fields)
+        if not over and self._leases.lost(self.key, fields):
+            shown["stale"] = True
+        if self.tail.missing and (over or self.tail.log.tail > 0):
+            shown["output_expired"] = True
+        self.job.set_fields(shown, self._now_s())
+
+    def _is_over(self, fields: Fields) -> bool:
+        return fields.get("status") in self.job.kind.terminal
+
+
+def members(reply: Any) -> Fields | None:
+    """A hash as HGETALL of RESP2 gives it, names and values in turn; None where there is none."""
+    if not isinstance(reply, list) or not reply:
+        return None
+    return fields_of_hash(dict(zip(reply[::2], reply[1::2], strict=True)))

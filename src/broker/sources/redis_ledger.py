@@ -1,0 +1,193 @@
+"""RedisLedger: writes the truth into Redis, where it comes back from like anybody's.
+
+Each change is one script, so it happens whole or not at all and no reader sees half of it (trap 40). An append that
+names the length it expects happens at most once, however often its reply is lost (trap 41): nothing here is repeated
+by itself.
+
+Every script touches the keys of one job only. The user's index (`jobs:user:*`) is another key, written beside it: in a
+cluster it may be elsewhere, and a job that is missing in it for a moment is in the tables all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from redis.exceptions import NoScriptError
+
+from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
+from broker.jobs import JOB, checked_id, number
+from broker.limits import JOB_TTL_S
+from broker.sources.redis_follower import members
+from broker.sources.redis_keys import parse_patterns
+from broker.sources.redis_link import RedisLink, unavailable
+from broker.sources.redis_tailer import TABLE_PATTERNS
+from broker.tables import ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from broker.broker import Broker
+    from broker.json_patch import JsonValue
+    from broker.sources.redis_link import Command
+    from broker.tables import DatabaseChange
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    text: str
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+# KEYS: hash. ARGV: TTL in ms (0: none), then names and values. Returns 0 where it is there already.
+_CREATE: Final = _Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+if ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return 1
+""")
+
+# KEYS: hash, list. ARGV: TTL in ms, the length expected (-1: any), the entries. Returns whether it was written, and the
+# length before; -1 where there is no job. (A job's TTL is never made shorter than it is, nor given to one without.)
+_APPEND: Final = _Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, -1} end
+local length = redis.call('LLEN', KEYS[2])
+if ARGV[2] ~= '-1' and length ~= tonumber(ARGV[2]) then return {0, length} end
+if #ARGV > 2 then
+  for i = 3, #ARGV, 4096 do redis.call('RPUSH', KEYS[2], unpack(ARGV, i, math.min(i + 4095, #ARGV))) end
+  for i = 1, 2 do
+    local left = redis.call('PTTL', KEYS[i])
+    if left < tonumber(ARGV[1]) and (left >= 0 or i == 2) then redis.call('PEXPIRE', KEYS[i], ARGV[1]) end
+  end
+end
+return {1, length}
+""")
+
+# KEYS: hash. ARGV: TTL in ms (0: as it is), how many members to set, names and values, names to remove. Returns 0 where
+# there is no hash. (A hash whose last member is removed is gone, so what is to be set is set first.)
+_UPDATE: Final = _Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local set = 2 * tonumber(ARGV[2])
+if set > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, 2 + set)) end
+if #ARGV > 2 + set then redis.call('HDEL', KEYS[1], unpack(ARGV, 3 + set)) end
+local left = redis.call('PTTL', KEYS[1])
+if ARGV[1] ~= '0' and left >= 0 and left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return 1
+""")
+
+_TTL_MS: Final = JOB_TTL_S * 1000
+_ANY_LENGTH: Final = -1
+
+
+class RedisLedger:
+    """A `Ledger` whose truth is in Redis.
+
+    Args:
+        broker: not used; ledgers are made with one.
+        url: as `RedisTailer`.
+        table_patterns: as `RedisTailer`.
+
+    Raises:
+        ValueError: a pattern is malformed.
+    """
+
+    def __init__(self, broker: Broker, url: str, *, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
+        del broker
+        self._link = RedisLink(url, name="fantail-ledger", repeats=False)
+        self._patterns = {pattern.table: pattern for pattern in parse_patterns(table_patterns)}
+
+    async def aclose(self) -> None:
+        """Ends the connection."""
+        await self._link.close()
+
+    async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
+        """See `Ledger`."""
+        key = JOB.prefix + checked_id(job_id)
+        made_ms = str(time.time_ns() // 1_000_000)
+        stored = {"id": job_id, "created_at": made_ms, **fields}
+        if not await self._run(_CREATE, [key], [_TTL_MS, *_flat(stored)]):
+            raise AlreadyExistsError(f"job {job_id}")
+        user = stored.get("user_id")
+        if user:
+            await self._ask(("ZADD", f"jobs:user:{user}", number(stored["created_at"]) or 0, job_id))
+
+    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+        """See `Ledger`. Redis serves nobody else meanwhile, so more than a few thousand entries are better cut up."""
+        key = JOB.prefix + checked_id(job_id)
+        arguments = [_TTL_MS, _ANY_LENGTH if expected is None else expected, *entries]
+        written, length = await self._run(_APPEND, [key, f"{key}:output"], arguments)
+        if length < 0:
+            raise NotFoundError(f"job {job_id}")
+        if not written:
+            raise LengthMismatchError(expected or 0, length)
+        return int(length)
+
+    async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
+        """See `Ledger`."""
+        if not await self._update(JOB.prefix + checked_id(job_id), fields, _TTL_MS):
+            raise NotFoundError(f"job {job_id}")
+
+    async def delete_job(self, job_id: str) -> None:
+        """See `Ledger`."""
+        key = JOB.prefix + checked_id(job_id)
+        fields = members(await self._ask(("HGETALL", key)))
+        if fields is None:
+            raise NotFoundError(f"job {job_id}")
+        user = fields.get("user_id")
+        if user:
+            await self._ask(("ZREM", f"jobs:user:{user}", job_id))
+        # The hash first: a job without one is no job, whatever is left of it for a moment.
+        for name in (key, f"{key}:output", f"{key}:diff", f"{key}:lease"):
+            await self._ask(("UNLINK", name))
+
+    async def change_table(self, change: DatabaseChange) -> None:
+        """See `Ledger`."""
+        pattern = self._patterns.get(change.table)
+        if pattern is None:
+            raise NotFoundError(f"table {change.table}")
+        key = pattern.key_of(checked_id(change.id))
+        data = {name: None if value is None else _text(value) for name, value in (change.data or {}).items()}
+        match change.operation:
+            case ChangeKind.INSERT:
+                row = {"id": change.id} | {name: value for name, value in data.items() if value is not None}
+                if not await self._run(_CREATE, [key], [0, *_flat(row)]):
+                    raise AlreadyExistsError(f"row {change.id}")
+            case ChangeKind.UPDATE:
+                if not await self._update(key, data, 0):
+                    raise NotFoundError(f"row {change.id}")
+            case ChangeKind.DELETE:
+                if not await self._ask(("UNLINK", key)):
+                    raise NotFoundError(f"row {change.id}")
+
+    async def _update(self, key: str, fields: Mapping[str, str | None], ttl_ms: int) -> bool:
+        kept = {name: value for name, value in fields.items() if value is not None}
+        removed = [name for name, value in fields.items() if value is None]
+        return bool(await self._run(_UPDATE, [key], [ttl_ms, len(kept), *_flat(kept), *removed]))
+
+    async def _run(self, script: _Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
+        rest = (len(keys), *keys, *arguments)
+        reply = await self._ask(("EVALSHA", script.digest, *rest))
+        if isinstance(reply, NoScriptError):
+            reply = await self._ask(("EVAL", script.text, *rest))
+        return reply
+
+    async def _ask(self, command: Command) -> Any:
+        (reply,) = await self._link.ask([command])
+        if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
+            raise unavailable() from reply
+        return reply
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [word for item in fields.items() for word in item]
+
+
+def _text(value: JsonValue) -> str:
+    """A member of a row as a hash has it: text, or the JSON of what is none."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -1,0 +1,369 @@
+"""RedisTailer: follows all watched jobs and all tables in one Redis, for the whole server.
+
+Not one poller per viewer, nor one per job. Redis wakes us (`redis_tracking`); a wake-up marks keys; one pipelined round
+trip reads everything that is marked and of interest; the answers change the stores in one synchronous step. What is
+decided is decided by parts that never wait: `redis_follower` for a job, `table_mirror` for the tables. This file runs
+them.
+
+Connections, all made once and for ever: one for tracking, one for rounds, two for pages of the archive.
+
+What holds:
+  - A job without watchers costs no command; its marks are kept for the next watcher. A viewer more costs none either.
+  - Rounds do not overlap, so each job's list and hash are read in order.
+  - Marks outlive trouble: whatever was asked and not answered is asked again, and after any doubt (a new tracking
+    connection, FLUSHALL, an answer after none) everything of interest is read.
+  - `available` says whether the last round was answered. When it changes, every watched job's bell rings.
+
+Decided against: keyspace notifications (need configuration), blocking reads (a connection per job), MULTI (a cluster
+refuses it). For a cluster there would be one tracking connection and one for rounds per primary, a hash's answer
+awaited before its list is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import anyio
+
+from broker.errors import SourceUnavailableError
+from broker.limits import (
+    ARCHIVE_LINKS,
+    AWAY_WAIT_S,
+    LOAD_TIMEOUT_S,
+    POLL_S,
+    RECONCILE_JOBS_MAX,
+    RECONCILE_S,
+    ROUND_JOBS_MAX,
+    ROWS_INTERVAL_S,
+    TABLES_POLL_S,
+    TABLES_RECONCILE_S,
+)
+from broker.sources.backoff import Backoff
+from broker.sources.leases import Leases
+from broker.sources.redis_archive import RedisArchive
+from broker.sources.redis_follower import JobFollower
+from broker.sources.redis_keys import KINDS, LEASE, OUTPUT, parse_patterns, without_overlaps
+from broker.sources.redis_link import RedisLink, is_refusal, unavailable
+from broker.sources.redis_tracking import Mode, RedisTracking
+from broker.sources.table_mirror import TableMirror
+from broker.wakeup import Bell, Waker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from broker.broker import Broker
+    from broker.jobs import Job
+    from broker.position import Cursor, Position
+    from broker.sources.redis_link import Command
+
+log = logging.getLogger("fantail.sources.redis")
+
+TABLE_PATTERNS: Final = {"jobs": "job:*", "tasks": "task:*"}
+
+
+class RedisTailer:
+    """A `Source` over one Redis or Valkey.
+
+    Attributes:
+        available: whether Redis answered last time.
+        mode: `tracking`, `polling` or `connecting`.
+
+    Args:
+        broker: what it feeds.
+        url: redis://, rediss:// or unix://, as redis-py reads it.
+        table_patterns: which hashes are the rows of which of the broker's tables.
+
+    Raises:
+        ValueError: a pattern is malformed.
+    """
+
+    def __init__(self, broker: Broker, url: str, *, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
+        self.available = False
+        self._broker = broker
+        self._now_s = broker.now_s
+        self._mode = Mode.CONNECTING
+        patterns = parse_patterns(table_patterns)
+        prefixes = without_overlaps([kind.prefix for kind in KINDS] + [pattern.prefix for pattern in patterns])
+        self._tracking = RedisTracking(url, prefixes, self._on_keys, self._on_mode)
+        self._link = RedisLink(url, name="fantail-rounds")
+        self._archive_links = [RedisLink(url, name="fantail-archive") for _ in range(ARCHIVE_LINKS)]
+        self._archive = RedisArchive(self._archive_links, self.refresh, self._now_s)
+        self._leases = Leases()
+        self._mirror = TableMirror(broker.tables, patterns, self._leases, self._now_s)
+        self._tables_wanted = 0
+        self._followers: dict[bytes, JobFollower] = {}
+        self._marked: dict[JobFollower, None] = {}
+        self._work = Bell()
+        self._probe = True
+        self._known_away = False
+        self._jobs_due_s = self._rows_due_s = 0.0
+        self._scan_due_s = 0.0
+        self._reconciled = 0
+        self._mirror.scan(reread=True)
+
+    @property
+    def mode(self) -> str:
+        """How it learns of changes."""
+        return self._mode.value
+
+    # -- the Source -------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follows for ever; reconnects by itself."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._tracking.run)
+                tasks.start_soon(self._archive.run)
+                tasks.start_soon(self._read_rounds)
+        finally:
+            self.available = False
+            for link in (self._link, *self._archive_links):
+                await link.close()
+
+    def watch(self, job: Job) -> None:
+        """Starts to follow a job, or to follow it again."""
+        key = job.key.encode()
+        follower = self._followers.get(key)
+        if follower is None:
+            follower = self._followers[key] = JobFollower(job, self._leases, self._broker.line_bytes_max, self._now_s)
+        follower.mark()
+        self._mark(follower)
+
+    def unwatch(self, job: Job) -> None:
+        """Stops following it."""
+        follower = self._followers.pop(job.key.encode(), None)
+        if follower is not None:
+            self._marked.pop(follower, None)
+            self._archive.forget(follower)
+            self._mirror.mark(follower.key)
+
+    async def refresh(self, job: Job) -> None:
+        """Reads a watched job afresh, all of it.
+
+        Raises:
+            SourceUnavailableError: Redis has not answered in time.
+        """
+        follower = self._followers[job.key.encode()]
+        number = follower.ask()
+        self._mark(follower)
+        await self._until(lambda: follower.answered >= number, follower.answers)
+
+    async def fill(self, job: Job, offset: int) -> None:
+        """See `Archive`."""
+        await self._archive.fill(self._followers[job.key.encode()], offset)
+
+    async def relocate(self, job: Job, position: Position) -> Cursor | None:
+        """See `Archive`."""
+        return await self._archive.relocate(self._followers[job.key.encode()], position)
+
+    async def entries(self, job: Job, start: int, stop: int) -> Sequence[bytes]:
+        """See `Source`."""
+        return await self._archive.entries(self._followers[job.key.encode()], start, stop)
+
+    async def refresh_tables(self) -> None:
+        """Makes sure that the tables show what Redis had when this was called.
+
+        With tracking that takes one PING, as a rule, and nothing is read.
+
+        Raises:
+            SourceUnavailableError: Redis has not answered in time.
+        """
+        await self._tracking.caught_up()
+        number = self._mirror.ask() if self._mode is Mode.TRACKING else self._mirror.scan(reread=True)
+        with self._wanting_tables():
+            self._work.ring()
+            await self._until(lambda: self._mirror.has_read(number), self._mirror.progress)
+
+    # -- marks ------------------------------------------------------------------------------------------------------
+
+    def _mark(self, follower: JobFollower) -> None:
+        if follower.job.watchers:
+            self._marked[follower] = None
+            self._work.ring()
+
+    def _mark_everything(self) -> None:
+        for follower in self._followers.values():
+            follower.mark()
+            self._mark(follower)
+        self._mirror.start_over()
+        self._work.ring()
+
+    def _on_keys(self, keys: Sequence[bytes] | None) -> None:
+        if keys is None:
+            self._mark_everything()
+            return
+        for key in keys:
+            self._on_key(key)
+
+    def _on_key(self, key: bytes) -> None:
+        follower = self._followers.get(key)
+        if follower is not None:
+            follower.mark()
+            self._mark(follower)
+        base, _, part = key.rpartition(b":")
+        if part == OUTPUT and b":" in base:
+            follower = self._followers.get(base)
+            if follower is not None:
+                follower.mark_list()
+                self._mark(follower)
+        elif part == LEASE and b":" in base:
+            self._on_lease(base)
+        else:
+            self._mirror.mark(key)
+            self._work.ring()
+
+    def _on_lease(self, base: bytes) -> None:
+        follower = self._followers.get(base)
+        if follower is not None:
+            follower.mark_lease()
+            self._mark(follower)
+        if follower is None or not follower.job.watchers:
+            self._mirror.mark_lease(base)
+            self._work.ring()
+
+    def _on_mode(self, mode: Mode) -> None:
+        before, self._mode = self._mode, mode
+        if mode is Mode.TRACKING:
+            self._mark_everything()
+        if mode is not before:
+            log.info("following Redis by %s", mode)
+            self._probe = True
+            self._jobs_due_s = 0.0
+            self._work.ring()
+
+    # -- rounds -----------------------------------------------------------------------------------------------------
+
+    async def _read_rounds(self) -> None:
+        backoff, waker = Backoff(), Waker()
+        while True:
+            rung = self._work.rung
+            self._mark_what_is_due()
+            followers, commands = self._plan()
+            if not commands:
+                with anyio.move_on_after(self._pause_s()):
+                    await waker.sleep(self._work, rung)
+                continue
+            try:
+                replies = iter(await self._link.ask(commands))
+            except SourceUnavailableError as error:
+                self._on_trouble(error, followers)
+                await anyio.sleep(backoff.next_s(refused=is_refusal(error.__cause__)))
+                continue
+            backoff.reset()
+            self._take(followers, replies)
+            self._on_answer()
+
+    def _plan(self) -> tuple[list[JobFollower], list[Command]]:
+        followers = [follower for follower, _ in zip(self._marked, range(ROUND_JOBS_MAX), strict=False)]
+        commands: list[Command] = []
+        for follower in followers:
+            del self._marked[follower]
+            commands += follower.plan()
+        commands += self._plan_tables(followers)
+        if self._probe and not commands:
+            commands.append(("PING",))
+        self._probe = False
+        return followers, commands
+
+    def _plan_tables(self, followers: Sequence[JobFollower]) -> list[Command]:
+        now_s, mirror = self._now_s(), self._mirror
+        if not mirror.has_work(leases=self._leases_wanted) or (now_s < self._rows_due_s and not mirror.has_much_work):
+            return []
+        self._rows_due_s = now_s + ROWS_INTERVAL_S
+        read_anyway = {follower.key for follower in (*followers, *self._marked)}
+        return mirror.plan(leases=self._leases_wanted, elsewhere=read_anyway)
+
+    def _take(self, followers: Sequence[JobFollower], replies: Iterator[object]) -> None:
+        for follower in followers:
+            with_hash, with_lease = follower.take(replies)
+            if with_hash:
+                self._mirror.put(follower.key, follower.newest_fields)
+            elif with_lease:
+                self._mirror.show_lease(follower.key)
+            if follower.dirty and self._followers.get(follower.key) is follower:
+                self._mark(follower)
+        self._mirror.take(replies)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _leases_wanted(self) -> bool:
+        return bool(self._broker.tables_watchers or self._tables_wanted)
+
+    def _mark_what_is_due(self) -> None:
+        now_s = self._now_s()
+        tracking = self._mode is Mode.TRACKING
+        if now_s >= self._jobs_due_s:
+            self._jobs_due_s = now_s + (RECONCILE_S if tracking else POLL_S)
+            self._mark_in_turn(RECONCILE_JOBS_MAX if tracking else len(self._followers))
+        if now_s >= self._scan_due_s and self._leases_wanted:
+            self._scan_due_s = now_s + (TABLES_RECONCILE_S if tracking else TABLES_POLL_S)
+            self._mirror.scan(reread=not tracking)
+
+    def _mark_in_turn(self, count: int) -> None:
+        followers = [follower for follower in self._followers.values() if follower.job.watchers]
+        start = self._reconciled if self._reconciled < len(followers) else 0
+        for follower in followers[start : start + count]:
+            follower.mark()
+            self._mark(follower)
+        self._reconciled = start + count
+
+    def _pause_s(self) -> float | None:
+        """How long there is nothing to do by the clock; None: for ever."""
+        due = []
+        if any(follower.job.watchers for follower in self._followers.values()):
+            due.append(self._jobs_due_s)
+        if self._leases_wanted:
+            due.append(self._scan_due_s)
+        if self._mirror.has_work(leases=self._leases_wanted):
+            due.append(0.0 if self._mirror.has_much_work else self._rows_due_s)
+        return max(0.0, min(due) - self._now_s()) if due else None
+
+    # -- trouble ----------------------------------------------------------------------------------------------------
+
+    def _on_trouble(self, error: SourceUnavailableError, followers: Sequence[JobFollower]) -> None:
+        for follower in followers:
+            follower.start_over()
+        if self.available or not self._known_away:
+            log.warning("Redis does not answer: %s", error.__cause__ or error)
+        self._known_away = True
+        self._probe = True
+        was_available, self.available = self.available, False
+        if was_available:
+            self._ring_all()
+        self._mark_everything()
+
+    def _on_answer(self) -> None:
+        if self.available:
+            return
+        self.available = True
+        if self._known_away:
+            log.info("Redis answers again")
+        self._known_away = False
+        self._ring_all()
+
+    def _ring_all(self) -> None:
+        for follower in self._followers.values():
+            follower.job.bell.ring()
+
+    # -- waiting ----------------------------------------------------------------------------------------------------
+
+    async def _until(self, holds: Callable[[], bool], bell: Bell) -> None:
+        waker = Waker()
+        with anyio.move_on_after(LOAD_TIMEOUT_S if self.available else AWAY_WAIT_S):
+            while True:
+                rung = bell.rung
+                if holds():
+                    return
+                await waker.sleep(bell, rung)
+        raise unavailable()
+
+    @contextmanager
+    def _wanting_tables(self) -> Iterator[None]:
+        self._tables_wanted += 1
+        try:
+            yield
+        finally:
+            self._tables_wanted -= 1

@@ -1,0 +1,253 @@
+"""The tables' rows, mirrored from Redis hashes: which to read next, and what the answers mean.
+
+Like a follower it decides and never waits. Rows are read when an invalidation names their key, however often it was
+named; a SCAN finds the rows there are at the start, after every reconnect, and now and then, for those that vanished
+unseen. A scan only finds names: what is gone is read like any other row, and found to be absent.
+
+Rows of jobs whose runner holds a lease say `stale` when it is lost (`leases`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from broker.jobs import JOB, WORK_SESSION
+from broker.limits import ROUND_ROWS_MAX, SCAN_COUNT, TABLE_ROWS_MAX
+from broker.sources.redis_follower import members
+from broker.sources.redis_keys import LEASE, has_lease
+from broker.wakeup import Bell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from broker.sources.leases import Leases
+    from broker.sources.redis_follower import Fields
+    from broker.sources.redis_keys import TablePattern
+    from broker.sources.redis_link import Command
+    from broker.tables import Tables
+
+log = logging.getLogger("fantail.sources.redis")
+
+_TERMINAL = {kind.prefix: kind.terminal for kind in (JOB, WORK_SESSION)}
+_GLOB = {ord(special): f"\\{special}" for special in "*?[]\\^-"}
+_LEASE_SUFFIX = b":" + LEASE
+
+
+class _Scan:
+    """One walk over all keys under the tables' prefixes."""
+
+    def __init__(self, patterns: Sequence[TablePattern], number: int, *, reread: bool) -> None:
+        self.number = number
+        self.reread = reread
+        self.todo = deque(sorted({pattern.prefix for pattern in patterns}))
+        self.cursor: bytes | int = 0
+        self.rows: set[bytes] = set()
+        self.leases: set[bytes] = set()
+
+
+class TableMirror:
+    """Keeps `Tables` what Redis says.
+
+    Attributes:
+        progress: rings when something was read.
+    """
+
+    def __init__(
+        self, tables: Tables, patterns: Sequence[TablePattern], leases: Leases, now_s: Callable[[], float]
+    ) -> None:
+        self.progress = Bell()
+        self._tables = tables
+        self._patterns = patterns
+        self._leases = leases
+        self._now_s = now_s
+        self._numbers = 0
+        self._rows: dict[bytes, int] = {}
+        self._lease_checks: dict[bytes, int] = {}
+        self._scan: _Scan | None = None
+        self._scan_due: _Scan | None = None
+        self._planned: tuple[list[bytes], list[bytes], bool] = ([], [], False)
+        self._full: set[str] = set()
+
+    # -- what is to be read -----------------------------------------------------------------------------------------
+
+    def places(self, key: bytes) -> list[tuple[str, str]]:
+        """The table and id of each row that a hash feeds."""
+        try:
+            text = key.decode()
+        except UnicodeDecodeError:
+            return []
+        found = [(pattern.table, pattern.id_of(text)) for pattern in self._patterns]
+        return [(table, row_id) for table, row_id in found if row_id is not None]
+
+    def mark(self, key: bytes) -> None:
+        """A hash has changed; nothing happens if it is nobody's row."""
+        if key not in self._rows and self.places(key):
+            self._numbers += 1
+            self._rows[key] = self._numbers
+
+    def mark_lease(self, key: bytes) -> None:
+        """The lease beside a hash has changed."""
+        if key not in self._lease_checks and self.places(key):
+            self._numbers += 1
+            self._lease_checks[key] = self._numbers
+
+    def scan(self, *, reread: bool) -> int:
+        """Asks for a scan that starts after this call; returns its number.
+
+        Args:
+            reread: whether rows that are there already are read again.
+        """
+        self._numbers += 1
+        if self._patterns:
+            reread = reread or (self._scan_due is not None and self._scan_due.reread)
+            self._scan_due = _Scan(self._patterns, self._numbers, reread=reread)
+        return self._numbers
+
+    def start_over(self) -> None:
+        """The replies to the last plan will not come: anything may have changed."""
+        self._scan = None
+        self._planned = ([], [], False)
+        self.scan(reread=True)
+        if self._scan_due is not None:
+            self._scan_due.number = 0  # it stands for all that was lost, whenever it was asked for
+
+    def ask(self) -> int:
+        """The number of the last thing that is to be read now; see `has_read`."""
+        return self._numbers
+
+    def has_read(self, number: int) -> bool:
+        """Whether everything was read that was to be read at that number."""
+        rows, leases, _ = self._planned
+        scans = (scan for scan in (self._scan, self._scan_due) if scan is not None)
+        if rows or leases or any(scan.number <= number for scan in scans):
+            return False
+        waiting = (next(iter(marks.values()), number + 1) for marks in (self._rows, self._lease_checks))
+        return all(first > number for first in waiting)
+
+    def has_work(self, *, leases: bool) -> bool:
+        """Whether there is something to read."""
+        return bool(self._rows or self.has_much_work or (leases and self._lease_checks))
+
+    @property
+    def has_much_work(self) -> bool:
+        """Whether one round will not do."""
+        return bool(self._scan or self._scan_due) or len(self._rows) > ROUND_ROWS_MAX
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def plan(self, *, leases: bool, elsewhere: Collection[bytes]) -> list[Command]:
+        """The commands to send next.
+
+        Args:
+            leases: whether leases are of interest now.
+            elsewhere: hashes that are being read anyway; `put` brings them.
+        """
+        rows = _taken(self._rows, ROUND_ROWS_MAX, elsewhere)
+        checks = _taken(self._lease_checks, ROUND_ROWS_MAX) if leases else []
+        commands: list[Command] = [("HGETALL", key) for key in rows]
+        commands += [("EXISTS", key + _LEASE_SUFFIX) for key in checks]
+        if self._scan is None:
+            self._scan, self._scan_due = self._scan_due, None
+        scanning = self._scan is not None and len(self._rows) < ROUND_ROWS_MAX
+        if self._scan is not None and scanning:
+            match = self._scan.todo[0].translate(_GLOB) + "*"
+            commands.append(("SCAN", self._scan.cursor, "MATCH", match, "COUNT", SCAN_COUNT))
+        self._planned = (rows, checks, scanning)
+        return commands
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def take(self, replies: Iterator[Any]) -> None:
+        """Takes the replies to the last plan."""
+        rows, checks, scanning = self._planned
+        self._planned = ([], [], False)
+        for key in rows:
+            self.put(key, members(next(replies)))
+        for key in checks:
+            self._leases.learn(key, exists=next(replies) == 1)
+            self.show_lease(key)
+        if scanning and self._scan is not None:
+            self._take_scan(self._scan, next(replies))
+        self.progress.ring()
+
+    def put(self, key: bytes, fields: Fields | None) -> None:
+        """Takes a hash that was just read."""
+        self._rows.pop(key, None)
+        for table, row_id in self.places(key):
+            if fields is not None and self._has_no_room(table, row_id):
+                continue
+            row = None if fields is None else self._with_stale(key, fields)
+            self._tables.put_row(table, row_id, row, self._now_s())
+        if fields is None:
+            self._leases.forget(key)
+
+    def show_lease(self, key: bytes) -> None:
+        """Shows what was just learnt of a lease."""
+        for table, row_id in self.places(key):
+            row = self._tables.rows(table).get(row_id)
+            if row is not None:
+                bare = {name: value for name, value in row.items() if name != "stale"}
+                self._tables.put_row(table, row_id, self._with_stale(key, bare), self._now_s())
+
+    def _with_stale(self, key: bytes, fields: Mapping[str, Any]) -> dict[str, Any]:
+        text = key.decode()
+        if not has_lease(text) or fields.get("status") in _TERMINAL[text[: text.index(":") + 1]]:
+            return dict(fields)
+        if not self._leases.is_known(key) and "lease_s" in fields:
+            self.mark_lease(key)
+        return {**fields, "stale": True} if self._leases.lost(key, fields) else dict(fields)
+
+    def _has_no_room(self, table: str, row_id: str) -> bool:
+        rows = self._tables.rows(table)
+        if len(rows) < TABLE_ROWS_MAX or row_id in rows:
+            return False
+        if table not in self._full:
+            self._full.add(table)
+            log.warning("table %s has %d rows; more are left out", table, TABLE_ROWS_MAX)
+        return True
+
+    def _take_scan(self, scan: _Scan, reply: Any) -> None:
+        scan.cursor, keys = reply
+        for key in keys:
+            if key.endswith(_LEASE_SUFFIX):
+                self._found_lease(scan, key.removesuffix(_LEASE_SUFFIX))
+                continue
+            places = self.places(key)
+            if not places:
+                continue
+            scan.rows.add(key)
+            if scan.reread or any(row_id not in self._tables.rows(table) for table, row_id in places):
+                self.mark(key)
+        if scan.cursor in (b"0", 0):
+            scan.todo.popleft()
+            scan.cursor = 0
+            if not scan.todo:
+                self._finish(scan)
+
+    def _found_lease(self, scan: _Scan, key: bytes) -> None:
+        if self.places(key):
+            scan.leases.add(key)
+            self._leases.learn(key, exists=True)
+            self.show_lease(key)
+
+    def _finish(self, scan: _Scan) -> None:
+        self._scan = None
+        for pattern in self._patterns:
+            for row_id in self._tables.rows(pattern.table):
+                key = pattern.key_of(row_id).encode()
+                if key not in scan.rows:
+                    self.mark(key)
+        for key in self._leases.held():
+            if key not in scan.leases:
+                self.mark_lease(key)
+
+
+def _taken(marks: dict[bytes, int], count: int, elsewhere: Collection[bytes] = ()) -> list[bytes]:
+    """Takes the first marks out."""
+    taken = list(itertools.islice((key for key in marks if key not in elsewhere), count))
+    for key in taken:
+        del marks[key]
+    return taken
