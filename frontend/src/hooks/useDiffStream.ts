@@ -1,0 +1,24 @@
+/** The diff of a task attempt, live: by file for a viewer, as one text for everything else. */
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { type DiffState, DiffStore } from "../stream/diff-store";
+import { useClient } from "./client-context";
+
+/** The files that differ now, by name. A file that did not change keeps its object. */
+export function useDiffFiles(attemptId: string): DiffState {
+  const { streams } = useClient();
+  const store = useMemo(() => {
+    const topic = `/api/events/task-attempts/${encodeURIComponent(attemptId)}/diff`;
+    return new DiffStore({ source: streams, topic });
+  }, [streams, attemptId]);
+  useEffect(() => {
+    store.start();
+    return () => store.stop();
+  }, [store]);
+  return useSyncExternalStore(store.subscribe, store.getState, store.getState);
+}
+
+/** The present diffs of all files as one text: a file that changes again replaces its diff, and is not added to it. */
+export function useDiffStream(attemptId: string): string {
+  const { files } = useDiffFiles(attemptId);
+  return useMemo(() => [...files.values()].map((file) => file.diff).join("\n"), [files]);
+}

@@ -1,0 +1,36 @@
+/** The rows of some tables, live. However many components ask for the same tables, there is one connection. */
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+import type { JsonObject } from "../stream/json";
+import { field, isObject } from "../stream/json";
+import type { ConnectionStatus } from "../stream/stream-source";
+import { useClient } from "./client-context";
+
+export interface Tables {
+  /** The rows of a table by id; a row that did not change keeps its object. */
+  readonly table: (name: string) => JsonObject;
+  /** False only until the first snapshot is whole; during a reconnect the old rows stay. */
+  readonly ready: boolean;
+  readonly connection: ConnectionStatus;
+  readonly reconnect: () => void;
+}
+
+const NO_ROWS: JsonObject = {};
+
+export function useTables(...names: readonly string[]): Tables {
+  const client = useClient();
+  const key = names.join(",");
+  const store = useMemo(() => client.tables(key === "" ? [] : key.split(",")), [client, key]);
+  useEffect(() => store.watch(), [store]);
+  const { document, ready, connection } = useSyncExternalStore(
+    store.subscribe,
+    store.getState,
+    store.getState,
+  );
+  return useMemo(() => {
+    const table = (name: string): JsonObject => {
+      const rows = field(document, name);
+      return isObject(rows) ? rows : NO_ROWS;
+    };
+    return { table, ready, connection, reconnect: () => store.reconnect() };
+  }, [document, ready, connection, store]);
+}

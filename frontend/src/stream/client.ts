@@ -1,0 +1,62 @@
+/**
+ * Everything that the hooks need of the outside, in one object: the streams, the REST questions, and the documents
+ * that several components share. An application makes one, or takes the default for the page's own origin.
+ */
+import { DocumentStore } from "./document-store";
+import { FetchStreams } from "./fetch-streams";
+import type { JsonObject } from "./json";
+import { FetchJobsApi, type JobsApi } from "./jobs-api";
+import type { StreamSource } from "./stream-source";
+
+export interface Client {
+  readonly streams: StreamSource;
+  readonly api: JobsApi;
+  /** The document of some tables; the same store for the same names, however many components ask. */
+  tables(names: readonly string[]): DocumentStore;
+}
+
+export interface ClientSettings {
+  /** Where the server is: `""` for the page's own origin. */
+  readonly baseUrl?: string;
+  readonly headers?: () => Readonly<Record<string, string>>;
+  /** Silence after which a connection counts as dead, in milliseconds. */
+  readonly silenceMs?: number;
+  readonly streams?: StreamSource;
+  readonly api?: JobsApi;
+  /** Tables that the page brought, with the position they are as of. */
+  readonly initialTables?: { readonly tables: JsonObject; readonly position: string | null };
+}
+
+export function createClient(settings: ClientSettings = {}): Client {
+  const streams = settings.streams ?? new FetchStreams(settings);
+  const api = settings.api ?? new FetchJobsApi(settings);
+  const { initialTables } = settings;
+  const stores = new Map<string, DocumentStore>();
+
+  function tables(names: readonly string[]): DocumentStore {
+    const topic = tablesTopic(names);
+    const known = stores.get(topic);
+    if (known) return known;
+    // The page's position is that of the tables it brought, and of no other selection.
+    const fits = initialTables && sameNames(names, Object.keys(initialTables.tables)) ? initialTables : null;
+    const store = new DocumentStore({
+      source: streams,
+      topic,
+      initialDocument: fits?.tables ?? null,
+      initialPosition: fits?.position ?? null,
+    });
+    stores.set(topic, store);
+    return store;
+  }
+
+  return { streams, api, tables };
+}
+
+function tablesTopic(names: readonly string[]): string {
+  const list = names.toSorted().map(encodeURIComponent).join(",");
+  return `/api/events/?${list === "" ? "" : `tables=${list}&`}batch=1`;
+}
+
+function sameNames(one: readonly string[], other: readonly string[]): boolean {
+  return one.toSorted().join("\n") === other.toSorted().join("\n");
+}

@@ -1,0 +1,33 @@
+/** A StreamSource with one connection per topic. Where many topics are watched at once, another source shares one. */
+import { Connection } from "./connection";
+import { type Platform, browserPlatform } from "./platform";
+import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "./stream-source";
+
+export interface FetchStreamsSettings {
+  /** Where the server is: `""` for the page's own origin, else like `https://fantail.example`. */
+  readonly baseUrl?: string;
+  /** Further request headers, asked for at each try; a bearer token, say. */
+  readonly headers?: () => Readonly<Record<string, string>>;
+  /** Silence after which a connection counts as dead, in milliseconds. */
+  readonly silenceMs?: number;
+  readonly platform?: Platform;
+}
+
+export class FetchStreams implements StreamSource {
+  readonly #settings: FetchStreamsSettings;
+
+  constructor(settings: FetchStreamsSettings = {}) {
+    this.#settings = settings;
+  }
+
+  subscribe(topic: string, sink: StreamSink, options: SubscribeOptions = {}): Subscription {
+    const { baseUrl = "", platform = browserPlatform, headers, silenceMs } = this.#settings;
+    const connection = new Connection(
+      { ...options, url: baseUrl + topic, headers, silenceMs },
+      sink,
+      platform,
+    );
+    connection.reconnect();
+    return connection;
+  }
+}

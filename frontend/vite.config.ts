@@ -1,0 +1,58 @@
+/**
+ * One configuration for the build, the unit tests and the browser tests.
+ *
+ * The build lands inside the Python package, which serves it and carries it in its wheel. Nothing is inlined as
+ * a `data:` address, because the server's Content-Security-Policy allows only what comes from the server itself.
+ */
+import { fileURLToPath } from "node:url";
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** The browser tests live outside this folder, and find their packages here. */
+const packagesForBrowserTests = {
+  "axe-core": here("node_modules/axe-core"),
+  "playwright-core": here("node_modules/playwright-core/index.mjs"),
+  vitest: here("node_modules/vitest"),
+};
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    outDir: "../src/web/dashboard",
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2022",
+  },
+  server: {
+    proxy: { "/api": "http://127.0.0.1:8765", "/ui-api": "http://127.0.0.1:8765" },
+    fs: { allow: [".."] },
+  },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          environment: "happy-dom",
+          include: ["tests/**/*.test.{ts,tsx}"],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        extends: true,
+        resolve: { alias: packagesForBrowserTests },
+        test: {
+          name: "browser",
+          environment: "node",
+          include: ["../tests/browser/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
