@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from broker.entries import Record, entry_of
-from broker.errors import TooManyJobsError
+from broker.errors import SourceUnavailableError, TooManyJobsError
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
 from broker.ledger import InProcessLedger, Ledger
 from broker.limits import (
@@ -177,8 +177,8 @@ class Broker:
                 job.loaded = True
                 if job.presence is Presence.UNKNOWN:
                     job.presence = Presence.ABSENT
-            elif not job.loaded or job.presence is not Presence.PRESENT:
-                await self.source.refresh(job)
+            elif job.watchers == 1 or not job.loaded or job.presence is not Presence.PRESENT:
+                await self._read_afresh(job, self.source)
             yield job
         finally:
             job.watchers -= 1
@@ -186,15 +186,29 @@ class Broker:
                 job.unwatched_since_s = self.now_s()
                 self.forget_if_unwatched(job, only_absent=True)
 
+    async def _read_afresh(self, job: Job, source: Source) -> None:
+        """Reads a job that nobody followed until now; with the source away, one in memory is shown as it was."""
+        try:
+            await source.refresh(job)
+        except SourceUnavailableError:
+            if not job.loaded or job.presence is not Presence.PRESENT:
+                raise
+
     def subscribe(self, job: Job, waker: Waker | None = None) -> Subscription:
         """A cursor into a watched job's output."""
         return Subscription(job, self.source, waker)
 
     @asynccontextmanager
     async def watch_tables(self) -> AsyncIterator[Tables]:
-        """Counts a watcher of the tables."""
+        """Counts a watcher of the tables, which are as the source has them now, or, with it away, as they were.
+
+        Raises:
+            SourceUnavailableError: they have never been read, and the source does not answer.
+        """
         self.tables_watchers += 1
         try:
+            if self.source is not None:
+                await self.source.refresh_tables()
             yield self.tables
         finally:
             self.tables_watchers -= 1

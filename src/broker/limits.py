@@ -81,7 +81,8 @@ ROWS_INTERVAL_S: Final = 0.05
 SCAN_COUNT: Final = 1000
 # A dashboard shows thousands of rows, not millions; past this the log says so and new rows are left out.
 TABLE_ROWS_MAX: Final = 50_000
-# With tracking, what is watched is still read now and then: a missed push costs seconds. At most so many jobs each time.
+# With tracking, what is watched is still read now and then: a missed push costs seconds. At most so many jobs each
+# time, so that the commands per second do not grow with them.
 RECONCILE_S: Final = 5.0
 RECONCILE_JOBS_MAX: Final = 100
 # Tables are scanned again for rows that vanished unseen, while somebody watches them.
@@ -95,7 +96,8 @@ TRACKING_RETRY_S: Final = 60.0
 TRACKING_PING_S: Final = 5.0
 # A wrong password is not mended within a second.
 REFUSED_RETRY_S: Final = 10.0
-# How long a caller waits for a source that is known to be away: longer than a restart of an empty Redis takes.
+# How long a caller waits for a source that has just gone away: longer than a restart of an empty Redis takes. One that
+# has been away for longer is not waited for.
 AWAY_WAIT_S: Final = 2.0
 # Connections for pages of the archive: Redis serves one at a time anyway, two keep it busy while we parse.
 ARCHIVE_LINKS: Final = 2
@@ -363,3 +365,70 @@ DIFF_REF_DIRECTORIES_MAX: Final = 4096
 INOTIFY_READ_BYTES: Final = 64 * KIB
 # Temporary directories of watchers that were killed are removed by the next; younger ones may be just being made.
 DIFF_SCRATCH_AGE_S: Final = 60.0
+
+# -- sources: pipelines' health -------------------------------------------------------------------------------------
+# What fits a request line of 8 KiB with ids of 40 characters; a page that shows more opens a second stream.
+PIPELINES_PER_STREAM_MAX: Final = 200
+# Watched or lingering, about 2 KiB each beside the last health document. Those that nobody watches go first.
+PIPELINES_MAX: Final = 5_000
+# Polls under way at a time, and so connections to the backend: 500 pipelines that take 50 ms each are all asked within
+# 400 ms. Those that timed out last time share half of that at most, so that the dead do not hold the living up.
+POLLS_MAX: Final = 64
+SUSPECT_POLLS_MAX: Final = 32
+# What the wire promises: 2 s, up to 5 s for a status that stays, up to 30 s where no
+# visible page watches. A quarter more each time: 5 s is reached after some ten seconds of the same answer.
+POLL_FAST_S: Final = 2.0
+POLL_STEADY_S: Final = 5.0
+POLL_HIDDEN_S: Final = 30.0
+POLL_GROWTH: Final = 1.25
+# What just changed often changes again (stopping, stopped): looked at again so soon, once.
+POLL_AFTER_CHANGE_S: Final = 0.25
+# Pipelines that were first asked together are not asked together for ever.
+POLL_JITTER: Final = 0.1
+# One poll, from the request to the last byte; a backend asks a cluster or a broker in between.
+POLL_TIMEOUT_S: Final = 5.0
+POLL_CONNECT_TIMEOUT_S: Final = 2.0
+# Pages wait for the first answers of all their pipelines, and no longer than this for the slow ones.
+FIRST_ANSWERS_S: Final = 3.0
+# A polling client is given an answer that is no older than what a stream would have seen.
+HEALTH_FRESH_S: Final = 2.0
+# One health document has a few hundred bytes; a backend that sends more than this sends something else.
+HEALTH_BYTES_MAX: Final = 256 * KIB
+PIPELINE_STATUS_CHARS_MAX: Final = 64
+# Kept after the last viewer left, for those who reload the page or come back after a short cut.
+PIPELINE_LINGER_S: Final = 60.0
+
+# -- sources: the state of tests and runs ---------------------------------------------------------------------------
+# Watched at a time, over all streams; a KiB each.
+STATUSES_MAX: Final = 10_000
+# States kept of one test or run for readers that lag; a reader further behind gets the last one.
+STATUS_RECORDS_MAX: Final = 64
+STATUS_LOG_BYTES_MAX: Final = 256 * KIB
+# One message: an error with its stack trace and a list of artifacts. A longer one is taken for its status alone.
+STATUS_BYTES_MAX: Final = 64 * KIB
+STATUS_CHARS_OF_WORD_MAX: Final = 64
+# What waits to be written to Redis while it is away; the oldest goes first, and the database or the worker has it too.
+STATUS_UNWRITTEN_MAX: Final = 10_000
+# Read or written in one round trip.
+STATUS_PAGE: Final = 500
+# A worker that says "it ended" on the channel for progress often says more on the other one right after.
+STATUS_COMPLETE_WAIT_S: Final = 2.0
+# A message "running" without a time of its own, so long after the end, is a new run of the same test, not a late one.
+STATUS_RERUN_S: Final = 10.0
+# How long the last state known of a test or run stays in Redis (a setting): as long as a job's output does.
+STATUS_TTL_S: Final = 24 * 3600
+# The database is asked about all that is watched this often (a setting), and sooner while it does not answer.
+STATUS_CHECK_S: Final = 30.0
+STATUS_CHECK_RETRY_S: Final = 5.0
+# Silence on the subscribed connection after which it is asked for a sign of life.
+PUBSUB_PING_S: Final = 5.0
+# One question to the database, connecting included; a check that takes longer is made again.
+DATABASE_TIMEOUT_S: Final = 5.0
+DATABASE_CONNECTIONS_MAX: Final = 4
+# Parameters in one statement: PostgreSQL takes 32,767, SQLite 32,766, and a plan for more helps nobody.
+DATABASE_IDS_MAX: Final = 1000
+# Tables that were missing are looked for again: a migration may have been run meanwhile.
+DATABASE_REFLECT_S: Final = 60.0
+RUNNING_JOBS_MAX: Final = 1000
+# Counts of a queue are sent at most this often; people cannot read faster.
+QUEUE_STATS_INTERVAL_S: Final = 0.25

@@ -33,10 +33,10 @@ class Source(Archive, Protocol):
         """Stops following it."""
 
     async def refresh_tables(self) -> None:
-        """Makes sure that the tables show the truth as it was when this was called.
+        """Makes sure that the tables show the truth as it was when this was called; with it away, as it was last read.
 
         Raises:
-            SourceUnavailableError: it does not answer.
+            SourceUnavailableError: it does not answer, and never has.
         """
 
     async def entries(self, job: Job, start: int, stop: int) -> Sequence[bytes]:

@@ -81,9 +81,9 @@ class RedisTailer:
 
     def __init__(self, broker: Broker, url: str, *, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
         self.available = False
+        self.mode: str = Mode.CONNECTING
         self._broker = broker
         self._now_s = broker.now_s
-        self._mode = Mode.CONNECTING
         patterns = parse_patterns(table_patterns)
         prefixes = without_overlaps([kind.prefix for kind in KINDS] + [pattern.prefix for pattern in patterns])
         self._tracking = RedisTracking(url, prefixes, self._on_keys, self._on_mode)
@@ -97,16 +97,12 @@ class RedisTailer:
         self._marked: dict[JobFollower, None] = {}
         self._work = Bell()
         self._probe = True
-        self._known_away = False
+        self._away_since_s = self._now_s()
+        self._told_away = False
         self._jobs_due_s = self._rows_due_s = 0.0
         self._scan_due_s = 0.0
         self._reconciled = 0
         self._mirror.scan(reread=True)
-
-    @property
-    def mode(self) -> str:
-        """How it learns of changes."""
-        return self._mode.value
 
     # -- the Source -------------------------------------------------------------------------------------------------
 
@@ -165,16 +161,21 @@ class RedisTailer:
     async def refresh_tables(self) -> None:
         """Makes sure that the tables show what Redis had when this was called.
 
-        With tracking that takes one PING, as a rule, and nothing is read.
+        With tracking that takes one PING, as a rule, and nothing is read. Where Redis does not answer in time, they
+        stay as they were last read.
 
         Raises:
-            SourceUnavailableError: Redis has not answered in time.
+            SourceUnavailableError: they have never been read.
         """
         await self._tracking.caught_up()
-        number = self._mirror.ask() if self._mode is Mode.TRACKING else self._mirror.scan(reread=True)
+        number = self._mirror.ask() if self.mode == Mode.TRACKING else self._mirror.scan(reread=True)
         with self._wanting_tables():
             self._work.ring()
-            await self._until(lambda: self._mirror.has_read(number), self._mirror.progress)
+            try:
+                await self._until(lambda: self._mirror.has_read(number), self._mirror.progress)
+            except SourceUnavailableError:
+                if not self._mirror.complete:
+                    raise
 
     # -- marks ------------------------------------------------------------------------------------------------------
 
@@ -224,10 +225,10 @@ class RedisTailer:
             self._work.ring()
 
     def _on_mode(self, mode: Mode) -> None:
-        before, self._mode = self._mode, mode
+        before, self.mode = self.mode, mode
         if mode is Mode.TRACKING:
             self._mark_everything()
-        if mode is not before:
+        if mode != before:
             log.info("following Redis by %s", mode)
             self._probe = True
             self._jobs_due_s = 0.0
@@ -294,7 +295,7 @@ class RedisTailer:
 
     def _mark_what_is_due(self) -> None:
         now_s = self._now_s()
-        tracking = self._mode is Mode.TRACKING
+        tracking = self.mode == Mode.TRACKING
         if now_s >= self._jobs_due_s:
             self._jobs_due_s = now_s + (RECONCILE_S if tracking else POLL_S)
             self._mark_in_turn(RECONCILE_JOBS_MAX if tracking else len(self._followers))
@@ -326,12 +327,12 @@ class RedisTailer:
     def _on_trouble(self, error: SourceUnavailableError, followers: Sequence[JobFollower]) -> None:
         for follower in followers:
             follower.start_over()
-        if self.available or not self._known_away:
+        if not self._told_away:
             log.warning("Redis does not answer: %s", error.__cause__ or error)
-        self._known_away = True
-        self._probe = True
+        self._told_away = self._probe = True
         was_available, self.available = self.available, False
         if was_available:
+            self._away_since_s = self._now_s()
             self._ring_all()
         self._mark_everything()
 
@@ -339,9 +340,9 @@ class RedisTailer:
         if self.available:
             return
         self.available = True
-        if self._known_away:
+        if self._told_away:
             log.info("Redis answers again")
-        self._known_away = False
+        self._told_away = False
         self._ring_all()
 
     def _ring_all(self) -> None:
@@ -352,7 +353,8 @@ class RedisTailer:
 
     async def _until(self, holds: Callable[[], bool], bell: Bell) -> None:
         waker = Waker()
-        with anyio.move_on_after(LOAD_TIMEOUT_S if self.available else AWAY_WAIT_S):
+        away_s = self._now_s() - self._away_since_s
+        with anyio.move_on_after(LOAD_TIMEOUT_S if self.available else max(0.0, AWAY_WAIT_S - away_s)):
             while True:
                 rung = bell.rung
                 if holds():

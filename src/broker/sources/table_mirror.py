@@ -53,12 +53,14 @@ class TableMirror:
 
     Attributes:
         progress: rings when something was read.
+        complete: whether all rows have been read at least once.
     """
 
     def __init__(
         self, tables: Tables, patterns: Sequence[TablePattern], leases: Leases, now_s: Callable[[], float]
     ) -> None:
         self.progress = Bell()
+        self.complete = False
         self._tables = tables
         self._patterns = patterns
         self._leases = leases
@@ -171,6 +173,7 @@ class TableMirror:
             self.show_lease(key)
         if scanning and self._scan is not None:
             self._take_scan(self._scan, next(replies))
+        self.complete = self.complete or not (self._scan or self._scan_due or self._rows)
         self.progress.ring()
 
     def put(self, key: bytes, fields: Fields | None) -> None:
