@@ -279,11 +279,14 @@ class Broker:
 
     async def run(self) -> None:
         """Follows the source, rings alarms, and keeps house, until cancelled."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.alarm.run)
-            tasks.start_soon(self._keep_house)
-            if self.source is not None:
-                tasks.start_soon(self.source.run)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.alarm.run)
+                tasks.start_soon(self._keep_house)
+                if self.source is not None:
+                    tasks.start_soon(self.source.run)
+        finally:
+            await self.ledger.aclose()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Broker]:

@@ -69,6 +69,9 @@ class Ledger(Protocol):
             AlreadyExistsError: a row to insert is there already.
         """
 
+    async def aclose(self) -> None:
+        """Gives back what it holds (a connection); the next write takes it anew."""
+
 
 class InProcessLedger:
     """A ledger whose truth is the broker's own stores."""
@@ -116,6 +119,9 @@ class InProcessLedger:
         if change.operation != "insert" and not exists:
             raise NotFoundError(f"row {change.id}")
         tables.apply(change, self._broker.now_s())
+
+    async def aclose(self) -> None:
+        """See `Ledger`: it holds nothing."""
 
     def _present(self, job_id: str) -> Job:
         job = self._broker.find(job_id, JOB)

@@ -97,13 +97,13 @@ class RedisLedger:
         ValueError: a pattern is malformed.
     """
 
-    def __init__(self, broker: Broker, url: str, *, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
+    def __init__(self, broker: Broker, url: str, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
         del broker
         self._link = RedisLink(url, name="fantail-ledger", repeats=False)
         self._patterns = {pattern.table: pattern for pattern in parse_patterns(table_patterns)}
 
     async def aclose(self) -> None:
-        """Ends the connection."""
+        """See `Ledger`."""
         await self._link.close()
 
     async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
@@ -120,7 +120,7 @@ class RedisLedger:
     async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
         """See `Ledger`. Redis serves nobody else meanwhile, so more than a few thousand entries are better cut up."""
         key = JOB.prefix + checked_id(job_id)
-        arguments = [_TTL_MS, _ANY_LENGTH if expected is None else expected, *entries]
+        arguments: list[bytes | int] = [_TTL_MS, _ANY_LENGTH if expected is None else expected, *entries]
         written, length = await self._run(_APPEND, [key, f"{key}:output"], arguments)
         if length < 0:
             raise NotFoundError(f"job {job_id}")

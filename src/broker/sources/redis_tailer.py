@@ -79,7 +79,7 @@ class RedisTailer:
         ValueError: a pattern is malformed.
     """
 
-    def __init__(self, broker: Broker, url: str, *, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
+    def __init__(self, broker: Broker, url: str, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
         self.available = False
         self.mode: str = Mode.CONNECTING
         self._broker = broker
