@@ -10,7 +10,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from broker import NotFoundError, Presence, SourceUnavailableError
+from broker import InvalidIdError, NotFoundError, Presence, SourceUnavailableError
 from broker.jobs import JOB, WORK_SESSION, checked_id
 from broker.limits import DOCUMENT_BYTES_MAX
 from web.auth import viewer_required
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive
 
-    from broker import Broker, Job, JobKind
+    from broker import Broker, Job, JobKind, Tables
 
 T = TypeVar("T")
 
 HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 NUMBER_MAX: Final = 10**15 - 1  # an offset has 15 digits at most: exact in JavaScript too
-_WORDS: Final = {JOB.name: "job", WORK_SESSION.name: "work session"}
+_WORDS: Final = {JOB.name: "Job", WORK_SESSION.name: "Work session"}
 _TRUE: Final = frozenset({"1", "true", "yes"})
 _FALSE: Final = frozenset({"", "0", "false", "no"})
 
@@ -131,11 +131,15 @@ async def seen_job(broker: Broker, request: Request, kind: JobKind = JOB) -> Asy
 
     Raises:
         ProblemError: 401, 403.
-        NotFoundError, InvalidIdError: there is none.
+        NotFoundError: there is none; its id may be outside the grammar.
         SourceUnavailableError: it is not in memory, and the source does not answer.
     """
     viewer = viewer_required(request.scope)
-    job_id = checked_id(request.path_params["id"])
+    absent = NotFoundError(_WORDS.get(kind.name, "Job"))
+    try:
+        job_id = checked_id(request.path_params["id"])
+    except InvalidIdError:
+        raise absent from None
     known = broker.find(job_id, kind)
     cached = known is not None and known.loaded and known.presence is Presence.PRESENT
     async with broker.watch(job_id, kind) as job:
@@ -143,10 +147,18 @@ async def seen_job(broker: Broker, request: Request, kind: JobKind = JOB) -> Asy
             with suppress(SourceUnavailableError):
                 await broker.source.refresh(job)
         if job.presence is not Presence.PRESENT:
-            raise NotFoundError(f"{_WORDS.get(kind.name, 'job')} {job_id}")
+            raise absent
         if not viewer.may_see(job.owner):
             raise forbidden()
         yield job
+
+
+async def fresh_tables(broker: Broker) -> Tables:
+    """The tables as the source has them now; with the source away, as they were."""
+    if broker.source is not None:
+        with suppress(SourceUnavailableError):
+            await broker.source.refresh_tables()
+    return broker.tables
 
 
 @asynccontextmanager

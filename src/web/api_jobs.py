@@ -23,7 +23,7 @@ from broker import InvalidIdError, NotFoundError
 from broker.jobs import JOB, checked_id, number
 from broker.limits import JOBS_PAGE, JOBS_PAGE_MAX, QUERY_CHARS_MAX
 from broker.tables import owner_of
-from web.api_exchange import HEADERS, document, json_response, own_job, seen_job, whole_number
+from web.api_exchange import HEADERS, document, fresh_tables, json_response, own_job, seen_job, whole_number
 from web.api_shapes import shown, taken, with_times
 from web.auth import viewer_required
 from web.problems import bad_request
@@ -51,13 +51,12 @@ async def answer_list(context: Context, request: Request) -> Response:
     query = request.query_params.get("q", "")
     if len(query) > QUERY_CHARS_MAX:
         raise bad_request(f"`q` has at most {QUERY_CHARS_MAX} characters")
-    async with context.broker.watch_tables() as tables:
-        found = [
-            (job_id, row)
-            for job_id, row in newest_rows(tables, viewer)
-            if (not statuses or row.get("status") in statuses) and (not query or _says(job_id, row, query.casefold()))
-        ]
-        jobs = [shown(job_id, row) for job_id, row in found[offset : offset + limit]]
+    found = [
+        (job_id, row)
+        for job_id, row in newest_rows(await fresh_tables(context.broker), viewer)
+        if (not statuses or row.get("status") in statuses) and (not query or _says(job_id, row, query.casefold()))
+    ]
+    jobs = [shown(job_id, row) for job_id, row in found[offset : offset + limit]]
     return json_response({"jobs": jobs, "total": len(found), "hasMore": offset + len(jobs) < len(found)})
 
 

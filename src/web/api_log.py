@@ -5,7 +5,7 @@ lines cut as the streams cut them. A download and a search want lines whole: the
 straight from the source, and leave the window alone, which belongs to those who watch.
 
 Both end at the length seen at the start, hold one page in memory, and notice when the log is written anew under their
-hands: a page begins anew; entries are read with an overlap of one, which must still be the same entry.
+hands, which starts a new generation of it: a page begins anew, and of whole entries there are none any more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from broker.limits import OUTPUT_TRIES_MAX
 from broker.msg_store import Batch
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost
-from broker.position import Position, checksum, log_position
+from broker.position import Position, log_position
 from web.problems import busy
 
 if TYPE_CHECKING:
@@ -124,25 +124,19 @@ def whole_entries(
 async def _from_source(
     source: Source, job: Job, start: int, stop: int
 ) -> AsyncGenerator[tuple[int, Sequence[bytes]] | Lost, None]:
-    if start < job.output.floor:
-        yield Lost(start, min(stop, job.output.floor))
-        start = job.output.floor
-    offset, last = start, None
+    log, offset = job.output, start
+    generation = log.generation
     while offset < stop:
-        overlap = 0 if last is None else 1
-        entries = (await source.entries(job, offset - overlap, stop))[: stop - offset + overlap]
-        if overlap and entries:
-            if checksum(entries[0]) != last:
-                entries = []
-            elif len(entries) == 1:  # the entry before fills a page of its own
-                entries = [entries[0], *(await source.entries(job, offset, stop))[: stop - offset]]
-        entries = entries[overlap:]
-        if not entries:
+        entries = await source.entries(job, offset, stop)
+        if log.generation != generation or not (entries or offset < log.floor):
             yield Lost(offset, stop)
             return
-        yield offset, entries
-        last = checksum(entries[-1])
-        offset += len(entries)
+        if entries:
+            yield offset, entries
+            offset += len(entries)
+        else:  # the list's front was trimmed
+            yield Lost(offset, min(stop, log.floor))
+            offset = log.floor
 
 
 async def _from_store(

@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from broker import BrokerError
 from broker.limits import INITIAL_BYTES_MAX, INITIAL_LINES_MAX, INITIAL_ROWS_MAX
 from broker.tables import owner_of
-from web.api_exchange import seen_job
+from web.api_exchange import fresh_tables, seen_job
 from web.api_jobs import TABLE, newest_rows
 from web.api_log import OutputPage, read_page
 from web.api_shapes import shown
@@ -108,8 +108,8 @@ class Pages:
         viewer = viewer_of(request.scope)
         if viewer is None:
             return self._sign_in(request)
-        async with self._broker.watch_tables() as tables:
-            return self._page(viewer, {"page": "jobs", **first_rows(tables, viewer)})
+        tables = await fresh_tables(self._broker)
+        return self._page(viewer, {"page": "jobs", **first_rows(tables, viewer)})
 
     async def job(self, request: Request) -> Response:
         """Answers `GET /jobs/{id}`; a job that is not there, or not for this viewer, is a page that says so."""
