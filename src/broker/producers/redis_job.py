@@ -1,0 +1,218 @@
+"""One job's keys in Redis, as its producer writes them (PROTOCOL.md, section 2).
+
+    job:{id}           hash    metadata and status; a TTL of a day, refreshed while the job is written
+    job:{id}:output    list    one entry for each line; the same TTL, set with the first entry
+    job:{id}:lease     string  who writes it; gone 30 s after its writer
+    jobs:user:{user}   zset    the user's jobs by their time of creation
+
+What holds:
+- A job's first HSET carries its owner and its status, so that no one ever sees a row that is nobody's (trap 40). Its
+  lease is taken before that, so that it is never seen without one; `lease_s` in the hash says that it had one (trap
+  46).
+- An append is one script: the length is compared and the entries are pushed in one step. The client library's own
+  retry is switched off: it would push once more after a lost reply (trap 41).
+- Every other write can be repeated without harm.
+
+No function here waits longer than the time-outs of one command, and none tries again: that is the writer's business.
+All raise redis-py's exceptions. Only one key is touched by the script, so a cluster takes it too.
+
+Decided against: WATCH and MULTI for the append (three round trips where this has one), and trimming `jobs:user:*`
+here (other producers keep jobs in it that have no TTL).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
+
+import anyio
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from broker.errors import AlreadyExistsError
+from broker.jobs import JOB, checked_id
+from broker.limits import (
+    JOB_TTL_S,
+    LEASE_S,
+    REDIS_CONNECT_TIMEOUT_S,
+    REDIS_TIMEOUT_S,
+    TAIL_COMPARED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+# KEYS: the list. ARGV: the length it must have, its TTL in ms, the entries (none: only compare).
+# Returns whether they were pushed, and the list's length.
+_APPEND: Final = """
+local length = redis.call('LLEN', KEYS[1])
+if length ~= tonumber(ARGV[1]) then return {0, length} end
+if #ARGV > 2 then
+  length = redis.call('RPUSH', KEYS[1], unpack(ARGV, 3))
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return {1, length}
+"""
+
+
+class JobTakenError(AlreadyExistsError):
+    """Another producer writes this job, or it belongs to another user."""
+
+
+@asynccontextmanager
+async def connected(url: str, *, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncIterator[Redis]:
+    """A client that never repeats a command by itself; closed at the end, after a cancellation too.
+
+    Args:
+        url: as redis-py reads it: redis://, rediss:// or unix://.
+        timeout_s: after so many seconds without a reply the connection is given up.
+
+    Raises:
+        ValueError: the address is not of a known form.
+    """
+    client = Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, REDIS_CONNECT_TIMEOUT_S),
+        protocol=2,  # replies alone; pushes are for those who follow
+    )
+    try:
+        yield client
+    finally:
+        with anyio.move_on_after(timeout_s, shield=True):
+            await client.aclose()
+
+
+def address_without_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The end of the output list: its length, and its last entries."""
+
+    length: int
+    tail: list[bytes]
+
+
+class RedisJob:
+    """The commands about one job; holds no state but its names."""
+
+    def __init__(
+        self,
+        client: Redis,
+        job_id: str,
+        *,
+        key_prefix: str = JOB.prefix,
+        ttl_s: float = JOB_TTL_S,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        """Names a job.
+
+        Raises:
+            InvalidIdError: the id is outside the grammar.
+        """
+        self.id = checked_id(job_id)
+        self.lease_s = lease_s
+        self._client = client
+        self._ttl_ms = int(ttl_s * 1000)
+        self._hash = f"{key_prefix}{self.id}"
+        self._output = f"{self._hash}:output"
+        self._lease = f"{self._hash}:lease"
+        self._append = client.register_script(_APPEND)
+
+    async def claim(self, writer: str) -> None:
+        """Takes the lease, or keeps it where this writer has it already.
+
+        Raises:
+            JobTakenError: another writer has it; it is free `lease_s` after that one's end.
+        """
+        if await self._client.set(self._lease, writer, nx=True, px=self._lease_ms):
+            return
+        if await self._client.get(self._lease) == writer.encode():
+            return
+        raise JobTakenError(f"a running writer of job {self.id}")
+
+    async def keep_lease(self, writer: str) -> None:
+        """Refreshes the lease."""
+        await self._client.set(self._lease, writer, px=self._lease_ms)
+
+    async def release(self) -> None:
+        """Gives the lease back. After the status is terminal: before, it would say that the writer died."""
+        await self._client.delete(self._lease)
+
+    async def fields(self) -> dict[str, str]:
+        """The hash; empty where there is none."""
+        stored = cast("Mapping[bytes, bytes]", await _reply(self._client.hgetall(self._hash)))
+        return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()}
+
+    async def exists(self) -> bool:
+        """Whether the hash is there."""
+        return bool(await self._client.exists(self._hash))
+
+    async def write(self, fields: Mapping[str, str]) -> None:
+        """Sets fields, all in one HSET, and refreshes the TTL."""
+        pairs = [text for pair in fields.items() for text in pair]
+        await _reply(self._client.hset(self._hash, items=pairs))
+        await self._client.pexpire(self._hash, self._ttl_ms)
+
+    async def enlist(self, user_id: str, created_at_ms: int) -> None:
+        """Adds the job to its user's."""
+        await self._client.zadd(f"jobs:user:{user_id}", {self.id: created_at_ms})
+
+    async def keep(self) -> None:
+        """Refreshes the TTL of hash and output."""
+        await self._client.pexpire(self._hash, self._ttl_ms)
+        await self._client.pexpire(self._output, self._ttl_ms)
+
+    async def append(self, expected: int, entries: Sequence[bytes]) -> int | None:
+        """Pushes the entries if the list has the expected length; without entries only compares.
+
+        Returns:
+            The new length; None where the length was another one, and nothing was pushed.
+        """
+        pushed, length = await self._append(keys=[self._output], args=[expected, self._ttl_ms, *entries])
+        return int(length) if pushed else None
+
+    async def look(self, count: int = TAIL_COMPARED) -> Seen:
+        """Reads the list's length and its last entries, in one step."""
+        async with self._client.pipeline(transaction=True) as pipe:
+            pipe.llen(self._output)
+            pipe.lrange(self._output, -count, -1)
+            length, tail = await pipe.execute()
+        return Seen(int(length), list(tail))
+
+    async def server(self) -> str:
+        """The id of the server process that answers; another one may have lost what the last one confirmed.
+
+        Empty where the server does not tell.
+        """
+        try:
+            info = cast("Mapping[str, Any]", await self._client.info("server"))
+        except ResponseError:
+            return ""
+        return str(info.get("run_id", ""))
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self.lease_s * 1000)
+
+
+def now_ms() -> int:
+    """The time that goes into entries and fields: milliseconds since 1970 (UTC)."""
+    return time.time_ns() // 1_000_000
+
+
+async def _reply(pending: Any) -> Any:
+    """redis-py types some replies as plain or awaitable, for both of its clients; this one awaits."""
+    return await pending
