@@ -9,6 +9,7 @@ can be poked from outside, and one `AlarmClock` pokes those whose time has come:
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 
 class Bell:
@@ -46,18 +47,19 @@ class Bell:
 class Waker:
     """One reader's sleep. Not shared between tasks."""
 
-    __slots__ = ("_event", "_poked", "retired")
+    __slots__ = ("_asleep", "_poked", "retired")
 
     def __init__(self) -> None:
-        self._event: anyio.Event | None = None
+        self._asleep: asyncio.Future[None] | _Asleep | None = None
         self._poked = False
         self.retired = False
 
     def poke(self) -> None:
         """Ends the sleep, or the next one if none is under way."""
         self._poked = True
-        if self._event is not None:
-            self._event.set()
+        asleep = self._asleep
+        if asleep is not None and not asleep.done():
+            asleep.set_result(None)
 
     async def sleep(self, bell: Bell, rung: int) -> None:
         """Sleeps until the bell has rung more often than `rung`, or somebody pokes.
@@ -67,15 +69,41 @@ class Waker:
         if self._poked or bell.rung != rung:
             self._poked = False
             return
-        assert self._event is None, "a waker is one reader's"
-        self._event = anyio.Event()
+        assert self._asleep is None, "a waker is one reader's"
+        self._asleep = asleep = _asleep()
         bell._add(self)  # noqa: SLF001 - one module
         try:
-            await self._event.wait()
+            await asleep
         finally:
-            self._event = None
+            self._asleep = None
             bell._discard(self)  # noqa: SLF001
         self._poked = False
+
+
+class _Asleep:
+    """What a future of asyncio is, where another event loop runs."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def done(self) -> bool:
+        return self._event.is_set()
+
+    def set_result(self, _: None) -> None:
+        self._event.set()
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self._event.wait().__await__()
+
+
+def _asleep() -> asyncio.Future[None] | _Asleep:
+    """On asyncio a bare future: an event made for each message costs several times as much."""
+    try:
+        return asyncio.get_running_loop().create_future()
+    except RuntimeError:
+        return _Asleep()
 
 
 class Sleeper(Protocol):

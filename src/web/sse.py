@@ -34,12 +34,11 @@ import anyio
 from broker.limits import (
     RETRY_DRAIN_MS,
     RETRY_MS,
-    SEND_BYTES_MAX,
     STREAM_TIME_JITTER,
     WRITE_LOOK_PART,
 )
 from web.limiter import address_of
-from web.protocol import EXTENSION
+from web.sinks import connection_of, sink_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from web.auth import Viewer
     from web.context import Context
     from web.protocol import Connection
+    from web.sinks import Sink
 
 logger = logging.getLogger("fantail.streams")
 
@@ -148,7 +148,7 @@ class EventStreamResponse:
         broker = context.broker
         self.face = face
         self.retired = False
-        self.sent_bytes = 0
+        self._sink: Sink | None = None
         self._viewer = viewer
         self._body = body
         self._waker = waker
@@ -169,6 +169,11 @@ class EventStreamResponse:
         self._ending: Ending | None = None
         self._connection: Connection | None = None
 
+    @property
+    def sent_bytes(self) -> int:
+        """What has been handed to its connection so far."""
+        return 0 if self._sink is None else self._sink.sent_bytes
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the stream to its end."""
         await send({"type": "http.response.start", "status": 200, "headers": _headers(scope)})
@@ -176,46 +181,54 @@ class EventStreamResponse:
             await self._body.aclose()
             await send({"type": "http.response.body", "body": b""})
             return
-        self._connection = scope.get("extensions", {}).get(EXTENSION)
+        self._connection = connection_of(scope)
+        self._sink = sink_for(scope, send)
         self._streams.add(self)
-        who = self._viewer.name or "anybody"
-        logger.info("stream of %s opened by %s at %s", self.face, who, address_of(scope))
-        reason = Ending.DISCONNECT
+        logger.info("stream of %s opened by %s at %s", self.face, self._viewer.name or "anybody", address_of(scope))
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_until_disconnect, receive, tasks.cancel_scope)
-                reason = await self._send_all(_writer(scope, send, self._connection), send)
+                # The sender is a task of its own: a wake-up passes through every coroutine frame of its task, and
+                # under the request's those of all middleware stand.
+                tasks.start_soon(self._send_all, self._sink, send, tasks.cancel_scope)
+                while (await receive())["type"] != "http.disconnect":
+                    pass
                 tasks.cancel_scope.cancel()
         finally:
             self._alarm.retire(self)
-            self._waker.retired = True
-            reason = self._ending or reason
+            self._alarm.retire(self._waker)
+            reason = self._ending or Ending.DISCONNECT
             self._streams.discard(self, reason)
-            seconds = self._now_s() - self._opened_s
-            logger.info(
-                "stream of %s closed after %.1f s and %d bytes: %s", self.face, seconds, self.sent_bytes, reason
-            )
+            lasted_s = self._now_s() - self._opened_s
+            logger.info("stream of %s closed after %.1f s, %d bytes: %s", self.face, lasted_s, self.sent_bytes, reason)
 
-    async def _send_all(self, write: Writer, send: Send) -> Ending:
-        self.sent_bytes += await write(retry(RETRY_MS))
-        self._alarm.poke_at(self._next_look_s(self._now_s()), self)
+    async def _send_all(self, sink: Sink, send: Send, done: anyio.CancelScope) -> None:
+        """Sends what the face yields, and what falls due, in between; then ends the response."""
         async with aclosing(self._body) as body:
+            await self._write(sink, retry(RETRY_MS))
+            self._alarm.poke_at(self._next_look_s(self._now_s()), self)
             async for frames in body:
                 if frames:
-                    self.sent_bytes += await write(frames)
+                    sink.write(frames)
+                    if sink.full:
+                        await sink.flush()
                     self._sent_at_s = self._now_s()
                 elif self._now_s() - self._sent_at_s >= self._keepalive_s:
-                    self.sent_bytes += await write(KEEP_ALIVE)
-                    self._sent_at_s = self._now_s()
+                    await self._write(sink, KEEP_ALIVE)
                 if self._ending is not None:
-                    last = self._last_words(self._ending)
-                    if self._ending is Ending.DRAIN:
-                        last = retry(RETRY_DRAIN_MS)
-                    if last:
-                        self.sent_bytes += await write(last)
+                    await self._write(sink, self._farewell(self._ending))
                     break
+        self._ending = self._ending or Ending.COMPLETE
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        return self._ending or Ending.COMPLETE
+        done.cancel()
+
+    async def _write(self, sink: Sink, frames: bytes) -> None:
+        if frames:
+            sink.write(frames)
+            await sink.flush()
+            self._sent_at_s = self._now_s()
+
+    def _farewell(self, ending: Ending) -> bytes:
+        return retry(RETRY_DRAIN_MS) if ending is Ending.DRAIN else self._last_words(ending)
 
     # -- what the clock brings --------------------------------------------------------------------------------------
 
@@ -264,56 +277,6 @@ class EventStreamResponse:
             self._acked_bytes = acked_bytes
             self._acked_at_s = now_s
         return now_s - self._acked_at_s >= self._write_timeout_s
-
-
-# -- writing --------------------------------------------------------------------------------------------------------
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    Writer = Callable[[bytes], Awaitable[int]]
-
-
-def _writer(scope: Scope, send: Send, connection: Connection | None) -> Writer:
-    """How frames are written: straight to our own protocol's connection, or by ASGI; returns bytes on the wire."""
-    if connection is None or scope["http_version"] != "1.1":
-
-        async def by_asgi(frames: bytes) -> int:
-            for start in range(0, len(frames), SEND_BYTES_MAX):
-                part = frames if len(frames) <= SEND_BYTES_MAX else frames[start : start + SEND_BYTES_MAX]
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-            return len(frames)
-
-        return by_asgi
-
-    async def by_connection(frames: bytes) -> int:
-        size = 0
-        for start in range(0, len(frames), SEND_BYTES_MAX):
-            chunk = _chunk(frames if len(frames) <= SEND_BYTES_MAX else frames[start : start + SEND_BYTES_MAX])
-            connection.write(chunk)
-            size += len(chunk)
-            if connection.paused:
-                await connection.drain()
-        return size
-
-    return by_connection
-
-
-_last_chunk: tuple[bytes, bytes] = (b"", b"")
-
-
-def _chunk(body: bytes) -> bytes:
-    """An HTTP/1.1 chunk (RFC 9112, section 7.1). One body that goes to a crowd is framed once."""
-    global _last_chunk  # noqa: PLW0603 - a cache of one, replaced whole
-    if _last_chunk[0] is not body:
-        _last_chunk = (body, b"%x\r\n%b\r\n" % (len(body), body))
-    return _last_chunk[1]
-
-
-async def _until_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
 
 
 def _headers(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -15,7 +15,7 @@ it is read to its end; `done` is made in that step too. So no line pushed before
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.routing import Route
@@ -30,10 +30,9 @@ from broker import (
     Encoding,
     Lost,
     Presence,
-    SourceUnavailableError,
 )
 from broker.jobs import number
-from web.faces.stream_request import JobStreamEndpoint, gap_frame, reset_frame
+from web.faces.stream_request import JobStreamEndpoint, gap_frame, next_from_archive, reset_frame
 from web.sse import Ending, comment, frame
 
 if TYPE_CHECKING:
@@ -119,22 +118,15 @@ class RepoboxFace:
         yield state.status + opening
         spoke = True
         while True:
-            try:
-                step = await subscription.next()
-            except SourceUnavailableError:
-                # The archive must be asked and is away. The bell rings when it is back; the clock has us try besides.
-                yield state.away()
-                await subscription.wait()
-                continue
-            match step:
-                case Batch():
-                    yield step.encoded(OUTPUT)
+            match subscription.next_in_memory() or await next_from_archive(subscription):
+                case Batch() as batch:
+                    yield batch.encoded(OUTPUT)
                     spoke = True
                 case Lost(start, stop):
                     yield gap_frame(start, stop)
                     spoke = True
-                case Diverged() if job.presence is Presence.PRESENT:
-                    yield reset_frame(step)
+                case Diverged() as diverged if job.presence is Presence.PRESENT:
+                    yield reset_frame(diverged)
                     spoke = True
                 case CaughtUp() | Diverged():
                     # Made in the step in which the log was read to its end: nothing is awaited in between.
@@ -147,8 +139,10 @@ class RepoboxFace:
                     await subscription.wait()
                 case Closed():
                     return
-                case _:
-                    assert_never(step)
+                case None:
+                    # The archive is away. The bell rings when it is back; besides, the clock has us try again.
+                    yield state.away()
+                    await subscription.wait()
 
 
 class _State:

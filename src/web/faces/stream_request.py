@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from broker import Broker, Diverged, Job, JobKind, Subscription
     from broker.position import Position
+    from broker.subscription import Step
     from web.auth import Viewer
     from web.context import Context
     from web.limiter import StreamLease
@@ -153,6 +154,14 @@ async def _begin(subscription: Subscription, asked: Asked) -> bytes:
 def end_is_true(job: Job, position: Position) -> bool:
     """Whether a position is that of the end, and the job still ends there."""
     return position.end and job.ended and position == job.output.last_position(end=True)
+
+
+async def next_from_archive(subscription: Subscription) -> Step | None:
+    """The next step, where the archive may have to be asked; None: it does not answer now."""
+    try:
+        return await subscription.next()
+    except SourceUnavailableError:
+        return None
 
 
 def reset_frame(diverged: Diverged) -> bytes:
