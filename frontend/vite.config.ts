@@ -24,7 +24,7 @@ export default defineConfig({
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    target: "es2022",
+    target: ["chrome123", "firefox128", "safari18"],
   },
   server: {
     proxy: { "/api": "http://127.0.0.1:8765", "/ui-api": "http://127.0.0.1:8765" },

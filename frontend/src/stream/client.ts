@@ -37,13 +37,12 @@ export function createClient(settings: ClientSettings = {}): Client {
     const topic = tablesTopic(names);
     const known = stores.get(topic);
     if (known) return known;
-    // The page's position is that of the tables it brought, and of no other selection.
-    const fits = initialTables && sameNames(names, Object.keys(initialTables.tables)) ? initialTables : null;
+    const brought = initialTables ? selected(initialTables.tables, names) : null;
     const store = new DocumentStore({
       source: streams,
       topic,
-      initialDocument: fits?.tables ?? null,
-      initialPosition: fits?.position ?? null,
+      initialDocument: brought,
+      initialPosition: brought && initialTables ? initialTables.position : null,
     });
     stores.set(topic, store);
     return store;
@@ -57,6 +56,8 @@ function tablesTopic(names: readonly string[]): string {
   return `/api/events/?${list === "" ? "" : `tables=${list}&`}batch=1`;
 }
 
-function sameNames(one: readonly string[], other: readonly string[]): boolean {
-  return one.toSorted().join("\n") === other.toSorted().join("\n");
+/** Those tables, where the page brought all of them: its position is one for all tables, and for none it lacks. */
+function selected(tables: JsonObject, names: readonly string[]): JsonObject | null {
+  if (names.length === 0 || !names.every((name) => Object.hasOwn(tables, name))) return null;
+  return Object.fromEntries(Object.entries(tables).filter(([name]) => names.includes(name)));
 }

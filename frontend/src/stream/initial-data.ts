@@ -22,13 +22,15 @@ export type InitialView =
   | { readonly page: "jobs"; readonly tables: JsonObject; readonly position: string | null }
   | {
       readonly page: "job";
-      /** `null`: there is no such job, or not for this user. */
+      /** `null` where there is none to show; `errorStatus` says why. */
       readonly job: Job | null;
       readonly output: readonly JobOutput[];
       /** The offset of the first entry of `output`. */
       readonly from: number;
       readonly total: number;
       readonly position: string | null;
+      /** Why there is no job: an HTTP status (404 where it does not exist, or not for this user). */
+      readonly errorStatus: number | null;
     }
   | { readonly page: "none" };
 
@@ -64,7 +66,17 @@ function readView(value: JsonObject): InitialView {
   const lines = isList(output) ? output.map(readOutput) : [];
   const from = number(value, "from") ?? 0;
   const total = number(value, "total") ?? from + lines.length;
-  return { page: "job", job: readJob(field(value, "job")), output: lines, from, total, position };
+  const error = field(value, "error");
+  const errorStatus = isObject(error) ? (number(error, "status") ?? null) : null;
+  return {
+    page: "job",
+    job: readJob(field(value, "job")),
+    output: lines,
+    from,
+    total,
+    position,
+    errorStatus,
+  };
 }
 
 function readUser(value: Json | undefined): User {

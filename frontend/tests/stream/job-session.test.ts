@@ -24,22 +24,20 @@ beforeEach(() => {
 describe("events", () => {
   it("bring status, metadata and lines with their offsets", () => {
     const session = start();
-    source.last
-      .open()
-      .say(
-        [
-          "status",
-          {
-            status: "running",
-            startedAt: 5,
-            linesAdded: 3,
-            linesRemoved: 0,
-            branch: "main",
-            mrWarning: "draft",
-          },
-        ],
-        output(7),
-      );
+    source.last.open().say(
+      [
+        "status",
+        {
+          status: "running",
+          startedAt: 5,
+          linesAdded: 3,
+          linesRemoved: 0,
+          branch: "main",
+          mrWarning: "draft",
+        },
+      ],
+      output(7),
+    );
     expect(session.getState()).toMatchObject({
       status: "running",
       metadata: { startedAt: 5, linesAdded: 3, linesRemoved: 0, branch: "main", mrWarning: "draft" },

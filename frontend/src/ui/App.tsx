@@ -1,0 +1,54 @@
+/** The frame around the pages, and which page an address means. */
+import { Link, Route, Switch } from "wouter";
+import type { InitialData, InitialView } from "../stream/initial-data";
+import { JobPage } from "./JobPage";
+import { JobsPage } from "./JobsPage";
+import { Mark } from "./Mark";
+import { NotFound } from "./NotFound";
+
+interface AppProps {
+  readonly initial: InitialData;
+}
+
+export function App({ initial }: AppProps) {
+  const { user, view } = initial;
+  return (
+    <>
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
+      <header className="top">
+        <Link href="/" className="brand">
+          <Mark />
+          Fantail
+        </Link>
+        <nav aria-label="Pages">
+          <Link href="/">Jobs</Link>
+        </nav>
+        {user.name !== null && <span className="user muted">{user.name}</span>}
+      </header>
+      <main id="main">
+        <Switch>
+          <Route path="/" component={JobsPage} />
+          <Route path="/jobs" component={JobsPage} />
+          <Route path="/jobs/:id">
+            {({ id }) => <JobPage key={id} id={id} initial={viewOfJob(view, id)} />}
+          </Route>
+          <Route>
+            <NotFound what="page" />
+          </Route>
+        </Switch>
+      </main>
+    </>
+  );
+}
+
+/** The page's own data, where they are of this job, or say that there is none at this address. */
+function viewOfJob(view: InitialView, id: string): Extract<InitialView, { page: "job" }> | null {
+  if (view.page !== "job") return null;
+  const meant = view.job?.id ?? decodeURIComponent(FIRST_PATH.split("/")[2] ?? "");
+  return meant === id ? view : null;
+}
+
+/** The address that the server rendered the data for; later ones are this page's own navigation. */
+const FIRST_PATH = globalThis.location?.pathname ?? "/";

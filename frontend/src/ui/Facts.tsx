@@ -1,0 +1,64 @@
+/** What is known of a job, as a list of terms; long texts fold away. */
+import type { ReactNode } from "react";
+import { type Job, isTerminal } from "../stream/job";
+import { Changes } from "./JobsPage";
+import { Ago, Duration } from "./Times";
+
+export function Facts({ job }: { readonly job: Job }) {
+  const running = job.startedAt !== undefined && !isTerminal(job.status);
+  const changed = (job.linesAdded ?? 0) + (job.linesRemoved ?? 0) > 0;
+  return (
+    <div className="facts">
+      <dl>
+        <Fact term="Branch">{job.branch}</Fact>
+        <Fact term="Repository">{job.repoName ?? job.repoUrl}</Fact>
+        <Fact term="Started">{job.startedAt !== undefined && <Ago atMs={job.startedAt} />}</Fact>
+        <Fact term="Duration">
+          {job.startedAt !== undefined && (
+            <Duration startedAt={job.startedAt} finishedAt={job.finishedAt} running={running} />
+          )}
+        </Fact>
+        <Fact term="Exit code">{job.exitCode !== undefined && String(job.exitCode)}</Fact>
+        <Fact term="Changes">{changed && <Changes added={job.linesAdded} removed={job.linesRemoved} />}</Fact>
+        <Fact term="Environment">{job.environment}</Fact>
+        <Fact term="Id">
+          <code>{job.id}</code>
+        </Fact>
+      </dl>
+      {isWebAddress(job.mrUrl) && (
+        <a className="button" href={job.mrUrl} target="_blank" rel="noreferrer">
+          Merge request
+        </a>
+      )}
+      <LongText label="Command" text={job.command} />
+      <LongText label="Prompt" text={job.prompt} />
+    </div>
+  );
+}
+
+function Fact({ term, children }: { readonly term: string; readonly children: ReactNode }) {
+  if (children === undefined || children === null || children === false || children === "") return null;
+  return (
+    <div>
+      <dt>{term}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function LongText({ label, text }: { readonly label: string; readonly text: string | undefined }) {
+  if (text === undefined) return null;
+  return (
+    <details>
+      <summary>
+        {label} <span className="preview muted">{text}</span>
+      </summary>
+      <pre>{text}</pre>
+    </details>
+  );
+}
+
+/** A job may name any text as its link; only web addresses become one. */
+function isWebAddress(address: string | undefined): address is string {
+  return address !== undefined && /^https?:\/\//i.test(address);
+}

@@ -1,0 +1,132 @@
+/** One job: how it stands, what is known of it, and its lines. */
+import { useEffect } from "react";
+import { Link } from "wouter";
+import { useClient } from "../hooks/client-context";
+import { type WatchedJob, useJobSession } from "../hooks/useJobSession";
+import type { InitialView } from "../stream/initial-data";
+import { type Job, type JobMetadata, isTerminal } from "../stream/job";
+import { ConnectionMark } from "./ConnectionMark";
+import { Facts } from "./Facts";
+import { NotFound } from "./NotFound";
+import { StatusBadge } from "./StatusBadge";
+import { LogViewer } from "./log/LogViewer";
+import { useJobDetails } from "./useJobDetails";
+
+/** Lines asked for where the page brought none: several screens, at once on the screen; older ones follow on wish. */
+const TAIL_LINES = 1_000;
+
+/** Lines kept in memory; past it the oldest go, and can be loaded again. */
+const LINES_MAX = 250_000;
+
+interface JobPageProps {
+  readonly id: string;
+  /** What the server wrote into the page, where it is of this job. */
+  readonly initial: Extract<InitialView, { page: "job" }> | null;
+}
+
+export function JobPage({ id, initial }: JobPageProps) {
+  const found = initial?.job ? initial : null;
+  // Another trouble than "not there" may pass; the stream finds out, and says.
+  const missing = initial !== null && !found && (initial.errorStatus ?? 404) === 404;
+  return missing ? <NotFound what="job" /> : <FoundJob id={id} initial={found} />;
+}
+
+function FoundJob({ id, initial }: JobPageProps) {
+  const session = useJobSession(id, {
+    initialJob: initial?.job ?? undefined,
+    initialOutput: initial?.output,
+    initialFrom: initial?.from,
+    initialPosition: initial?.position,
+    tail: initial?.position ? undefined : TAIL_LINES,
+    maxLines: LINES_MAX,
+  });
+  const { job, missing } = useJobDetails(id, initial?.job ?? null, session.status, session.isDone);
+  const heard = session.connection.state === "connected" || session.isDone;
+  const shown = merged(id, job, session, heard);
+  const title = shown.name ?? shown.command ?? shown.id;
+  useEffect(() => {
+    document.title = `${SIGNS[shown.status] ?? "○"} ${title} · Fantail`;
+  }, [shown.status, title]);
+  if (missing && !job) return <NotFound what="job" />;
+  return (
+    <article className="page job-page" aria-labelledby="job-title">
+      <div className="page-head">
+        <nav aria-label="Breadcrumb" className="crumbs muted">
+          <Link href="/">Jobs</Link> <span aria-hidden="true">/</span>
+        </nav>
+        <h1 id="job-title">{title}</h1>
+        <StatusBadge status={shown.status} stale={shown.stale} />
+        <ConnectionMark connection={session.connection} onRetry={session.reconnect} />
+      </div>
+      <Facts job={shown} />
+      <Troubles job={shown} error={session.error} onRetry={session.reconnect} />
+      <Log id={id} session={session} job={shown} />
+    </article>
+  );
+}
+
+function Log({ id, session, job }: { readonly id: string; readonly session: WatchedJob; readonly job: Job }) {
+  const { api } = useClient();
+  return (
+    <LogViewer
+      log={session.log}
+      jobId={id}
+      running={!isTerminal(job.status) && !session.isDone}
+      downloadUrl={api.downloadUrl(id)}
+      emptyText={emptyText(job, session.isDone)}
+    />
+  );
+}
+
+function emptyText(job: Job, isDone: boolean): string {
+  if (job.outputExpired) return "The output of this job has expired.";
+  if (isDone) return "The job ended without output.";
+  return job.status === "pending" ? "The job has not started yet." : "Waiting for the first line…";
+}
+
+interface TroublesProps {
+  readonly job: Job;
+  readonly error: string | null;
+  readonly onRetry: () => void;
+}
+
+/** The job's own failure, and the server's complaints about the stream: two boxes, for they are two things. */
+function Troubles({ job, error, onRetry }: TroublesProps) {
+  return (
+    <>
+      {job.errorMessage !== undefined && (
+        <div className="box bad" role="alert">
+          <strong>Failed</strong> <span className="message">{job.errorMessage}</span>
+        </div>
+      )}
+      {job.mrWarning !== undefined && (
+        <div className="box warn" role="note">
+          <span className="message">{job.mrWarning}</span>
+        </div>
+      )}
+      {error !== null && (
+        <div className="box warn" role="alert">
+          <span className="message">{error}</span>{" "}
+          <button type="button" onClick={onRetry}>
+            Try again
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** What the stream says is newer than what was fetched, once it has said anything. */
+function merged(id: string, job: Job | null, session: WatchedJob, heard: boolean): Job {
+  const base: Job = job ?? { id, status: session.status };
+  if (!heard) return base;
+  return { ...base, ...present(session.metadata), status: session.status };
+}
+
+function present(metadata: JobMetadata): JobMetadata {
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([, value]) => value !== undefined),
+  ) as JobMetadata;
+}
+
+const SIGNS: Readonly<Record<string, string>> = { running: "●", success: "✓", failed: "✕", cancelled: "–" };

@@ -1,0 +1,35 @@
+/** A status in words, with a sign and a colour beside: no one has to tell colours apart. */
+import type { JobStatus } from "../stream/job";
+
+type Tone = "idle" | "active" | "good" | "bad" | "off";
+
+const TONES: Readonly<Record<string, readonly [tone: Tone, sign: string]>> = {
+  pending: ["idle", "○"],
+  initializing: ["idle", "○"],
+  ready: ["idle", "○"],
+  running: ["active", "●"],
+  success: ["good", "✓"],
+  pushed: ["good", "✓"],
+  archived: ["off", "–"],
+  failed: ["bad", "✕"],
+  cancelled: ["off", "–"],
+};
+
+interface StatusBadgeProps {
+  readonly status: JobStatus;
+  /** Its runner has gone silent. */
+  readonly stale?: boolean;
+}
+
+export function StatusBadge({ status, stale = false }: StatusBadgeProps) {
+  const [tone, sign] = TONES[status] ?? ["idle", "○"];
+  return (
+    <span className={`badge ${stale ? "warn" : tone}`}>
+      <span className="sign" aria-hidden="true">
+        {stale ? "!" : sign}
+      </span>
+      {status}
+      {stale && <span className="note"> · runner silent</span>}
+    </span>
+  );
+}

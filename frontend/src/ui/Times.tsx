@@ -1,0 +1,39 @@
+/** Moments and durations that keep themselves up to date. */
+import { formatAgo, formatDuration, formatMoment } from "./format";
+import { useNow } from "./useNow";
+
+/** How long ago, with the full date on hover. */
+export function Ago({ atMs }: { readonly atMs: number | undefined }) {
+  const nowMs = useNow();
+  if (atMs === undefined) return <span className="muted">–</span>;
+  return (
+    <time dateTime={new Date(atMs).toISOString()} title={formatMoment(atMs)}>
+      {formatAgo(atMs, nowMs)}
+    </time>
+  );
+}
+
+interface DurationProps {
+  readonly startedAt: number | undefined;
+  readonly finishedAt: number | undefined;
+  /** Whether it still grows. A job that is over, but says not when, has no duration. */
+  readonly running: boolean;
+}
+
+export function Duration({ startedAt, finishedAt, running }: DurationProps) {
+  if (startedAt !== undefined && finishedAt !== undefined && !running) {
+    return <span className="figures">{formatDuration(finishedAt - startedAt)}</span>;
+  }
+  if (startedAt === undefined || !running) return <span className="muted">–</span>;
+  return <Elapsed sinceMs={startedAt} />;
+}
+
+function Elapsed({ sinceMs }: { readonly sinceMs: number }) {
+  const nowMs = useNow();
+  // Whole seconds while it runs: tenths would jump, since the clock ticks once a second.
+  return <span className="figures">{formatElapsed(nowMs - sinceMs)}</span>;
+}
+
+function formatElapsed(ms: number): string {
+  return ms < 10_000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : formatDuration(ms);
+}

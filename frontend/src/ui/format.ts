@@ -1,0 +1,52 @@
+/** How times, spans of time and counts are written. Pure: the present is an argument. */
+
+const COUNT = new Intl.NumberFormat("en");
+const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto", style: "short" });
+const ABSOLUTE = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium" });
+
+/** `12345` as `12,345`. */
+export function formatCount(count: number): string {
+  return COUNT.format(count);
+}
+
+/** A span of time with two figures at most: `0.8 s`, `42 s`, `3 min 07 s`, `2 h 05 min`, `3 d 4 h`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${pad(whole % 60)} s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours} h ${pad(minutes % 60)} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+const STEPS = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+] as const;
+
+/** How long ago, in words: `now`, `3 min. ago`, `yesterday`. */
+export function formatAgo(atMs: number, nowMs: number): string {
+  const agoMs = nowMs - atMs;
+  for (const [unit, lengthMs] of STEPS) {
+    if (Math.abs(agoMs) >= lengthMs) return RELATIVE.format(-Math.floor(agoMs / lengthMs), unit);
+  }
+  return agoMs < 10_000 ? "just now" : `${Math.floor(agoMs / 10_000) * 10} sec. ago`;
+}
+
+/** Date and time in full, in the reader's time zone. */
+export function formatMoment(atMs: number): string {
+  return ABSOLUTE.format(atMs);
+}
+
+/** `1 line`, `2 lines`. */
+export function plural(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function pad(value: number): string {
+  return String(value).padStart(2, "0");
+}
