@@ -8,7 +8,7 @@ Invariants, held by the stateful test in tests/properties/test_msg_store.py:
   - A record never changes. A log that was written anew starts the next generation, and old cursors read `Diverged`.
   - Every offset below `tail` reads as one of: Batch (in memory), Behind (the archive has it), Lost (nobody has it).
   - `retained_bytes` counts the records, their tables and every face's cached bytes; after `evict` it is within bounds,
-    except that the open segment is never evicted.
+    except that the open segment stays until it is too old.
 
 The window is a list of segments (`broker.segment`). A log over an archive may have holes: a finished job of a million
 lines starts with none of them in memory, and readers load what they ask for.
@@ -19,6 +19,7 @@ Synchronous, without clock or randomness: time is an argument, and a wake-up is 
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -230,7 +231,7 @@ class MsgStore:
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def append(self, records: Sequence[Record], now_s: float) -> int:
-        """Appends records at the tail, wakes readers, and evicts what is over the bounds.
+        """Appends records at the tail, wakes readers, and evicts what is over the bounds of bytes and count.
 
         Returns:
             The offset of the first.
@@ -252,7 +253,7 @@ class MsgStore:
         self._last_crc = records[-1].crc
         self._recount(segment)
         self.retained_records += len(records)
-        self.evict(now_s)
+        self._shrink()
         self._on_change()
         return first
 
@@ -268,8 +269,12 @@ class MsgStore:
         self._on_change()
 
     def fill(self, start: int, records: Sequence[Record], now_s: float) -> None:
-        """Takes records from the archive into the window; those that are there already are left alone."""
-        assert start + len(records) <= self.tail, "the archive has nothing past the tail"
+        """Takes records from the archive into the window; those that are there already are left alone.
+
+        What is over the bounds then is evicted, but nothing of what was just taken in: its reader has yet to look.
+        """
+        assert 0 <= start <= start + len(records) <= self.tail, "the archive has nothing past the tail"
+        filled_since = next(self._uses)
         position = start
         stop = start + len(records)
         while position < stop:
@@ -280,6 +285,7 @@ class MsgStore:
             index = bisect_right(self._bases, position)
             above = self._bases[index] if index < len(self._bases) else stop
             position = self._insert(position, records[position - start : min(above, stop) - start], now_s)
+        self._shrink(used_before=filled_since)
 
     def forget_below(self, floor: int) -> None:
         """Learns that the archive no longer has what is below `floor` (the list's front was trimmed)."""
@@ -309,13 +315,11 @@ class MsgStore:
     # -- memory -----------------------------------------------------------------------------------------------------
 
     def evict(self, now_s: float) -> None:
-        """Frees segments until the window is within its bounds."""
-        bounds = self.retention
-        while self.retained_bytes > bounds.bytes_max or self.retained_records > bounds.records_max:
-            if not self.evict_one():
-                break
-        while self._segments and now_s - self._segments[0].youngest_s > bounds.age_s_max:
-            self._drop(0)
+        """Frees segments until the window is within its bounds: those that are too old, then the least needed."""
+        for index in reversed(range(len(self._segments))):
+            if now_s - self._segments[index].youngest_s > self.retention.age_s_max:
+                self._drop(index)
+        self._shrink()
 
     def evict_one(self) -> bool:
         """Frees the one segment that is needed least; says whether there was one."""
@@ -324,6 +328,15 @@ class MsgStore:
             return False
         self._drop(victim)
         return True
+
+    def _shrink(self, used_before: float = math.inf) -> None:
+        """Frees segments until the bytes and the count are within bounds, but none that was used later than given."""
+        bounds = self.retention
+        while self.retained_bytes > bounds.bytes_max or self.retained_records > bounds.records_max:
+            victim = self._victim()
+            if victim is None or self._segments[victim].touched > used_before:
+                return
+            self._drop(victim)
 
     def _victim(self) -> int | None:
         evictable = len(self._segments)

@@ -1,7 +1,8 @@
 """Segments: the unit in which a log is kept, encoded, shared, sent and evicted.
 
-A segment holds consecutive records. The last one of a log is open and grows; the others are sealed: their records joined
-into one bytes object, with arrays of ends and checksums, 8 bytes a record (a list of bytes objects costs over 100).
+A segment holds consecutive records. The last one of a log is open and grows; the others are sealed: their records
+joined into one bytes object, with arrays of ends and checksums, 8 bytes a record (a list of bytes objects costs over
+100).
 
 Each face's encoding of a segment is made at the first demand and kept with it. A sealed segment that is replayed from
 its beginning hands out the very same bytes object to every reader; live records are handed to a crowd as one object
@@ -55,7 +56,7 @@ class _Encoded:
     @property
     def size(self) -> int:
         held = len(self._buffer) if self._whole is None else len(self._whole)
-        return held + 8 * len(self._ends)
+        return held + len(self._recent[2]) + 8 * len(self._ends)
 
     def recent(self, start: int, stop: int) -> bytes | None:
         first, last, taken = self._recent
@@ -68,6 +69,7 @@ class _Encoded:
         if self._whole is None and segment.sealed and len(self._ends) == len(segment):
             self._whole = bytes(self._buffer)
             self._buffer = bytearray()
+            self._recent = (0, 0, b"")
         first = self._ends[start - 1] if start else 0
         last = self._ends[stop - 1] if stop else 0
         held = self._buffer if self._whole is None else self._whole
@@ -81,6 +83,7 @@ class _Encoded:
         start = len(self._ends)
         end = self._ends[-1] if start else 0
         parts = encoding.encode(segment.base + start, segment.records(start, stop))
+        assert len(parts) == stop - start, "an encoding gives bytes for each record"
         for part in parts:
             end += len(part)
             self._ends.append(end)
