@@ -169,6 +169,10 @@ LEASE_BEATS: Final = 3
 # -- producers: the command -----------------------------------------------------------------------------------------
 # Processes that the command left behind may hold its terminal open for ever; so long their output is still taken.
 RUN_GRACE_S: Final = 1.0
+# Of what waits in the kernel when that is over: a pipe and a terminal hold 64 KiB each, and this is the end of it.
+LEFT_BYTES_MAX: Final = 256 * KIB
+# A command line as it is shown; the kernel takes megabytes.
+COMMAND_CHARS_MAX: Final = 4096
 # Between SIGTERM and SIGKILL where the caller gives a running command up.
 RUN_KILL_S: Final = 5.0
 # Columns of the command's terminal where there is none to copy: most tables fit, and most screens show it.
@@ -363,6 +367,8 @@ DIFF_IGNORED_NAMES_MAX: Final = 100_000
 DIFF_REF_DIRECTORIES_MAX: Final = 4096
 # One read of inotify's queue: some 2,000 events.
 INOTIFY_READ_BYTES: Final = 64 * KIB
+# In one go: more than the kernel's queue holds (16,384 events), and an end where a program writes without pause.
+INOTIFY_READS_MAX: Final = 32
 # Temporary directories of watchers that were killed are removed by the next; younger ones may be just being made.
 DIFF_SCRATCH_AGE_S: Final = 60.0
 

@@ -75,6 +75,11 @@ class Cause(Enum):
     ERROR = "the pipeline backend answers with an error"
     STRANGE = "the pipeline backend answers with something that is no health document"
 
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        return self.value[:1].upper() + self.value[1:]
+
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -1,0 +1,210 @@
+"""The wire format of pipeline dashboards (PROTOCOL.md, section 5): statuses as named events, and one health as JSON.
+
+    heartbeat       at once, then every 30 s whatever else was sent: clients judge the connection by it
+    batch_update    the statuses of all pipelines: once, as soon as each has been asked, or after 3 s without the slow
+    status_update   one status changed
+    error           a pipeline does not exist, or the backend does not answer: once per change
+
+`visible=0` says that nobody looks at the page: its pipelines are then polled less often, unless somebody else looks.
+
+Ids outside the grammar are told one by one, as the unknown ones are (trap 12); more than 200 are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+from starlette.routing import Route
+
+from broker import BrokerError
+from broker.limits import FIRST_ANSWERS_S, PIPELINES_PER_STREAM_MAX
+from broker.sources.health_poller import TooManyPipelinesError
+from broker.sources.pipeline_backend import Cause, Health, Trouble, Unknown, is_pipeline_id
+from broker.sources.pipeline_board import ERROR
+from broker.wakeup import Waker
+from web.auth import viewer_required
+from web.faces.pipeline_frames import HEARTBEAT, INVALID_ID, PipelineFollower, SharedFrames, event_frame
+from web.faces.stream_request import LaterError, asked_of, room_for_stream
+from web.problems import ProblemError, problem_of, refusal
+from web.sse import EventStreamResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from broker.sources.health_poller import HealthPoller, PipelineWatch
+    from web.context import Context
+
+NOT_CONFIGURED: Final = "Pipeline status is not configured on this server"
+_ID_CHARS_SHOWN: Final = 80
+_FALSE: Final = frozenset({"0", "false", "no"})
+
+
+# -- what is asked for ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The query of a stream: good ids once each in their order, the others, and whether anybody looks."""
+
+    ids: tuple[str, ...]
+    wrong_ids: tuple[str, ...]
+    visible: bool
+
+
+class RefusedError(Exception):
+    """The query cannot be served; the message is the answer's `error`."""
+
+
+def asked_pipelines(query_string: bytes) -> Asked:
+    """Reads `pipelineIds=a,b` and `visible`.
+
+    Raises:
+        RefusedError: no ids, no good ones, or too many.
+    """
+    query = QueryParams(query_string)
+    given = ",".join(query.getlist("pipelineIds"))
+    parts = dict.fromkeys(part for each in given.split(",") if (part := each.strip()))
+    if not given.strip():
+        raise RefusedError("Missing pipelineIds parameter")
+    ids = tuple(part for part in parts if is_pipeline_id(part))
+    if not ids:
+        raise RefusedError("No valid pipeline IDs provided")
+    if len(parts) > PIPELINES_PER_STREAM_MAX:
+        raise RefusedError(f"Too many pipeline IDs: {len(parts)}; at most {PIPELINES_PER_STREAM_MAX} in one stream")
+    wrong = tuple(part[:_ID_CHARS_SHOWN] for part in parts if not is_pipeline_id(part))
+    return Asked(ids, wrong, query.get("visible", "1").lower() not in _FALSE)
+
+
+def _json(value: Mapping[str, Any], status: int) -> Response:
+    return Response(orjson.dumps(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def _failure(status: int, error: str) -> Response:
+    return _json({"success": False, "error": error}, status)
+
+
+# -- the endpoints --------------------------------------------------------------------------------------------------
+
+
+class PipelineStream:
+    """`GET /ui-api/pipeline/status/stream`."""
+
+    def __init__(self, context: Context, poller: HealthPoller) -> None:
+        self._context = context
+        self._poller = poller
+        self._store = poller.board.store
+        self._frames = SharedFrames(self._store)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        context = self._context
+        try:
+            viewer = viewer_required(scope)
+            asked = asked_pipelines(scope["query_string"])
+            position = asked_of(scope).position
+            with (
+                room_for_stream(context, viewer, scope),
+                self._poller.watch(asked.ids, visible=asked.visible) as watch,
+            ):
+                waker = Waker()
+                follower = PipelineFollower(self._store, self._frames, watch, position)
+                events = self._events(asked, watch, follower, waker)
+                face = f"{len(asked.ids)} pipelines"
+                response = EventStreamResponse(context, events, waker, viewer=viewer, face=face)
+                await response(scope, receive, send)
+        except RefusedError as refused:
+            await _failure(400, str(refused))(scope, receive, send)
+        except TooManyPipelinesError:
+            await LaterError(503, "too many pipelines are being watched").response(scope)(scope, receive, send)
+        except LaterError as later:
+            await later.response(scope)(scope, receive, send)
+        except ProblemError as problem:
+            await refusal(scope, problem)(scope, receive, send)
+
+    async def _events(
+        self, asked: Asked, watch: PipelineWatch, follower: PipelineFollower, waker: Waker
+    ) -> AsyncGenerator[bytes, None]:
+        """Yields whole frames, and `b""` when it was woken for nothing."""
+        alarm, now_s = self._context.broker.alarm, self._context.broker.now_s
+        every_s = self._context.settings.keepalive_s
+        beat_due_s = now_s()
+        waited_s = beat_due_s + FIRST_ANSWERS_S
+        alarm.poke_at(waited_s, waker)
+        told = b"".join(_wrong_id(each) for each in asked.wrong_ids)
+        while not follower.closed:
+            rung = watch.bell.rung
+            told += follower.news(waited=now_s() >= waited_s)
+            if now_s() >= beat_due_s:
+                told = event_frame(HEARTBEAT) + told
+                beat_due_s += every_s
+                alarm.poke_at(beat_due_s, waker)
+            yield told
+            told = b""
+            await waker.sleep(watch.bell, rung)
+
+
+def _wrong_id(given: str) -> bytes:
+    return event_frame(ERROR, pipelineId=given, message="Invalid pipeline ID", code=INVALID_ID)
+
+
+class PipelineHealth:
+    """`GET /ui-api/pipeline/{id}/health`, for clients that poll: they are given the poller's own answers."""
+
+    def __init__(self, poller: HealthPoller) -> None:
+        self._poller = poller
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        try:
+            viewer_required(scope)
+            response = await self._answer(scope["path_params"]["id"])
+        except TooManyPipelinesError:
+            response = _failure(503, "Too many pipelines are being watched")
+        except (ProblemError, BrokerError) as error:
+            problem = problem_of(error)
+            response = _failure(problem.status, problem.message)
+            response.headers.update(problem.headers)
+        await response(scope, receive, send)
+
+    async def _answer(self, pipeline_id: str) -> Response:
+        if not is_pipeline_id(pipeline_id):
+            return _failure(404, "Pipeline not found")
+        answer = await self._poller.health(pipeline_id)
+        match answer:
+            case Health(document=document):
+                return _json({"success": True, "health": document}, 200)
+            case Unknown():
+                return _failure(404, "Pipeline not found")
+            case Trouble(cause=cause):
+                return _failure(504 if cause is Cause.SILENT else 502, cause.sentence)
+            case _:
+                assert_never(answer)
+
+
+class NotConfigured:
+    """Both endpoints of a server that was not told of a backend."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        try:
+            viewer_required(scope)
+            response = _failure(404, NOT_CONFIGURED)
+        except ProblemError as problem:
+            response = refusal(scope, problem)
+        await response(scope, receive, send)
+
+
+def routes(context: Context, poller: HealthPoller | None) -> list[Route]:
+    """The routes of this face; without a poller they say that there is no backend."""
+    stream: Any = NotConfigured() if poller is None else PipelineStream(context, poller)
+    health: Any = NotConfigured() if poller is None else PipelineHealth(poller)
+    return [
+        Route("/ui-api/pipeline/status/stream", stream, methods=["GET"]),
+        Route("/ui-api/pipeline/{id}/health", health, methods=["GET"]),
+    ]
