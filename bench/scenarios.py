@@ -98,7 +98,7 @@ async def time_to_all(rounds: int = 40) -> list[Row]:
         async with httpx.AsyncClient() as client:
             if nchan_installed():
                 with nchan(PORT + 1) as url:
-                    body = b"~" + entry(0)[2:]
+                    body = entry(0)
 
                     async def post(_: int, url: str = url, body: bytes = body) -> None:
                         await client.post(f"{url}/pub/bench", content=body)
