@@ -57,6 +57,8 @@ export interface JobSessionSettings {
 export interface JobSessionState {
   readonly status: JobStatus;
   readonly metadata: JobMetadata;
+  /** Whether the stream has said how the job stands; until then status and metadata are what was given. */
+  readonly heard: boolean;
   readonly isDone: boolean;
   readonly error: string | null;
   readonly connection: ConnectionStatus;
@@ -81,6 +83,7 @@ export class JobSession {
     this.#state = {
       status: initialJob?.status ?? "pending",
       metadata,
+      heard: false,
       isDone: false,
       error: null,
       connection: IDLE,
@@ -161,7 +164,11 @@ export class JobSession {
         });
         break;
       case "status":
-        this.#change({ status: text(data, "status") ?? this.#state.status, metadata: readMetadata(data) });
+        this.#change({
+          heard: true,
+          status: text(data, "status") ?? this.#state.status,
+          metadata: readMetadata(data),
+        });
         break;
       case "gap":
         this.log.appendGap(number(data, "from") ?? 0, number(data, "to") ?? 0);
@@ -188,7 +195,12 @@ export class JobSession {
 
   #finish(data: JsonObject): void {
     this.log.commitReplacement();
-    this.#change({ status: text(data, "status") ?? this.#state.status, isDone: true, error: null });
+    this.#change({
+      status: text(data, "status") ?? this.#state.status,
+      heard: true,
+      isDone: true,
+      error: null,
+    });
     this.#subscription?.finish();
   }
 

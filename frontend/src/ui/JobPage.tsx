@@ -41,8 +41,7 @@ function FoundJob({ id, initial }: JobPageProps) {
     maxLines: LINES_MAX,
   });
   const { job, missing } = useJobDetails(id, initial?.job ?? null, session.status, session.isDone);
-  const heard = session.connection.state === "connected" || session.isDone;
-  const shown = merged(id, job, session, heard);
+  const shown = merged(id, job, session);
   const title = shown.name ?? shown.command ?? shown.id;
   useEffect(() => {
     document.title = `${SIGNS[shown.status] ?? "○"} ${title} · Fantail`;
@@ -117,9 +116,9 @@ function Troubles({ job, error, onRetry }: TroublesProps) {
 }
 
 /** What the stream says is newer than what was fetched, once it has said anything. */
-function merged(id: string, job: Job | null, session: WatchedJob, heard: boolean): Job {
+function merged(id: string, job: Job | null, session: WatchedJob): Job {
   const base: Job = job ?? { id, status: session.status };
-  if (!heard) return base;
+  if (!session.heard) return base;
   return { ...base, ...present(session.metadata), status: session.status };
 }
 

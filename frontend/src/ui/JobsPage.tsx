@@ -104,7 +104,7 @@ const JobRow = memo(function JobRow({ job }: { readonly job: Job }) {
         <Link href={`/jobs/${encodeURIComponent(job.id)}`}>{name}</Link>
         <span className="under muted">
           {name !== job.id && <span className="id">{job.id}</span>}
-          {job.repoName !== undefined && <span>{job.repoName}</span>}
+          {job.repoName !== undefined && <span className="wide">{job.repoName}</span>}
           <span className="narrow">
             <Ago atMs={startedAt} />
           </span>

@@ -96,7 +96,7 @@ function LineCount({ log }: { readonly log: LineStore }) {
   return (
     <span className="muted figures">
       {plural(lines, "line")}
-      {log.older > 0 && `, the last ${formatCount(shown)} of them loaded`}
+      {log.older > 0 && ` · last ${formatCount(shown)} loaded`}
     </span>
   );
 }

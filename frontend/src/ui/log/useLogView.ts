@@ -23,7 +23,7 @@ import {
   bottom,
   isScaled,
   rowAt,
-  scrollHeight,
+  scrollHeight as heightOf,
   scrollTopOf,
   windowAt,
 } from "./geometry";
@@ -68,9 +68,10 @@ export function useLogView(log: LineStore, headRows: number): LogView {
   usePauseOnSelection(scroller, pause);
 
   const onScroll = (event: UIEvent<HTMLElement>): void => {
-    const top = event.currentTarget.scrollTop;
+    const { scrollTop: top, scrollHeight, clientHeight } = event.currentTarget;
     const movedDown = top > scrollTop;
-    const atEnd = bottom(space) - top <= END_PX;
+    // By the element, not by our own arithmetic: it may have another height since the last drawing.
+    const atEnd = scrollHeight - clientHeight - top <= END_PX;
     if (following && !atEnd && !movedDown) pause();
     else if (!following && atEnd && movedDown) follow();
     setScrollTop(top);
@@ -88,7 +89,7 @@ export function useLogView(log: LineStore, headRows: number): LogView {
   return {
     setScroller,
     space,
-    height: scrollHeight(space),
+    height: heightOf(space),
     window,
     headRows,
     following,

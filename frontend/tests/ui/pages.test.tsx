@@ -1,0 +1,280 @@
+import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { FantailProvider } from "../../src/hooks/client-context";
+import { createClient } from "../../src/stream/client";
+import type { InitialView } from "../../src/stream/initial-data";
+import type { JsonObject } from "../../src/stream/json";
+import type { JobsApi, OutputPage } from "../../src/stream/jobs-api";
+import { JobPage } from "../../src/ui/JobPage";
+import { JobsPage } from "../../src/ui/JobsPage";
+import { type Said, ScriptedSource } from "../support/scripted-source";
+
+let source: ScriptedSource;
+let pages: OutputPage[];
+const notFound = { ok: false, status: 404, message: "Job not found" } as const;
+
+const api: JobsApi = {
+  job: () => Promise.resolve(notFound),
+  output: () => {
+    const value = pages.shift();
+    return Promise.resolve(value ? { ok: true, value } : notFound);
+  },
+  downloadUrl: (id) => `/api/jobs/${id}/output?download=1`,
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({
+    toFake: [
+      "setTimeout",
+      "clearTimeout",
+      "setInterval",
+      "clearInterval",
+      "requestAnimationFrame",
+      "cancelAnimationFrame",
+    ],
+  });
+  source = new ScriptedSource();
+  pages = [];
+});
+
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+});
+
+function frame(speak: () => void = () => {}): void {
+  act(() => {
+    speak();
+    vi.advanceTimersByTime(300);
+  });
+}
+
+function showJobs(jobs?: JsonObject): void {
+  const client = createClient({
+    streams: source,
+    api,
+    ...(jobs ? { initialTables: { tables: { jobs }, position: "1-e" } } : {}),
+  });
+  render(
+    <FantailProvider value={client}>
+      <JobsPage />
+    </FantailProvider>,
+  );
+}
+
+describe("the jobs page", () => {
+  it("shows the rows that the page brought before any stream, newest first", () => {
+    showJobs({
+      a: {
+        name: "older",
+        status: "success",
+        created_at: "1",
+        started_at: "1000",
+        finished_at: "43000",
+        lines_added: "12",
+        lines_removed: "3",
+      },
+      b: { name: "newer", status: "running", created_at: "2", branch: "main" },
+    });
+    const rows = screen
+      .getAllByRole("row")
+      .slice(1)
+      .map((row) => row.textContent);
+    expect(rows).toHaveLength(2);
+    expect(rows[0]).toContain("newer");
+    expect(rows[0]).toContain("running");
+    expect(rows[1]).toMatch(/older.*success.*42 s.*\+12 −3/);
+    expect(screen.getByRole("link", { name: "older" }).getAttribute("href")).toBe("/jobs/a");
+    expect(document.title).toBe("(1) Jobs · Fantail");
+  });
+
+  it("tells how to start a first job where there is none", () => {
+    showJobs({});
+    expect(screen.getByText("fantail run -- make")).toBeDefined();
+  });
+
+  it("follows the stream, and says how the connection stands", () => {
+    showJobs({});
+    expect(screen.getByText("Not connected")).toBeDefined();
+    frame(() =>
+      source.last
+        .open("1-e")
+        .say([
+          "message",
+          [{ op: "add", path: "/jobs/x", value: { name: "fresh", status: "pending" } }],
+          "2-e",
+        ]),
+    );
+    expect(screen.getByText("fresh")).toBeDefined();
+    expect(screen.getByText("Live")).toBeDefined();
+    frame(() =>
+      source.last.status({ state: "reconnecting", attempt: 1, problem: { kind: "network", message: "cut" } }),
+    );
+    expect(screen.getByText("fresh")).toBeDefined();
+    fireEvent.click(screen.getByRole("button", { name: "Try now" }));
+    expect(source.last.calls).toContain("reconnect");
+  });
+
+  it("says how many rows it does not show, and shows them on demand", () => {
+    showJobs(Object.fromEntries(Array.from({ length: 250 }, (_, at) => [`j${at}`, { status: "success" }])));
+    expect(screen.getAllByRole("row")).toHaveLength(201);
+    fireEvent.click(screen.getByRole("button", { name: "Show 50 more" }));
+    expect(screen.getAllByRole("row")).toHaveLength(251);
+  });
+});
+
+type JobView = Extract<InitialView, { page: "job" }>;
+
+function showJob(view: Partial<JobView> | null): void {
+  const client = createClient({ streams: source, api });
+  const initial: JobView | null = view && {
+    page: "job",
+    job: null,
+    output: [],
+    from: 0,
+    total: 0,
+    position: null,
+    errorStatus: null,
+    ...view,
+  };
+  render(
+    <FantailProvider value={client}>
+      <JobPage id="42" initial={initial} />
+    </FantailProvider>,
+  );
+}
+
+const line = (at: number, text = `line ${at}`, stream = "stdout"): Said => [
+  "output",
+  { timestamp: 1, line: text, stream },
+  `${at}-t`,
+];
+
+describe("the job page", () => {
+  it("shows the job and its lines before any stream, and goes on behind them", () => {
+    showJob({
+      job: { id: "42", name: "build", status: "running", branch: "main", mrUrl: "https://x.example/1" },
+      output: [{ timestamp: 1, line: "from the page", stream: "stdout" }],
+      from: 7,
+      total: 8,
+      position: "7-t",
+    });
+    expect(screen.getByRole("heading", { name: "build" })).toBeDefined();
+    expect(screen.getByText("from the page")).toBeDefined();
+    expect(screen.getByRole("link", { name: "Merge request" }).getAttribute("href")).toBe(
+      "https://x.example/1",
+    );
+    expect(source.last).toMatchObject({ topic: "/api/jobs/42/stream", options: { position: "7-t" } });
+    frame(() => source.last.open("7-t").say(line(8)));
+    expect(screen.getByText("line 8")).toBeDefined();
+    expect(screen.getByText("9")).toBeDefined();
+  });
+
+  it("without data of the page asks for the tail", () => {
+    showJob(null);
+    expect(source.last.topic).toBe("/api/jobs/42/stream?tail=1000");
+  });
+
+  it("says that there is no such job", async () => {
+    showJob({ errorStatus: 404 });
+    expect(screen.getByText("There is no such job")).toBeDefined();
+    cleanup();
+    showJob(null);
+    await act(() => Promise.resolve());
+    expect(screen.getByText("There is no such job")).toBeDefined();
+  });
+
+  it("marks stderr by more than its colour, and shows markup as text", () => {
+    showJob({ job: { id: "42", status: "running" } });
+    frame(() =>
+      source.last.open(null).say(line(0, "<b>\u001b[31mred\u001b[0m</b>"), line(1, "oh no", "stderr")),
+    );
+    const log = screen.getByRole("log");
+    expect(log.querySelector("b")).toBeNull();
+    expect(within(log).getByText("red").className).toBe("fg-1");
+    expect(within(log).getByText("stderr:")).toBeDefined();
+    expect(log.querySelector(".row.stderr .gutter")?.getAttribute("title")).toBe("stderr");
+    expect(log.getAttribute("aria-live")).toBe("off");
+  });
+
+  it("draws few rows of many", () => {
+    showJob({ job: { id: "42", status: "running" } });
+    frame(() => source.last.open(null).say(...Array.from({ length: 20_000 }, (_, at) => line(at))));
+    expect(document.querySelectorAll(".row").length).toBeLessThan(80);
+    expect(screen.getByText("line 19999")).toBeDefined();
+    expect(screen.getByText("20,000 lines")).toBeDefined();
+  });
+
+  it("stops following at a sign of reading, counts what is new, and follows again", () => {
+    showJob({ job: { id: "42", status: "running" } });
+    frame(() => source.last.open(null).say(...Array.from({ length: 100 }, (_, at) => line(at))));
+    fireEvent.wheel(screen.getByRole("log"), { deltaY: -10 });
+    frame(() => source.last.say(line(100), line(101)));
+    const pill = screen.getByRole("button", { name: "↓ 2 new" });
+    expect(screen.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")).toBe("false");
+    fireEvent.click(pill);
+    expect(screen.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")).toBe("true");
+    fireEvent.keyDown(screen.getByRole("log"), { key: "PageUp" });
+    expect(screen.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")).toBe("false");
+    fireEvent.keyDown(screen.getByRole("log"), { key: "End" });
+    expect(screen.getByRole("button", { name: "Follow" }).getAttribute("aria-pressed")).toBe("true");
+  });
+
+  it("offers the older lines, and puts them in front", async () => {
+    showJob({
+      job: { id: "42", status: "running" },
+      output: [{ timestamp: 1, line: "tail", stream: "stdout" }],
+      from: 2,
+      total: 3,
+      position: "2-t",
+    });
+    expect(screen.getByText(/2 older lines not loaded/)).toBeDefined();
+    const output = ["first", "second"].map((text) => ({
+      timestamp: 1,
+      line: text,
+      stream: "stdout" as const,
+    }));
+    pages = [{ output, from: 0, next: 2, total: 3 }];
+    fireEvent.click(screen.getByRole("button", { name: "Load 2" }));
+    await act(() => vi.advanceTimersByTimeAsync(300));
+    expect([...document.querySelectorAll(".row .text")].map((text) => text.textContent)).toEqual([
+      "first",
+      "second",
+      "tail",
+    ]);
+    expect(screen.queryByText(/older line/)).toBeNull();
+  });
+
+  it("shows gaps and resets as rows, and a long line with what it leaves out", () => {
+    showJob({ job: { id: "42", status: "running" } });
+    frame(() => source.last.open(null).say(line(0, "x".repeat(5000)), ["gap", { from: 1, to: 1200 }]));
+    fireEvent.click(screen.getByRole("button", { name: "+1,000 characters" }));
+    expect(screen.getByText("x".repeat(5000))).toBeDefined();
+    expect(screen.getByText("1,200 lines are gone for good (2 to 1201)")).toBeDefined();
+    frame(() => source.last.say(["reset", { reason: "tag" }], line(0, "anew")));
+    expect(screen.getByText(/was written anew/)).toBeDefined();
+    expect(screen.queryByText(/gone for good/)).toBeNull();
+  });
+
+  it("tells a job's failure, a server's error and a lost connection apart", () => {
+    showJob({ job: { id: "42", status: "running" } });
+    frame(() =>
+      source.last.open(null).say(["status", { status: "failed", errorMessage: "tests failed", branch: "" }]),
+    );
+    expect(screen.getByRole("alert").textContent).toContain("tests failed");
+    frame(() =>
+      source.last.status({ state: "reconnecting", attempt: 1, problem: { kind: "network", message: "cut" } }),
+    );
+    expect(screen.getAllByRole("alert")).toHaveLength(1);
+    frame(() => source.last.open("0-t").say(["error", { message: "Stream timeout" }]));
+    expect(screen.getAllByRole("alert").map((alert) => alert.textContent)).toEqual([
+      expect.stringContaining("tests failed"),
+      expect.stringContaining("Stream timeout"),
+    ]);
+  });
+
+  it("a merge request that is no web address becomes no link", () => {
+    showJob({ job: { id: "42", status: "success", mrUrl: "javascript:alert(1)" } });
+    expect(screen.queryByRole("link", { name: "Merge request" })).toBeNull();
+  });
+});
