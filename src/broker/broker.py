@@ -194,6 +194,18 @@ class Broker:
             if not job.loaded or job.presence is not Presence.PRESENT:
                 raise
 
+    async def job_id_of(self, kind: str, alias: str) -> str:
+        """The job that a process or a task attempt stands for: what its hash names, else its own id.
+
+        Args:
+            kind: `process` or `task_attempt`.
+            alias: its id, within the grammar.
+
+        Raises:
+            SourceUnavailableError: the source does not answer.
+        """
+        return alias if self.source is None else await self.source.job_id_of(kind, alias) or alias
+
     def subscribe(self, job: Job, waker: Waker | None = None) -> Subscription:
         """A cursor into a watched job's output."""
         return Subscription(job, self.source, waker)

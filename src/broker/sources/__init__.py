@@ -39,6 +39,13 @@ class Source(Archive, Protocol):
             SourceUnavailableError: it does not answer, and never has.
         """
 
+    async def job_id_of(self, kind: str, alias: str) -> str | None:
+        """The member `job_id` of the hash `{kind}:{alias}`; None where there is none.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """
+
     async def entries(self, job: Job, start: int, stop: int) -> Sequence[bytes]:
         """Entries as they are stored, from an offset on: at least one of them, as many as make a page.
 

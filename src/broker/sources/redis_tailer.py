@@ -158,6 +158,11 @@ class RedisTailer:
         """See `Source`."""
         return await self._archive.entries(self._followers[job.key.encode()], start, stop)
 
+    async def job_id_of(self, kind: str, alias: str) -> str | None:
+        """See `Source`."""
+        (found,) = await self._archive_links[0].ask([("HGET", f"{kind}:{alias}", "job_id")])
+        return found.decode("utf-8", "replace") if isinstance(found, bytes) and found else None
+
     async def refresh_tables(self) -> None:
         """Makes sure that the tables show what Redis had when this was called.
 
