@@ -296,6 +296,11 @@ SHUTDOWN_S_MAX: Final = 8.0
 SHUTDOWN_CUT_S: Final = 7.0
 # A snapshot of the tables is sent instead of changes when those would be more bytes, and at least this many changes.
 TABLES_LAG_RECORDS_MIN: Final = 1_000
+# A row in a snapshot is about five times as long as a change of one field.
+TABLES_LAG_PER_ROW: Final = 5
+# A client's position over changes that it may not see is moved on this often: seldom enough to cost nothing, often
+# enough that it is never forgotten.
+HIDDEN_ADVANCE_S: Final = 5.0
 # Rows of a snapshot are sent in pieces of about this size, so that a slow client holds little.
 SNAPSHOT_PIECE_BYTES: Final = 32 * KIB
 
@@ -343,6 +348,8 @@ DIFF_DEBOUNCE_S_MAX: Final = 0.2
 # fifth of one core.
 DIFF_REST_FACTOR: Final = 4.0
 DIFF_REST_S_MAX: Final = 2.0
+# The same where every look is at all files.
+DIFF_POLL_REST_S_MAX: Final = 60.0
 # Where directories cannot be watched, the time between two looks. A look at 50,000 files takes 0.15 s.
 DIFF_POLL_S: Final = 2.0
 # After a pass that failed, doubled from the first to the second.

@@ -109,6 +109,16 @@ def unmaskable(environment: Mapping[str, str], chosen: Iterable[str]) -> list[st
     ]
 
 
+def masked_text(text: str, values: Iterable[bytes] = ()) -> str:
+    """A text, such as a command line, with its secrets masked."""
+    masker = SecretMasker(values)
+    try:
+        data = text.encode("utf-8", "surrogateescape")  # as the system gave it
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "replace")
+    return (masker.feed(data) + masker.flush()).decode("utf-8", "replace")
+
+
 def _lines_of(value: str, bytes_min: int) -> list[bytes]:
     lines = [line.strip() for line in value.encode("utf-8", "surrogateescape").splitlines()]
     if len(lines) > 1:
