@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from web import api, login, metrics, pages
 from web.auth import middleware
 from web.context import Context
-from web.faces import repobox
+from web.faces import repobox, vibe_kanban
 from web.limiter import Limiter, Limits, Rate
 from web.problems import exception_handlers
 from web.settings import load_settings
@@ -38,7 +38,7 @@ def create_app(broker: Broker, settings: Settings | None = None) -> Starlette:
     settings = settings or load_settings()
     context = create_context(broker, settings)
     app = Starlette(
-        routes=[route for part in (repobox, api, metrics, login, pages) for route in part.routes(context)],
+        routes=[route for part in (repobox, vibe_kanban, api, metrics, login, pages) for route in part.routes(context)],
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )

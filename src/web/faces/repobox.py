@@ -6,11 +6,8 @@
     done     the status was terminal and every line is out; its id ends in `.end`, and coming back with it gives 204
     error    the stream is over without that: the job was deleted, or the maximum time is up
 
-Order. In each wake output goes first and the status after it, looked at in the same step in which the log says that
-it is read to its end; `done` is made in that step too. So no line pushed before the terminal status comes after it
-(traps 1 and 20), however slow the client is.
-
-`GET /api/work-sessions/{id}/stream` is the same over the twin of a job, with its own terminal statuses.
+`GET /api/work-sessions/{id}/stream` is the same over the twin of a job, with its own terminal statuses. The order of
+events, and what happens when Redis is away, is in `web.faces.job_stream`.
 """
 
 from __future__ import annotations
@@ -20,32 +17,19 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from starlette.routing import Route
 
-from broker import (
-    JOB,
-    WORK_SESSION,
-    Batch,
-    CaughtUp,
-    Closed,
-    Diverged,
-    Encoding,
-    Lost,
-    Presence,
-)
-from broker.jobs import number
-from web.faces.stream_request import JobStreamEndpoint, gap_frame, next_from_archive, reset_frame
-from web.sse import Ending, comment, frame
+from broker import JOB, WORK_SESSION, Encoding
+from broker.jobs import checked_id, number
+from web.faces.job_stream import JobStreamEndpoint
+from web.sse import Ending, frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from broker import Broker, Job, JobKind, Record, Subscription
-    from web.auth import Viewer
+    from broker import Broker, Job, JobKind, Record
     from web.context import Context
 
 GONE: Final = "Job no longer exists"
 TIMEOUT: Final = "Stream timeout"
-AWAY: Final = comment("the store of jobs does not answer; what follows comes when it is back")
-BACK: Final = comment("the store of jobs answers again")
 
 
 def _output_frames(first: int, records: Sequence[Record]) -> list[bytes]:
@@ -85,105 +69,35 @@ def _error_frame(message: str) -> bytes:
     return frame(orjson.dumps({"message": message}), event="error")
 
 
-def job_status_frame(job: Job) -> bytes:
-    """The `status` event, made once for all who watch."""
-    made, _ = job.state.snapshot("repobox.status", _status_frame)
-    return made
-
-
 class RepoboxFace:
     """The stream of one job or one work session."""
+
+    output = OUTPUT
 
     def __init__(self, kind: JobKind) -> None:
         self.kind = kind
         self.name = kind.name
 
+    async def job_id(self, _: Broker, given: str) -> str:
+        """See `JobFace`."""
+        return checked_id(given)
+
+    def state(self, job: Job) -> bytes:
+        """The `status` event, made once for all who watch."""
+        made, _ = job.state.snapshot("repobox.status", _status_frame)
+        return made
+
+    def end(self, job: Job) -> bytes:
+        """The `done` event."""
+        return frame(orjson.dumps({"status": job.status}), event="done", position=job.output.last_position(end=True))
+
+    def gone(self) -> bytes:
+        """The `error` event of a job that was deleted or has expired."""
+        return _error_frame(GONE)
+
     def last_words(self, ending: Ending) -> bytes:
-        """What the stream says when it is ended from outside."""
+        """The `error` event at the maximum time."""
         return _error_frame(TIMEOUT) if ending is Ending.TIMEOUT else b""
-
-    async def events(
-        self, broker: Broker, subscription: Subscription, viewer: Viewer, opening: bytes
-    ) -> AsyncGenerator[bytes, None]:
-        """Follows the job; yields whole frames, and `b""` when it was woken for nothing.
-
-        Args:
-            broker: whose source feeds the job.
-            subscription: stands where the client goes on.
-            viewer: who watches; a job that is handed to somebody else is gone for them.
-            opening: what goes after the first status (a `reset`, say).
-        """
-        job = subscription.job
-        state = _State(broker, job, viewer)
-        yield state.status + opening
-        spoke = True
-        while True:
-            match subscription.next_in_memory() or await next_from_archive(subscription):
-                case Batch() as batch:
-                    yield batch.encoded(OUTPUT)
-                    spoke = True
-                case Lost(start, stop):
-                    yield gap_frame(start, stop)
-                    spoke = True
-                case Diverged() as diverged if job.presence is Presence.PRESENT:
-                    yield reset_frame(diverged)
-                    spoke = True
-                case CaughtUp() | Diverged():
-                    # Made in the step in which the log was read to its end: nothing is awaited in between.
-                    news, over = state.news()
-                    if news or not spoke:
-                        yield news
-                    if over:
-                        return
-                    spoke = False
-                    await subscription.wait()
-                case Closed():
-                    return
-                case None:
-                    # The archive is away. The bell rings when it is back; besides, the clock has us try again.
-                    yield state.away()
-                    await subscription.wait()
-
-
-class _State:
-    """What one client was told of a job beside its lines."""
-
-    def __init__(self, broker: Broker, job: Job, viewer: Viewer) -> None:
-        self._broker = broker
-        self._job = job
-        self._viewer = viewer
-        self._away = False
-        self._looked_at: tuple[int, Presence, bool] | None = None
-        self.status = job_status_frame(job)
-
-    def news(self) -> tuple[bytes, bool]:
-        """What the client must be told, and whether that is the end; asked when the log is read to its end."""
-        job = self._job
-        now = (job.state.log.tail, job.presence, self._broker.source_available)
-        if now == self._looked_at:
-            return b"", False
-        self._looked_at = now
-        if job.presence is Presence.ABSENT or not self._viewer.may_see(job.owner):
-            return _error_frame(GONE), True
-        news = b""
-        status = job_status_frame(job)
-        if status != self.status:
-            news = self.status = status
-        if job.ended:
-            done = orjson.dumps({"status": job.status})
-            return news + frame(done, event="done", position=job.output.last_position(end=True)), True
-        if self._broker.source_available is self._away:
-            self._away = not self._away
-            news += AWAY if self._away else BACK
-        return news, False
-
-    def away(self) -> bytes:
-        """Says once that the store of jobs does not answer."""
-        if self._away:
-            return b""
-        self._away = True
-        self._looked_at = None
-        return AWAY
 
 
 def routes(context: Context) -> list[Route]:

@@ -1,7 +1,4 @@
-"""What every stream of one job has in common before its first frame: who asks, for what, from where, and may they.
-
-A face gives its words (`JobFace`); the order of the questions is here, once: known at all (401), room for a stream
-(later), the id and the job (404), its owner (403), a client that has everything already (204), and where to go on.
+"""What every stream has in common before its first frame: who asks, is there room, where to begin, and how to refuse.
 
 "Later" is no HTTP error for an EventSource, which gives up for good on any status but 200: a request that accepts
 `text/event-stream` gets a stream that says `retry:` and closes, any other gets 429 or 503 with `Retry-After` (trap 42).
@@ -10,34 +7,29 @@ A face gives its words (`JobFace`); the order of the questions is here, once: kn
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final
 
-import orjson
 from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 
-from broker import InvalidIdError, NotFoundError, Presence, SourceUnavailableError, TooManyJobsError, parse_position
+from broker import InvalidIdError, NotFoundError, SourceUnavailableError, TooManyJobsError, parse_position
 from broker.limits import RETRY_DRAIN_MS, RETRY_REFUSED_MS
-from broker.wakeup import Waker
 from web.auth import viewer_required
 from web.limiter import Refusal, address_of
-from web.problems import Problem, ProblemError, bad_request, forbidden, refusal
-from web.sse import HEADERS, Ending, EventStreamResponse, comment, frame, retry
+from web.problems import Problem, ProblemError, bad_request, refusal
+from web.sse import HEADERS, comment, retry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from starlette.types import Receive, Scope, Send
 
-    from broker import Broker, Diverged, Job, JobKind, Subscription
     from broker.position import Position
-    from broker.subscription import Step
     from web.auth import Viewer
     from web.context import Context
     from web.limiter import StreamLease
 
-OFFSET_MAX: Final = 10**15 - 1
+DIGITS_MAX: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +39,6 @@ class Asked:
     position: Position | None
     first: int | None
     tail: int | None
-
-
-class JobFace(Protocol):
-    """One wire format of a job's stream."""
-
-    name: str
-    kind: JobKind
-
-    def events(
-        self, broker: Broker, subscription: Subscription, viewer: Viewer, opening: bytes
-    ) -> AsyncGenerator[bytes, None]:
-        """Follows the job; yields whole frames, and `b""` when it was woken for nothing."""
-
-    def last_words(self, ending: Ending) -> bytes:
-        """What the stream says when it is ended from outside."""
 
 
 def asked_of(scope: Scope) -> Asked:
@@ -82,28 +59,37 @@ def _count(query: QueryParams, name: str) -> int | None:
     given = query.get(name)
     if given is None:
         return None
-    if not (given.isascii() and given.isdigit()) or len(given) > len(str(OFFSET_MAX)):
+    if not (given.isascii() and given.isdigit()) or len(given) > DIGITS_MAX:
         raise bad_request(f"`{name}` must be a number of lines, 0 or more")
     return int(given)
 
 
-class JobStreamEndpoint:
-    """The ASGI endpoint of one face; the route's parameter is `id`."""
+class StreamEndpoint(ABC):
+    """An ASGI endpoint for streams: knows who asks, counts the stream in, and words every refusal.
 
-    def __init__(self, context: Context, face: JobFace) -> None:
+    Attributes:
+        what: what an unknown id is an id of, in words for a user.
+    """
+
+    what: ClassVar[str] = "Stream"
+
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._face = face
+
+    @abstractmethod
+    async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request for which there is room.
+
+        Raises:
+            LaterError, ProblemError, or one of the broker's errors: nothing was sent yet.
+        """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        context, face = self._context, self._face
         try:
             viewer = viewer_required(scope)
-            asked = asked_of(scope)
-            with room_for_stream(context, viewer, scope):
-                async with context.broker.watch(scope["path_params"]["id"], face.kind) as job:
-                    response = await _response(context, face, job, viewer, asked)
-                    await response(scope, receive, send)
+            with room_for_stream(self._context, viewer, scope):
+                await self.serve(viewer, scope, receive, send)
         except LaterError as later:
             await later.response(scope)(scope, receive, send)
         except SourceUnavailableError:
@@ -111,70 +97,9 @@ class JobStreamEndpoint:
         except TooManyJobsError:
             await LaterError(503, "too many jobs are being watched").response(scope)(scope, receive, send)
         except InvalidIdError:
-            await refusal(scope, NotFoundError("Job"))(scope, receive, send)
+            await refusal(scope, NotFoundError(self.what))(scope, receive, send)
         except (ProblemError, NotFoundError) as problem:
             await refusal(scope, problem)(scope, receive, send)
-
-
-async def _response(
-    context: Context, face: JobFace, job: Job, viewer: Viewer, asked: Asked
-) -> EventStreamResponse | Response:
-    if job.presence is not Presence.PRESENT:
-        raise NotFoundError("Job")
-    if not viewer.may_see(job.owner):
-        raise forbidden()
-    if asked.position is not None and end_is_true(job, asked.position):
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    waker = Waker()
-    subscription = context.broker.subscribe(job, waker)
-    opening = await _begin(subscription, asked)
-    return EventStreamResponse(
-        context,
-        face.events(context.broker, subscription, viewer, opening),
-        waker,
-        viewer=viewer,
-        face=f"{face.name} {job.id}",
-        last_words=face.last_words,
-    )
-
-
-async def _begin(subscription: Subscription, asked: Asked) -> bytes:
-    """Sets the cursor; returns the frame that must go first, if any."""
-    output = subscription.job.output
-    if asked.position is not None:
-        diverged = await subscription.seek(asked.position)
-        return b"" if diverged is None else reset_frame(diverged)
-    if asked.first is not None:
-        subscription.cursor = output.start(asked.first)
-    elif asked.tail is not None:
-        subscription.cursor = output.start(output.tail - asked.tail)
-    return b""
-
-
-def end_is_true(job: Job, position: Position) -> bool:
-    """Whether a position is that of the end, and the job still ends there."""
-    return position.end and job.ended and position == job.output.last_position(end=True)
-
-
-async def next_from_archive(subscription: Subscription) -> Step | None:
-    """The next step, where the archive may have to be asked; None: it does not answer now."""
-    try:
-        return await subscription.next()
-    except SourceUnavailableError:
-        return None
-
-
-def reset_frame(diverged: Diverged) -> bytes:
-    """The log is another one than the client's: it starts over."""
-    return frame(orjson.dumps({"reason": diverged.reason}), event="reset")
-
-
-def gap_frame(start: int, stop: int) -> bytes:
-    """The lines `start <= offset < stop` are nowhere any more; the wire counts both ends in."""
-    return frame(orjson.dumps({"from": start, "to": stop - 1}), event="gap")
-
-
-# -- later ----------------------------------------------------------------------------------------------------------
 
 
 class LaterError(Exception):

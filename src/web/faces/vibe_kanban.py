@@ -1,0 +1,120 @@
+"""Vibe Kanban's wire format (PROTOCOL.md, section 4): the tables as JSON Patch, and a process's output.
+
+`GET /api/events/` follows all tables, or those of `?tables=jobs,tasks`; `?batch=1` asks for arrays of operations. What
+is in its frames is made in `web.faces.table_stream`.
+
+`GET /api/events/processes/{id}/logs` is the output of one job in unnamed frames, and `event: finished` at its end. A
+process id is a job's id; where a hash `process:{id}` is, it names the job.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.routing import Route
+
+from broker import JOB, Encoding
+from broker.jobs import checked_id, number
+from broker.wakeup import Waker
+from web.faces.job_stream import JobStreamEndpoint
+from web.faces.stream_request import StreamEndpoint, asked_of
+from web.faces.table_stream import TableStream, View
+from web.problems import bad_request
+from web.sse import EventStreamResponse, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+    from broker import Broker, Job, Record
+    from web.auth import Viewer
+    from web.context import Context
+    from web.sse import Ending
+
+
+class TablesEndpoint(StreamEndpoint):
+    """`GET /api/events/`."""
+
+    what = "Table"
+
+    async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `StreamEndpoint`."""
+        broker = self._context.broker
+        view = self._view(QueryParams(scope["query_string"]), viewer)
+        position = asked_of(scope).position
+        waker = Waker()
+        async with broker.watch_tables():
+            events = TableStream(broker, view, waker, position).events()
+            response = EventStreamResponse(self._context, events, waker, viewer=viewer, face="tables")
+            await response(scope, receive, send)
+
+    def _view(self, query: QueryParams, viewer: Viewer) -> View:
+        names = self._context.broker.tables.names
+        asked = {name for name in query.get("tables", "").split(",") if name} or set(names)
+        if unknown := sorted(asked.difference(names)):
+            raise bad_request(f"There is no table {unknown[0][:80]!r}; there are {', '.join(names)}")
+        return View(tuple(name for name in names if name in asked), query.get("batch") == "1", viewer)
+
+
+def _log_frames(first: int, records: Sequence[Record]) -> list[bytes]:
+    return [
+        b"id: %d-%08x\ndata: %b\n\n" % (offset, record.crc, orjson.dumps(_log_entry(orjson.loads(record.data))))
+        for offset, record in enumerate(records, first)
+    ]
+
+
+def _log_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"type": entry["stream"], "content": entry["line"], "timestamp": _iso(entry["timestamp"])}
+
+
+def _iso(timestamp_ms: float) -> str:
+    """ISO 8601 in UTC with milliseconds; a time that no calendar has is shown as 1970."""
+    try:
+        at = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        at = datetime.fromtimestamp(0, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+LOG: Final = Encoding(("vibe_kanban", "log"), _log_frames)
+
+
+class ProcessLogFace:
+    """The output of one process."""
+
+    name = "process"
+    kind = JOB
+    output = LOG
+
+    async def job_id(self, broker: Broker, given: str) -> str:
+        """See `JobFace`."""
+        return await broker.job_id_of("process", checked_id(given))
+
+    def state(self, _: Job) -> bytes:
+        """Nothing: this face shows the output alone."""
+        return b""
+
+    def end(self, job: Job) -> bytes:
+        """The `finished` event."""
+        data = {"exitCode": number(job.fields.get("exit_code")), "status": job.status}
+        return frame(orjson.dumps(data), event="finished", position=job.output.last_position(end=True))
+
+    def gone(self) -> bytes:
+        """`finished` too, so that clients stop, with a status that no job has."""
+        return frame(orjson.dumps({"exitCode": None, "status": "deleted"}), event="finished")
+
+    def last_words(self, _: Ending) -> bytes:
+        """Nothing: the client comes back where it was."""
+        return b""
+
+
+def routes(context: Context) -> list[Route]:
+    """The routes of this face."""
+    return [
+        Route("/api/events/", TablesEndpoint(context), methods=["GET"]),
+        Route("/api/events/processes/{id}/logs", JobStreamEndpoint(context, ProcessLogFace()), methods=["GET"]),
+    ]
