@@ -66,6 +66,15 @@ class Fault(Enum):
     HALF = auto()
 
 
+JSON: Final = "Content-Type: application/json"
+WRONG_ANSWERS: Final = {
+    Fault.SERVER_ERROR: ("500 Internal Server Error", JSON, b'{"error":"secret of the backend"}'),
+    Fault.HTML: ("200 OK", "Content-Type: text/html", b"<html>Please log in</html>"),
+    Fault.NO_STATUS: ("200 OK", JSON, b'{"ok":true}'),
+    Fault.PACKED: ("200 OK", f"{JSON}\r\nContent-Encoding: gzip", b"\x1f\x8b\x08"),
+}
+
+
 class PipelineBackendServer:
     """Made by `pipeline_backend()`; everything may be changed at any time.
 
@@ -164,41 +173,37 @@ class PipelineBackendServer:
         """Answers, or not; returns whether the connection goes on."""
         if self.delay_s:
             await anyio.sleep(self.delay_s)
-        json_type = "Content-Type: application/json"
-        match self.faults.get(pipeline_id, self.faults.get(EVERY)):
-            case Fault.SERVER_ERROR:
-                await self._send(link, "500 Internal Server Error", json_type, b'{"error":"secret of the backend"}')
-            case Fault.HTML:
-                await self._send(link, "200 OK", "Content-Type: text/html", b"<html>Please log in</html>")
-            case Fault.NO_STATUS:
-                await self._send(link, "200 OK", json_type, b'{"ok":true}')
-            case Fault.PACKED:
-                await self._send(link, "200 OK", f"{json_type}\r\nContent-Encoding: gzip", b"\x1f\x8b\x08")
+        fault = self.faults.get(pipeline_id, self.faults.get(EVERY))
+        match fault:
+            case None:
+                await self._answer_well(link, pipeline_id)
             case Fault.REDIRECT:
                 await self._send(link, "302 Found", f"Location: {self.redirect_to}", b"")
             case Fault.HUGE:
-                await link.send(f"HTTP/1.1 200 OK\r\n{json_type}\r\nContent-Length: {HUGE_BYTES}\r\n\r\n".encode())
-                for _ in range(HUGE_BYTES // len(CHUNK)):
-                    await link.send(CHUNK)
-                    self.sent_bytes += len(CHUNK)
+                await self._send_huge(link)
             case Fault.HALF:
-                await link.send(f'HTTP/1.1 200 OK\r\n{json_type}\r\nContent-Length: 100\r\n\r\n{{"overall'.encode())
-                return False
+                await link.send(f'HTTP/1.1 200 OK\r\n{JSON}\r\nContent-Length: 100\r\n\r\n{{"overall'.encode())
             case Fault.SILENT:
                 await anyio.sleep_forever()
             case Fault.CUT:
-                return False
-            case None:
-                await self._answer_well(link, pipeline_id)
-        return True
+                pass
+            case _:
+                await self._send(link, *WRONG_ANSWERS[fault])
+        return fault not in {Fault.HALF, Fault.CUT}
+
+    async def _send_huge(self, link: SocketStream) -> None:
+        await link.send(f"HTTP/1.1 200 OK\r\n{JSON}\r\nContent-Length: {HUGE_BYTES}\r\n\r\n".encode())
+        for _ in range(HUGE_BYTES // len(CHUNK)):
+            await link.send(CHUNK)
+            self.sent_bytes += len(CHUNK)
 
     async def _answer_well(self, link: SocketStream, pipeline_id: str) -> None:
         status = self.statuses.get(pipeline_id)
         if status is None:
-            await self._send(link, "404 Not Found", "Content-Type: application/json", b'{"error":"not found"}')
+            await self._send(link, "404 Not Found", JSON, b'{"error":"not found"}')
             return
         body = json.dumps({"pipeline_id": pipeline_id, "pipeline_name": pipeline_id, "overall_status": status})
-        await self._send(link, "200 OK", "Content-Type: application/json", body.encode())
+        await self._send(link, "200 OK", JSON, body.encode())
 
     async def _send(self, link: SocketStream, status: str, headers: str, body: bytes) -> None:
         self.sent_bytes += len(body)

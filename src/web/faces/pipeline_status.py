@@ -28,18 +28,20 @@ from broker.sources.pipeline_board import ERROR
 from broker.wakeup import Waker
 from web.auth import viewer_required
 from web.faces.pipeline_frames import HEARTBEAT, INVALID_ID, PipelineFollower, SharedFrames, event_frame
-from web.faces.stream_request import LaterError, asked_of, room_for_stream
-from web.problems import ProblemError, problem_of, refusal
+from web.faces.stream_request import LaterError, StreamEndpoint, asked_of
+from web.problems import Problem, ProblemError, refusal
 from web.sse import EventStreamResponse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
     from starlette.types import Receive, Scope, Send
 
     from broker.sources.health_poller import HealthPoller, PipelineWatch
+    from web.auth import Viewer
     from web.context import Context
 
+NOT_FOUND: Final = "Pipeline not found"
 NOT_CONFIGURED: Final = "Pipeline status is not configured on this server"
 _ID_CHARS_SHOWN: Final = 80
 _FALSE: Final = frozenset({"0", "false", "no"})
@@ -57,75 +59,58 @@ class Asked:
     visible: bool
 
 
-class RefusedError(Exception):
-    """The query cannot be served; the message is the answer's `error`."""
-
-
 def asked_pipelines(query_string: bytes) -> Asked:
     """Reads `pipelineIds=a,b` and `visible`.
 
     Raises:
-        RefusedError: no ids, no good ones, or too many.
+        ProblemError: 400, no ids, no good ones, or too many.
     """
     query = QueryParams(query_string)
     given = ",".join(query.getlist("pipelineIds"))
     parts = dict.fromkeys(part for each in given.split(",") if (part := each.strip()))
     if not given.strip():
-        raise RefusedError("Missing pipelineIds parameter")
+        raise _failure(400, "Missing pipelineIds parameter")
     ids = tuple(part for part in parts if is_pipeline_id(part))
     if not ids:
-        raise RefusedError("No valid pipeline IDs provided")
+        raise _failure(400, "No valid pipeline IDs provided")
     if len(parts) > PIPELINES_PER_STREAM_MAX:
-        raise RefusedError(f"Too many pipeline IDs: {len(parts)}; at most {PIPELINES_PER_STREAM_MAX} in one stream")
+        raise _failure(400, f"Too many pipeline IDs: {len(parts)}; at most {PIPELINES_PER_STREAM_MAX} in one stream")
     wrong = tuple(part[:_ID_CHARS_SHOWN] for part in parts if not is_pipeline_id(part))
     return Asked(ids, wrong, query.get("visible", "1").lower() not in _FALSE)
 
 
-def _json(value: Mapping[str, Any], status: int) -> Response:
-    return Response(orjson.dumps(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
-
-
-def _failure(status: int, error: str) -> Response:
-    return _json({"success": False, "error": error}, status)
+def _failure(status: int, why: str) -> ProblemError:
+    return ProblemError(Problem(status, why, {"success": False}))
 
 
 # -- the endpoints --------------------------------------------------------------------------------------------------
 
 
-class PipelineStream:
+class PipelineStream(StreamEndpoint):
     """`GET /ui-api/pipeline/status/stream`."""
 
+    what = "Pipeline"
+
     def __init__(self, context: Context, poller: HealthPoller) -> None:
-        self._context = context
+        super().__init__(context)
         self._poller = poller
         self._store = poller.board.store
         self._frames = SharedFrames(self._store)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
-        context = self._context
+    async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `StreamEndpoint`."""
+        asked = asked_pipelines(scope["query_string"])
+        position = asked_of(scope).position
         try:
-            viewer = viewer_required(scope)
-            asked = asked_pipelines(scope["query_string"])
-            position = asked_of(scope).position
-            with (
-                room_for_stream(context, viewer, scope),
-                self._poller.watch(asked.ids, visible=asked.visible) as watch,
-            ):
+            with self._poller.watch(asked.ids, visible=asked.visible) as watch:
                 waker = Waker()
                 follower = PipelineFollower(self._store, self._frames, watch, position)
                 events = self._events(asked, watch, follower, waker)
                 face = f"{len(asked.ids)} pipelines"
-                response = EventStreamResponse(context, events, waker, viewer=viewer, face=face)
+                response = EventStreamResponse(self._context, events, waker, viewer=viewer, face=face)
                 await response(scope, receive, send)
-        except RefusedError as refused:
-            await _failure(400, str(refused))(scope, receive, send)
-        except TooManyPipelinesError:
-            await LaterError(503, "too many pipelines are being watched").response(scope)(scope, receive, send)
-        except LaterError as later:
-            await later.response(scope)(scope, receive, send)
-        except ProblemError as problem:
-            await refusal(scope, problem)(scope, receive, send)
+        except TooManyPipelinesError as full:
+            raise LaterError(503, "too many pipelines are being watched") from full
 
     async def _events(
         self, asked: Asked, watch: PipelineWatch, follower: PipelineFollower, waker: Waker
@@ -164,25 +149,25 @@ class PipelineHealth:
         try:
             viewer_required(scope)
             response = await self._answer(scope["path_params"]["id"])
-        except TooManyPipelinesError:
-            response = _failure(503, "Too many pipelines are being watched")
-        except (ProblemError, BrokerError) as error:
-            problem = problem_of(error)
-            response = _failure(problem.status, problem.message)
-            response.headers.update(problem.headers)
+        except (ProblemError, BrokerError) as problem:
+            response = refusal(scope, problem)
         await response(scope, receive, send)
 
     async def _answer(self, pipeline_id: str) -> Response:
         if not is_pipeline_id(pipeline_id):
-            return _failure(404, "Pipeline not found")
-        answer = await self._poller.health(pipeline_id)
+            raise _failure(404, NOT_FOUND)
+        try:
+            answer = await self._poller.health(pipeline_id)
+        except TooManyPipelinesError as full:
+            raise _failure(503, "Too many pipelines are being watched") from full
         match answer:
             case Health(document=document):
-                return _json({"success": True, "health": document}, 200)
+                body = orjson.dumps({"success": True, "health": document})
+                return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
             case Unknown():
-                return _failure(404, "Pipeline not found")
+                raise _failure(404, NOT_FOUND)
             case Trouble(cause=cause):
-                return _failure(504 if cause is Cause.SILENT else 502, cause.sentence)
+                raise _failure(504 if cause is Cause.SILENT else 502, cause.sentence)
             case _:
                 assert_never(answer)
 
@@ -194,10 +179,9 @@ class NotConfigured:
         """Answers one request."""
         try:
             viewer_required(scope)
-            response = _failure(404, NOT_CONFIGURED)
+            raise _failure(404, NOT_CONFIGURED)
         except ProblemError as problem:
-            response = refusal(scope, problem)
-        await response(scope, receive, send)
+            await refusal(scope, problem)(scope, receive, send)
 
 
 def routes(context: Context, poller: HealthPoller | None) -> list[Route]:
