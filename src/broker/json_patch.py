@@ -134,7 +134,7 @@ def normalise(operations: Sequence[Operation], document: Document) -> list[WireO
     """
     with _faults_as_patch_errors():
         _patch(operations)
-        if all(operation["op"] in _ON_THE_WIRE for operation in operations):
+        if all(operation["op"] in WIRE_OPERATIONS for operation in operations):
             return cast("list[WireOperation]", list(operations))
         shadow = document
         normal: list[WireOperation] = []
@@ -144,7 +144,7 @@ def normalise(operations: Sequence[Operation], document: Document) -> list[WireO
         return normal
 
 
-_ON_THE_WIRE = frozenset({"add", "replace", "remove"})
+WIRE_OPERATIONS = frozenset({"add", "replace", "remove"})
 
 
 class _Pointer(jsonpointer.JsonPointer):

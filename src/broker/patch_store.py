@@ -1,8 +1,8 @@
 """A document and the patches that made it: a log of JSON Patch operations, and what they fold into.
 
-The document changes in one way only: by appending operations. They are validated as a whole, applied in place, and
-logged, so a snapshot and the operations after it always fold into the document as it is now (the stateful test in
-tests/properties/test_patch_store.py says so).
+The document changes in one way only: by appending operations. They are encoded, read back, applied in place as a
+whole, and logged, so a snapshot and the operations after it always fold into the document as it is now, down to what
+JSON makes of a value (the stateful test in tests/properties/test_patch_store.py says so).
 
 The position of a document is `<number of operations applied>-<epoch>`. The epoch is a random id of the process that
 holds the document: another process may have reached the same state in other steps, so a reader that comes with
@@ -15,12 +15,14 @@ and only what the encoder made is kept.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
 from broker.entries import Record
-from broker.json_patch import apply_in_place, pointer
+from broker.errors import PatchError, StoreClosedError
+from broker.json_patch import WIRE_OPERATIONS, apply_in_place, pointer
 from broker.limits import PATCH_STORE_BYTES_MAX, PATCH_STORE_RECORDS_MAX
 from broker.msg_store import MsgStore, Retention
 from broker.outcomes import Diverged, Located, Reason
@@ -74,17 +76,17 @@ class PatchStore:
             notes: one for each operation: what a face must know of it later, and no client sees.
 
         Raises:
-            PatchError: they do not apply; nothing has changed.
-            StoreClosedError: the log has ended.
+            PatchError: they are others, do not apply, or hold what JSON cannot carry; nothing has changed.
+            StoreClosedError: the log has ended; nothing has changed.
         """
         if not operations:
             return
-        document = apply_in_place(self.document, operations)
-        assert document is self.document, "an operation on the whole document would break with its readers"
-        noted = notes or [None] * len(operations)
-        self.log.append(
-            [Record(orjson.dumps([op, note]), 0) for op, note in zip(operations, noted, strict=True)], now_s
-        )
+        if self.log.closed:
+            raise StoreClosedError("append to a closed document")
+        noted = zip(operations, notes or repeat(None, len(operations)), strict=True)
+        records = [Record(_encoded(operation, note), 0) for operation, note in noted]
+        apply_in_place(self.document, [operation_of(record)[0] for record in records])
+        self.log.append(records, now_s)
 
     def position(self) -> Position:
         """The position of the document as it is now."""
@@ -116,6 +118,15 @@ class PatchStore:
         return kept[1], self.position()  # type: ignore[return-value]  # a key has one encoder, so one T
 
 
+def _encoded(operation: Operation, note: JsonValue) -> bytes:
+    if operation["op"] not in WIRE_OPERATIONS or operation["path"] == "":
+        raise PatchError("a document is changed by add, replace and remove of its members")
+    try:
+        return orjson.dumps([operation, note])
+    except TypeError as fault:
+        raise PatchError(f"a value cannot be written as JSON: {fault}") from fault
+
+
 def operation_of(record: Record) -> tuple[Operation, Any]:
     """The operation and the note of a logged record."""
     operation, note = orjson.loads(record.data)
@@ -134,6 +145,15 @@ def flat_changes(path: Sequence[str], before: Mapping[str, Any], after: Mapping[
     for name, value in after.items():
         if name not in before:
             changes.append({"op": "add", "path": pointer(*path, name), "value": value})
-        elif before[name] != value:
+        elif not _same(before[name], value):
             changes.append({"op": "replace", "path": pointer(*path, name), "value": value})
     return changes
+
+
+def _same(one: Any, other: Any) -> bool:
+    """JSON's equality: `true` is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(member, other[name]) for name, member in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

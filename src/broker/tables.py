@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from broker.json_patch import pointer
 from broker.patch_store import PatchStore, flat_changes
@@ -49,9 +49,9 @@ class DatabaseChange:
 
 
 def owner_of(row: Mapping[str, Any]) -> str | None:
-    """Whose row it is; None: everyone's."""
+    """Whose row it is, or whose job; None: everyone's."""
     owner = row.get("user_id")
-    return str(owner) if owner else None
+    return None if owner is None or owner == "" else str(owner)
 
 
 class Tables(PatchStore):
@@ -85,10 +85,10 @@ class Tables(PatchStore):
         """Makes a row what it shall be; None removes it. No change appends nothing."""
         before = self.document[table].get(row_id)
         after = None if row is None else {name: value for name, value in row.items() if name not in self.omitted}
-        if before == after:
-            return
         path = (table, row_id)
         removal: Operation = {"op": "remove", "path": pointer(*path)}
+        if before is None and after is None:
+            return
         if before is None and after is not None:
             self._append([{"op": "add", "path": pointer(*path), "value": after}], [owner_of(after)], now_s)
         elif after is None:
@@ -116,6 +116,8 @@ class Tables(PatchStore):
             case ChangeKind.UPDATE:
                 merged = {**rows.get(change.id, {}), **(change.data or {})}
                 row = {name: value for name, value in merged.items() if value is not None}
+            case _:
+                assert_never(change.operation)
         self.put_row(change.table, change.id, row, now_s)
 
     def _append(self, operations: list[Operation], owners: list[str | None], now_s: float) -> None:
