@@ -28,6 +28,9 @@ import {
   windowAt,
 } from "./geometry";
 
+/** How long after the wish to follow a scroll still under way (a key's animation) is not taken for a new wish, in milliseconds. */
+const PIN_MS = 500;
+
 /** How near to the end counts as the end, in pixels: zoomed pages scroll by fractions. */
 const END_PX = 2;
 
@@ -60,7 +63,11 @@ export function useLogView(log: LineStore, headRows: number): LogView {
   const space: Space = { rows: headRows + (log.end - log.start), viewHeight };
   const window = windowAt(space, following ? bottom(space) : scrollTop);
 
-  const follow = useCallback(() => setLeftAt(null), []);
+  const pinnedUntil = useRef(0);
+  const follow = useCallback(() => {
+    pinnedUntil.current = performance.now() + PIN_MS;
+    setLeftAt(null);
+  }, []);
   const pause = useCallback(() => setLeftAt((at) => at ?? log.end), [log]);
 
   useHeightOf(scroller, setViewHeight);
@@ -72,7 +79,10 @@ export function useLogView(log: LineStore, headRows: number): LogView {
     const movedDown = top > scrollTop;
     // By the element, not by our own arithmetic: it may have another height since the last drawing.
     const atEnd = scrollHeight - clientHeight - top <= END_PX;
-    if (following && !atEnd && !movedDown) pause();
+    const drifting = following && !atEnd && !movedDown;
+    if (drifting && performance.now() < pinnedUntil.current)
+      event.currentTarget.scrollTo({ top: scrollHeight });
+    else if (drifting) pause();
     else if (!following && atEnd && movedDown) follow();
     setScrollTop(top);
   };
@@ -82,8 +92,11 @@ export function useLogView(log: LineStore, headRows: number): LogView {
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (PAUSING_KEYS.has(event.key)) pause();
-    else if (event.key === "End" || event.key === "G") follow();
-    else if (event.key === "f") (following ? pause : follow)();
+    else if (event.key === "End" || event.key === "G") {
+      // The browser's own way there is an animation, and its end would be behind the log's by then.
+      event.preventDefault();
+      follow();
+    } else if (event.key === "f") (following ? pause : follow)();
   };
   const unseen = leftAt === null ? 0 : Math.max(0, log.end - leftAt);
   return {

@@ -1,0 +1,76 @@
+/** The browser's own EventSource against the server: what other dashboards use, with none of our code in between. */
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { launchChromium, openPage } from "./chromium";
+import { Server } from "./fantail";
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+it("a native EventSource has every line once and in order over restarts of the server, and stops at the end", async () => {
+  const fifo = await server.fifo("native");
+  const job = await server.shell("native", fifo.untilEnd);
+  const { page } = await openPage(browser);
+  await page.goto(`${server.url}/jobs/${job.id}`);
+  await page.evaluate((id) => {
+    const heard = {
+      lines: [] as string[],
+      opens: 0,
+      done: 0,
+      source: new EventSource(`/api/jobs/${id}/stream`),
+    };
+    heard.source.addEventListener("open", () => (heard.opens += 1));
+    heard.source.addEventListener("output", (event) =>
+      heard.lines.push((JSON.parse(event.data) as { line: string }).line),
+    );
+    heard.source.addEventListener("done", () => (heard.done += 1));
+    Object.assign(globalThis, { heard });
+  }, job.id);
+  const heard = () =>
+    page.evaluate(() => {
+      const { lines, opens, done, source } = (
+        globalThis as unknown as {
+          heard: { lines: string[]; opens: number; done: number; source: EventSource };
+        }
+      ).heard;
+      return { lines, opens, done, state: source.readyState };
+    });
+
+  let next = 1;
+  async function write(count: number): Promise<void> {
+    const until = next + count;
+    let text = "";
+    for (; next < until; next += 1) text += `${next}\n`;
+    await fifo.write(text);
+  }
+  const count = async (): Promise<number> => (await heard()).lines.length;
+
+  await write(500);
+  await expect.poll(count, { timeout: 20_000 }).toBe(500);
+  for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL"] as const) {
+    await write(200);
+    await server.end(signal);
+    await write(200);
+    await server.launch();
+    await write(200);
+    const expected = next - 1;
+    await expect.poll(count, { timeout: 45_000 }).toBe(expected);
+  }
+  await fifo.end();
+  await expect.poll(async () => (await heard()).done, { timeout: 20_000 }).toBe(1);
+  // EventSource asks again after the end, is answered 204, and stops for good.
+  await expect.poll(async () => (await heard()).state, { timeout: 20_000 }).toBe(2);
+  const { lines, opens } = await heard();
+  expect(lines).toEqual(Array.from({ length: next - 1 }, (_, at) => String(at + 1)));
+  expect(opens).toBeGreaterThanOrEqual(4);
+}, 180_000);
