@@ -20,6 +20,7 @@ from broker.errors import InvalidIdError
 from broker.limits import ID_CHARS_MAX
 from broker.msg_store import MsgStore, Retention
 from broker.patch_store import PatchStore, flat_changes
+from broker.tables import owner_of
 from broker.wakeup import Bell
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from broker.subscription import Subscription
 
 _ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_CHARS_MAX - 1}}}", re.ASCII)
+# 15 digits are exact in JavaScript too, and fit wherever a number is sent.
+_DECIMAL: Final = re.compile(r"\s*([+-]?[0-9]{1,15})(?:\.[0-9]*)?\s*", re.ASCII)
 
 
 def checked_id(given: str) -> str:
@@ -88,27 +91,24 @@ _SNAKE: Final = {
 
 
 def fields_of_hash(stored: Mapping[bytes, bytes]) -> dict[str, str]:
-    """The members of a Redis hash as text: known camelCase names in snake_case, empty values absent, unknown kept."""
-    fields = {}
+    """The members of a Redis hash as text: known camelCase names in snake_case, empty values absent, unknown kept.
+
+    Where a name is there in both forms, the snake_case one counts: a hash has no order that could decide whose it is.
+    """
+    fields: dict[str, str] = {}
     for name, value in stored.items():
         if value:
-            text = name.decode("utf-8", "replace")
-            fields[_SNAKE.get(text, text)] = value.decode("utf-8", "replace")
+            given = name.decode("utf-8", "replace")
+            known = _SNAKE.get(given, given)
+            if known == given or not stored.get(known.encode()):
+                fields[known] = value.decode("utf-8", "replace")
     return fields
 
 
 def number(text: str | None) -> int | None:
-    """A decimal number of a hash, None where it is absent or no number."""
-    if text is None:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        return int(float(text))
-    except (ValueError, OverflowError):
-        return None
+    """A decimal number of a hash, cut to a whole one; None where it is absent, no number, or of over 15 digits."""
+    match = _DECIMAL.fullmatch(text or "")
+    return None if match is None else int(match[1])
 
 
 class Job:
@@ -175,8 +175,7 @@ class Job:
     @property
     def owner(self) -> str | None:
         """Whose it is; None: everyone's."""
-        owner = self.fields.get("user_id")
-        return None if owner is None else str(owner)
+        return owner_of(self.fields)
 
     @property
     def retained_bytes(self) -> int:
@@ -185,14 +184,15 @@ class Job:
 
     def set_fields(self, fields: Mapping[str, Any] | None, now_s: float) -> None:
         """Takes the hash as it was just read; None: there is none. Append the output read with it first."""
-        self.loaded = True
-        before = self.presence
-        if fields is None:
-            self.presence = Presence.ABSENT
-        else:
-            self.presence = Presence.PRESENT
+        if fields is not None:
             self.state.append(flat_changes((), self.fields, fields), now_s)
-        self.ended_since_s = (self.ended_since_s or now_s) if self.ended else None
+        before = self.presence
+        self.presence = Presence.ABSENT if fields is None else Presence.PRESENT
+        self.loaded = True
+        if not self.ended:
+            self.ended_since_s = None
+        elif self.ended_since_s is None:
+            self.ended_since_s = now_s
         if before is not self.presence:
             self.bell.ring()
 
