@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from broker.producers import process_runner
 from broker.producers.job_writer import Delivered, NewJob, Undelivered, WriterSettings
 from broker.producers.outlets import Capture
-from broker.producers.process_runner import Command, Ended, Ran, run_command
+from broker.producers.process_runner import Command, run_command
+from broker.producers.recording import OBEYED, Ended, Ran
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ async def test_the_exit_code_is_the_one_a_shell_would_give(redis_url: str, words
     assert recorded.get("error_message") == ended.error_message
 
 
-@pytest.mark.parametrize("number", process_runner.PASSED_ON)
+@pytest.mark.parametrize("number", OBEYED)
 async def test_signals_are_passed_on_to_the_whole_group(redis_url: str, number: signal.Signals) -> None:
     words = script(
         "import signal, subprocess\n"

@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from broker.errors import BrokerError
 from broker.limits import (
     COMMAND_CHARS_MAX,
     FLUSH_S_MAX,
@@ -44,20 +43,20 @@ from broker.limits import (
     RUN_GRACE_S,
     RUN_KILL_S,
 )
-from broker.producers.job_writer import Ending, JobWriter, NewJob, Undelivered, WriterSettings, open_job
 from broker.producers.outlets import Capture, Outlet, environment_for, open_outlets
+from broker.producers.recording import KILLED, Attention, Ended, Ran, record
 from broker.producers.secrets import masked_text
 from broker.producers.stream_recorder import StreamRecorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from anyio.abc import Process
 
-PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    from broker.producers.job_writer import JobWriter, NewJob, WriterSettings
+
 NOT_FOUND: Final = 127
 NOT_RUN: Final = 126
-_KILLED: Final = 128
 _ECHO_FDS: Final = {"stdout": 1, "stderr": 2}
 
 
@@ -80,29 +79,6 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     secrets: Sequence[bytes] = ()
     echo: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended.
-
-    Attributes:
-        exit_code: as a shell would say it.
-        status: success, failed or cancelled.
-        error_message: why, where the exit code does not say it all.
-    """
-
-    exit_code: int
-    status: str
-    error_message: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """A command that has ended, and what became of its record; `ending` is None if it was never begun."""
-
-    ended: Ended
-    ending: Ending | None
 
 
 async def run_command(
@@ -133,33 +109,21 @@ async def run_command(
         name=masked_text(new.name, command.secrets),
         command=_shortened(masked_text(said, command.secrets)),
     )
-    run = _Run(command, on_open, flush_s)
-    failure: BrokerError | ValueError | None = None
-    with anyio.open_signal_receiver(*PASSED_ON) as signals:
-        async with anyio.create_task_group() as tasks:
-            run.on_signal = lambda _: tasks.cancel_scope.cancel()
-            tasks.start_soon(run.obey, signals)
-            try:
-                async with open_job(redis_url, new, settings) as job:
-                    await run.record(job)
-            except (BrokerError, ValueError) as error:
-                failure = error  # raised below, outside of the task group
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return run.ran()
+
+    async def work(job: JobWriter, attention: Attention) -> Ended:
+        on_open(job.id)
+        return await _Run(command, job, attention).ended()
+
+    return await record(redis_url, new, work, settings, flush_s=flush_s)
 
 
 class _Run:
-    """One command, from before its start until its record is complete."""
+    """One command, from its start until all that it wrote is taken."""
 
-    def __init__(self, command: Command, on_open: Callable[[str], None], flush_s: float) -> None:
+    def __init__(self, command: Command, job: JobWriter, attention: Attention) -> None:
         self._command = command
-        self._on_open = on_open
-        self._flush_s = flush_s
-        self._received: list[signal.Signals] = []
-        self._ended: Ended | None = None
-        self._ending: Ending | None = None
+        self._job = job
+        self._attention = attention
         self._process: Process | None = None
         self._reading = 0
         self._all_read = anyio.Event()
@@ -167,35 +131,9 @@ class _Run:
         self._waits: set[anyio.CancelScope] = set()
         self._left_bytes = 0
         self._left_behind = False
-        self.on_signal: Callable[[signal.Signals], None] = lambda _: None
 
-    async def obey(self, signals: AsyncIterator[signal.Signals]) -> None:
-        """Does with each signal what is right at that time."""
-        async for number in signals:
-            self._received.append(number)
-            self.on_signal(number)
-
-    async def record(self, job: JobWriter) -> None:
-        """Runs the command and ends the job with it."""
-        self._on_open(job.id)
-        self._ended = ended = await self._run(job)
-        with anyio.CancelScope() as waiting:
-            self.on_signal = lambda _: waiting.cancel()
-            message = ended.error_message and masked_text(ended.error_message, self._command.secrets)
-            self._ending = await job.finish(
-                ended.status, exit_code=ended.exit_code, error_message=message, flush_s=self._flush_s
-            )
-        if self._ending is None:
-            now = job.statistics()
-            self._ending = Undelivered(now.unsent + now.spooled + now.dropped)
-
-    def ran(self) -> Ran:
-        """How it ended; called when all is over."""
-        if self._ended is None:
-            return Ran(Ended(_KILLED + self._received[0], "cancelled"), None)
-        return Ran(self._ended, self._ending)
-
-    async def _run(self, job: JobWriter) -> Ended:
+    async def ended(self) -> Ended:
+        """Runs it, and says how it ended."""
         outlets = open_outlets(self._command.capture, self._command.columns)
         try:
             try:
@@ -203,12 +141,12 @@ class _Run:
             finally:
                 for outlet in outlets:
                     outlet.close_writing()
-            self.on_signal = self._pass_on
-            return self._judged(await self._followed(self._process, job, outlets))
+            self._attention.on_signal = self._pass_on
+            return self._judged(await self._followed(self._process, outlets))
         except OSError as error:
             if self._process is not None:
                 raise
-            return _not_started(self._command.words[0], error)
+            return self._not_started(error)
         finally:
             for outlet in outlets:
                 outlet.close_reading()
@@ -225,12 +163,12 @@ class _Run:
             start_new_session=True,
         )
 
-    async def _followed(self, process: Process, job: JobWriter, outlets: Sequence[Outlet]) -> int:
+    async def _followed(self, process: Process, outlets: Sequence[Outlet]) -> int:
         """Records the outlets until the process has ended and they have, or the grace is over."""
         self._reading = len(outlets)
         async with anyio.create_task_group() as readers:
             for outlet in outlets:
-                readers.start_soon(self._read, outlet, job)
+                readers.start_soon(self._read, outlet)
             code = await process.wait()
             with anyio.move_on_after(RUN_GRACE_S):
                 await self._all_read.wait()
@@ -239,12 +177,12 @@ class _Run:
                 wait.cancel()
         if self._left_behind:
             text = "the command has ended; what the processes it left behind still print is not recorded"
-            await job.append([text], "system")
+            await self._job.append([text], "system")
         return code
 
-    async def _read(self, outlet: Outlet, job: JobWriter) -> None:
+    async def _read(self, outlet: Outlet) -> None:
         recorder = StreamRecorder(
-            job,
+            self._job,
             outlet.stream,
             self._command.secrets,
             echo_fd=_ECHO_FDS[outlet.stream] if self._command.echo else None,
@@ -286,19 +224,24 @@ class _Run:
 
     def _pass_on(self, number: signal.Signals) -> None:
         if number is signal.SIGPIPE:
-            self._received.append(number)
+            self._attention.received.append(number)
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
     def _judged(self, code: int) -> Ended:
-        killed_by = signal.Signals(-code).name if code < 0 else None
-        exit_code = _KILLED - code if code < 0 else code
-        if self._received and exit_code:
-            return Ended(exit_code, "cancelled", f"cancelled by {self._received[0].name}")
-        if killed_by:
-            return Ended(exit_code, "failed", f"killed by {killed_by}")
+        exit_code = KILLED - code if code < 0 else code
+        if exit_code and self._attention.received:
+            return Ended(exit_code, "cancelled", f"cancelled by {self._attention.received[0].name}")
+        if code < 0:
+            return Ended(exit_code, "failed", f"killed by {signal.Signals(-code).name}")
         return Ended(exit_code, "failed" if exit_code else "success")
+
+    def _not_started(self, error: OSError) -> Ended:
+        program = masked_text(self._command.words[0], self._command.secrets)
+        if isinstance(error, FileNotFoundError):
+            return Ended(NOT_FOUND, "failed", f"{program}: command not found")
+        return Ended(NOT_RUN, "failed", f"{program}: {error.strerror}")
 
     async def _killed(self) -> None:
         """Ends a command that still runs because we were cancelled: kindly, then not."""
@@ -312,12 +255,6 @@ class _Run:
                 return
             self._pass_on(signal.SIGKILL)
             await process.wait()
-
-
-def _not_started(program: str, error: OSError) -> Ended:
-    if isinstance(error, FileNotFoundError):
-        return Ended(NOT_FOUND, "failed", f"{program}: command not found")
-    return Ended(NOT_RUN, "failed", f"{program}: {error.strerror}")
 
 
 def _shortened(text: str) -> str:

@@ -1,0 +1,58 @@
+"""Where Redis and the server are, for commands that were not told.
+
+Redis: what was said, else FANTAIL_REDIS_URL, else REDIS_URL, else the private Valkey of the server of this user on
+this machine, found through the data directory. The server: what was said, else FANTAIL_URL, else the address that the
+server left in its data directory, else the default.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from broker.embedded import default_data_dir, find_url, read_server_address
+from broker.errors import BrokerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DEFAULT_URL: Final = "http://127.0.0.1:8765"
+_SCHEMES: Final = ("redis", "rediss", "unix")
+
+
+class NotLocatedError(BrokerError):
+    """No Redis was named, and none was found; the message says what to do."""
+
+
+def redis_address(said: str | None, data_dir: Path | None) -> str:
+    """The address of Redis.
+
+    Args:
+        said: by a flag.
+        data_dir: by a flag; it wins over the environment.
+
+    Raises:
+        NotLocatedError: none was found, or what was named is no address of one.
+    """
+    named = said
+    if named is None and data_dir is None:
+        named = os.environ.get("FANTAIL_REDIS_URL") or os.environ.get("REDIS_URL")
+    if named:
+        if urlsplit(named).scheme not in _SCHEMES:
+            raise NotLocatedError("the address of Redis begins with redis://, rediss:// or unix://")
+        return named
+    directory = data_dir or default_data_dir()
+    found = find_url(directory)
+    if found is None:
+        raise NotLocatedError(
+            f"no Redis was named, and no Fantail server is running in {directory}; "
+            "start one with `fantail serve`, or name a Redis with --redis-url or FANTAIL_REDIS_URL"
+        )
+    return found
+
+
+def server_address(said: str | None, data_dir: Path | None) -> str:
+    """The address of the server: what was said, or the best guess."""
+    named = said or os.environ.get("FANTAIL_URL")
+    return (named or read_server_address(data_dir or default_data_dir()) or DEFAULT_URL).rstrip("/")

@@ -1,0 +1,246 @@
+"""Follows a job in the terminal: the stream that browsers follow, printed line by line.
+
+It resumes as EventSource does, with the last position it has printed, over cut connections, restarts of the server
+and the maximum time of a stream. Each line is printed once, in order; what the log itself lost, or had written anew,
+is told on stderr and never passed over.
+
+A connection that was cut is made again soon, with a pause that doubles and is never quite the same (trap 32); one
+that the server ended is made again when the server asked for it.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import orjson
+
+from broker.limits import (
+    TAIL_AWAY_S_MAX,
+    TAIL_BACKOFF_S_MAX,
+    TAIL_BACKOFF_S_MIN,
+    TAIL_CONNECT_S_MAX,
+    TAIL_FIRST_S_MAX,
+    TAIL_SILENCE_S_MAX,
+)
+from broker.position import parse_position
+from web.event_parser import EventParser, EventTooLongError, ServerEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SUCCEEDED: Final = 0
+FAILED: Final = 1
+"""The job failed, was cancelled, or is gone."""
+REFUSED: Final = 2
+"""There is no such job, or it is not for this user."""
+UNREACHABLE: Final = 3
+"""No server answers, or what answers is no Fantail server."""
+
+_OUT, _ERR = 1, 2
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+# Every 30 s comes a keep-alive, so a read that waits longer than two of them waits for nobody.
+_TIMEOUTS: Final = httpx.Timeout(TAIL_CONNECT_S_MAX, read=TAIL_SILENCE_S_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What is followed, and how it is shown.
+
+    Attributes:
+        url: of the server.
+        job_id: within the grammar of ids.
+        token: for a server that asks who is there.
+        from_offset: the first line, where not all are wanted.
+        tail: how many lines before the end, where not all are wanted.
+        as_json: print the entries as they are stored, one on a line, instead of their text.
+    """
+
+    url: str
+    job_id: str
+    token: str | None = None
+    from_offset: int | None = None
+    tail: int | None = None
+    as_json: bool = False
+
+    @property
+    def stream_url(self) -> str:
+        """The stream's address."""
+        return f"{self.url.rstrip('/')}/api/jobs/{self.job_id}/stream"
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Where the stream begins; a position wins over it."""
+        asked = {"from": self.from_offset, "tail": self.tail}
+        return {name: value for name, value in asked.items() if value is not None}
+
+
+async def follow(followed: Followed, write: Callable[[int, bytes], None], tell: Callable[[str], None]) -> int:
+    """Follows a job to its end.
+
+    Args:
+        followed: what.
+        write: writes bytes to stdout (1) or stderr (2), whole; an OSError of it is passed on.
+        tell: shows a message beside the output.
+
+    Returns:
+        SUCCEEDED, FAILED, REFUSED or UNREACHABLE.
+    """
+    headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
+    if followed.token:
+        headers["Authorization"] = f"Bearer {followed.token}"
+    # A proxy of the environment is for the world outside of this machine.
+    through_proxies = urlsplit(followed.url).hostname not in _LOOPBACK
+    async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUTS, trust_env=through_proxies) as client:
+        return await _Follower(followed, client, write, tell).follow()
+
+
+@dataclass(slots=True)
+class _Follower:
+    followed: Followed
+    client: httpx.AsyncClient
+    write: Callable[[int, bytes], None]
+    tell: Callable[[str], None]
+    last_id: str = ""
+    printed: int = -1  # the offset of the last line printed
+    pause_s: float = TAIL_BACKOFF_S_MIN
+    asked_pause_s: float | None = None
+    heard_at_s: float = 0.0
+    answered: bool = False  # with a stream: the address is right
+    known: bool = False  # the job was seen
+    trouble: str = ""
+    code: int | None = None
+    waiting: list[tuple[int, bytes]] = field(default_factory=list)
+
+    async def follow(self) -> int:
+        self.heard_at_s = anyio.current_time()
+        while True:
+            code = await self._connected()
+            if code is not None:
+                return code
+            patience_s = TAIL_AWAY_S_MAX if self.answered else TAIL_FIRST_S_MAX
+            if anyio.current_time() - self.heard_at_s > patience_s:
+                self.tell(f"{self.followed.url} does not answer: {self.trouble}")
+                return UNREACHABLE
+            await self._pause()
+
+    async def _pause(self) -> None:
+        if self.asked_pause_s is not None:
+            await anyio.sleep(self.asked_pause_s)
+            return
+        await anyio.sleep(random.uniform(self.pause_s / 2, self.pause_s))  # noqa: S311 - jitter is no secret
+        self.pause_s = min(2 * self.pause_s, TAIL_BACKOFF_S_MAX)
+
+    async def _connected(self) -> int | None:
+        """One connection, to its end; returns the exit code where that is the end of all."""
+        self.asked_pause_s = None
+        position = {"Last-Event-ID": self.last_id} if self.last_id else {}
+        asked = self.client.stream("GET", self.followed.stream_url, params=self.followed.parameters, headers=position)
+        try:
+            async with asked as response:
+                if self._is_stream(response):
+                    self.answered = True
+                    return await self._read(response)
+                await response.aread()
+                return self._judged(response)
+        except (httpx.TransportError, EventTooLongError) as error:
+            self.trouble = str(error) or type(error).__name__
+            return None
+
+    def _is_stream(self, response: httpx.Response) -> bool:
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return response.status_code == httpx.codes.OK and kind == "text/event-stream"
+
+    async def _read(self, response: httpx.Response) -> int | None:
+        parser = EventParser(self.last_id)
+        async for chunk in response.aiter_bytes():
+            for event in parser.feed(chunk):
+                self._take(event)
+            self._print()
+            if self.code is not None:
+                return self.code
+        # Ended by the server, which has said when it wants us back.
+        self.trouble = "it is busy"
+        if parser.retry_ms is not None:
+            self.asked_pause_s = min(parser.retry_ms / 1000, TAIL_AWAY_S_MAX)
+        return None
+
+    def _take(self, event: ServerEvent) -> None:
+        self.known, self.heard_at_s, self.pause_s = True, anyio.current_time(), TAIL_BACKOFF_S_MIN
+        data = _parsed(event.data)
+        match event.name:
+            case "output":
+                self._line(event, data)
+            case "reset":
+                self._notice("the output was written anew; here it is from its start")
+                self.printed = -1
+            case "gap":
+                self._notice(f"lines {data.get('from')} to {data.get('to')} are lost")
+            case "error" if data.get("message") != "Stream timeout":
+                self._notice(str(data.get("message", "")))
+            case "done":
+                self.code = SUCCEEDED if data.get("status") == "success" else FAILED
+            case _:
+                pass
+        self.last_id = event.last_id
+
+    def _line(self, event: ServerEvent, entry: Mapping[str, Any]) -> None:
+        position = parse_position(event.last_id)
+        if position is not None:
+            if position.offset <= self.printed:
+                return
+            self.printed = position.offset
+        if self.followed.as_json:
+            self.waiting.append((_OUT, (event.data or b"") + b"\n"))
+        else:
+            to = _OUT if entry.get("stream") == "stdout" else _ERR
+            self.waiting.append((to, str(entry.get("line", "")).encode("utf-8", "replace") + b"\n"))
+
+    def _notice(self, text: str) -> None:
+        self._print()
+        self.tell(text)
+
+    def _print(self) -> None:
+        """Writes what waits, in order: runs of one stream at once."""
+        waiting, self.waiting = self.waiting, []
+        start = 0
+        for place in range(1, len(waiting) + 1):
+            if place == len(waiting) or waiting[place][0] != waiting[start][0]:
+                self.write(waiting[start][0], b"".join([line for _, line in waiting[start:place]]))
+                start = place
+
+    def _judged(self, response: httpx.Response) -> int | None:
+        """What an answer that is no stream means: an end, or a reason to come back."""
+        match response.status_code:
+            case httpx.codes.NO_CONTENT:
+                return SUCCEEDED
+            case httpx.codes.NOT_FOUND if self.known:
+                self.tell("the job is gone")
+                return FAILED
+            case httpx.codes.BAD_REQUEST | httpx.codes.UNAUTHORIZED | httpx.codes.FORBIDDEN | httpx.codes.NOT_FOUND:
+                self.tell(_reason(response))
+                return REFUSED
+            case _:
+                self.trouble = _reason(response)
+                with suppress(ValueError):
+                    self.asked_pause_s = min(float(response.headers.get("retry-after", "")), TAIL_AWAY_S_MAX)
+                return None
+
+
+def _parsed(data: bytes | None) -> Mapping[str, Any]:
+    try:
+        value = orjson.loads(data or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _reason(response: httpx.Response) -> str:
+    """The server's words, at most one line of them."""
+    words = " ".join(response.text.split())[:200] if response.headers.get("content-type") else ""
+    return f"{response.status_code} {response.reason_phrase}" + (f": {words}" if words else "")
