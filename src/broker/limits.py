@@ -288,6 +288,8 @@ RETRY_DRAIN_MS: Final = (3_000, 8_000)
 RETRY_REFUSED_MS: Final = (10_000, 30_000)
 # Streams that began together end apart: each at 95 to 100 % of the maximum time.
 STREAM_TIME_JITTER: Final = 0.05
+# A stream whose client has left ends by itself in no time, unless it waits for the archive; then it is cancelled.
+STREAM_END_S: Final = 1.0
 # How often a stream's acknowledged bytes are looked at, as a part of the time-out: a dead peer is noticed at most
 # this much late.
 WRITE_LOOK_PART: Final = 1 / 6
@@ -357,6 +359,8 @@ DIFF_RETRY_S_MIN: Final = 0.25
 DIFF_RETRY_S_MAX: Final = 30.0
 # The last pass, the writing to Redis included: what a job's end may be delayed by where git or Redis hang.
 DIFF_LAST_PASS_S_MAX: Final = 60.0
+# Within it, passes that git fails: a fault of git is seldom a matter of time.
+DIFF_LAST_FAULTS_MAX: Final = 3
 # One pipeline to Redis, answers included: 16 MiB over a slow line.
 DIFF_PUBLISH_TIMEOUT_S: Final = 20.0
 # One HSET of a pipeline, so that Redis serves others in between.

@@ -35,6 +35,7 @@ logger = logging.getLogger("fantail.server")
 
 # Longer than the keep-alive of proxies in front (nginx: 60 s), so that it is them who close an idle connection.
 IDLE_CONNECTION_S: Final = 75
+TICK_S: Final = 1.0
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -65,6 +66,7 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
+        self._stopping = anyio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to accept connections."""
@@ -77,6 +79,13 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = True
             self._context.streams.cut()
         self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        """Waits until it shall stop; once a second uvicorn renews its `Date` header."""
+        while not await self.on_tick(0):
+            with anyio.move_on_after(TICK_S):
+                await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drains the streams, then closes everything."""

@@ -65,87 +65,111 @@ class Settings(BaseSettings):
     )
 
     # -- where it listens
-    host: str = Field("127.0.0.1", description="address to listen on; other than loopback it needs `jwt` or `proxy`")
-    port: int = Field(8765, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
-    fd: int | None = Field(
-        None, ge=0, description="file descriptor of a listening socket to inherit, instead of host and port"
+    host: str = Field(
+        default="127.0.0.1", description="address to listen on; other than loopback it needs `jwt` or `proxy`"
     )
-    backlog: Count = Field(2048, description="connections that wait to be accepted")
+    port: int = Field(default=8765, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    fd: int | None = Field(
+        default=None, ge=0, description="file descriptor of a listening socket to inherit, instead of host and port"
+    )
+    backlog: Count = Field(default=2048, description="connections that wait to be accepted")
     public_url: str | None = Field(
-        None,
+        default=None,
         pattern=r"^https?://[^\s]+$",
         description="address under which browsers reach it, for links that are shown",
     )
 
     # -- where the truth is
     redis_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("FANTAIL_REDIS_URL", "REDIS_URL"),
         pattern=r"^(redis|rediss|unix)://",
         description="Redis or Valkey to follow; without one a private Valkey is started in the data directory",
     )
     data_dir: Path | None = Field(
-        None, description="directory of the private Valkey; without one `fantail` in $XDG_DATA_HOME or ~/.local/share"
+        default=None,
+        description="directory of the private Valkey; without one `fantail` in $XDG_DATA_HOME or ~/.local/share",
     )
     tables: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=lambda: {"jobs": "job:*", "tasks": "task:*"},
         description="tables of the global stream, and the keys of the hashes that are their rows: `name=pattern,…`",
     )
-    pipeline_url: str | None = Field(None, pattern=r"^https?://", description="backend that knows pipelines' health")
-    database_url: str | None = Field(None, description="SQL database with the state of tests and runs (SQLAlchemy URL)")
+    pipeline_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="backend that knows pipelines' health"
+    )
+    database_url: str | None = Field(
+        default=None, description="SQL database with the state of tests and runs (SQLAlchemy URL)"
+    )
 
     # -- who may see what
     auth: Literal["none", "jwt", "proxy"] = Field(
-        "none", description="who is asking: nobody is told apart, a signed token says, or a proxy in front says"
+        default="none", description="who is asking: nobody is told apart, a signed token says, or a proxy in front says"
     )
     jwt_secret: SecretStr | None = Field(
-        None, description="secret of HS256 tokens (32 bytes or more), or the PEM public key of RS256 tokens"
+        default=None, description="secret of HS256 tokens (32 bytes or more), or the PEM public key of RS256 tokens"
     )
-    jwt_algorithm: Literal["HS256", "RS256"] = Field("HS256", description="how tokens are signed")
+    jwt_algorithm: Literal["HS256", "RS256"] = Field(default="HS256", description="how tokens are signed")
     proxy_header: str = Field(
-        "X-Forwarded-User",
+        default="X-Forwarded-User",
         pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$",
         description="header in which the proxy names the user",
     )
-    proxy_addresses: Listed = Field((), description="addresses or networks of the proxies that are believed, `a,b,…`")
-    proxy_admins: Listed = Field((), description="users named by the proxy who see and may change everything, `a,b,…`")
-    cors_origins: Listed = Field((), description="origins whose pages may read the answers, exactly, `https://a,…`")
+    proxy_addresses: Listed = Field(
+        default=(), description="addresses or networks of the proxies that are believed, `a,b,…`"
+    )
+    proxy_admins: Listed = Field(
+        default=(), description="users named by the proxy who see and may change everything, `a,b,…`"
+    )
+    cors_origins: Listed = Field(
+        default=(), description="origins whose pages may read the answers, exactly, `https://a,…`"
+    )
     allowed_hosts: Listed = Field(
-        (), description="host names under which it may be asked beside its own address, with auth `none`, `a,b,…`"
+        default=(),
+        description="host names under which it may be asked beside its own address, with auth `none`, `a,b,…`",
     )
 
     # -- streams
-    keepalive_s: Seconds = Field(30.0, description="a comment is sent after so long with nothing sent")
-    max_stream_s: Seconds = Field(3600.0, description="a stream ends after so long; clients come back where they were")
-    write_timeout_s: Seconds = Field(30.0, description="a client that acknowledges no byte for so long is cut off")
-    drain_s: float = Field(5.0, ge=0, le=60, description="at shutdown, streams end spread over so long")
+    keepalive_s: Seconds = Field(default=30.0, description="a comment is sent after so long with nothing sent")
+    max_stream_s: Seconds = Field(
+        default=3600.0, description="a stream ends after so long; clients come back where they were"
+    )
+    write_timeout_s: Seconds = Field(
+        default=30.0, description="a client that acknowledges no byte for so long is cut off"
+    )
+    drain_s: float = Field(default=5.0, ge=0, le=60, description="at shutdown, streams end spread over so long")
 
     # -- memory
-    store_bytes: Bytes = Field(limits.STORE_BYTES_MAX, description="what the log of one job may hold in memory")
-    total_bytes: Bytes = Field(limits.TOTAL_BYTES_MAX, description="what all logs together may hold in memory")
+    store_bytes: Bytes = Field(default=limits.STORE_BYTES_MAX, description="what the log of one job may hold in memory")
+    total_bytes: Bytes = Field(default=limits.TOTAL_BYTES_MAX, description="what all logs together may hold in memory")
     line_bytes: int = Field(
-        limits.LINE_BYTES_MAX, ge=1024, le=64 * limits.MIB, description="a longer line is cut for viewers, visibly"
+        default=limits.LINE_BYTES_MAX,
+        ge=1024,
+        le=64 * limits.MIB,
+        description="a longer line is cut for viewers, visibly",
     )
     linger_s: Seconds = Field(
-        limits.LINGER_S, description="a finished job stays in memory so long after its last viewer"
+        default=limits.LINGER_S, description="a finished job stays in memory so long after its last viewer"
     )
 
     # -- limits per client
-    streams: Count = Field(limits.STREAMS_MAX, description="streams at a time, all clients together")
-    streams_per_user: Count = Field(limits.STREAMS_PER_USER_MAX, description="streams at a time of one user")
-    streams_per_address: Count = Field(limits.STREAMS_PER_ADDRESS_MAX, description="streams at a time of one address")
+    streams: Count = Field(default=limits.STREAMS_MAX, description="streams at a time, all clients together")
+    streams_per_user: Count = Field(default=limits.STREAMS_PER_USER_MAX, description="streams at a time of one user")
+    streams_per_address: Count = Field(
+        default=limits.STREAMS_PER_ADDRESS_MAX, description="streams at a time of one address"
+    )
     stream_rate: float = Field(
-        limits.STREAM_RATE_PER_S, gt=0, le=1e6, description="new streams per second of one address, over time"
+        default=limits.STREAM_RATE_PER_S, gt=0, le=1e6, description="new streams per second of one address, over time"
     )
-    stream_burst: Count = Field(limits.STREAM_BURST, description="new streams of one address at once")
+    stream_burst: Count = Field(default=limits.STREAM_BURST, description="new streams of one address at once")
     ingest_rate_bytes: Bytes = Field(
-        limits.INGEST_BYTES_PER_S, description="bytes of ingest per second of one user or address; more is slowed down"
+        default=limits.INGEST_BYTES_PER_S,
+        description="bytes of ingest per second of one user or address; more is slowed down",
     )
-    body_bytes: Bytes = Field(limits.BODY_BYTES_MAX, description="the longest body of one ingest request")
+    body_bytes: Bytes = Field(default=limits.BODY_BYTES_MAX, description="the longest body of one ingest request")
 
     # -- what it says
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
-    log_format: Literal["text", "json"] = Field("text", description="how it is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="what is logged")
+    log_format: Literal["text", "json"] = Field(default="text", description="how it is logged")
     access_log: bool = Field(default=False, description="whether every request is logged")
     use_sse_status: bool = Field(default=True, description="whether pages follow pipelines by stream; else they poll")
 

@@ -34,6 +34,7 @@ import anyio
 from broker.limits import (
     RETRY_DRAIN_MS,
     RETRY_MS,
+    STREAM_END_S,
     STREAM_TIME_JITTER,
     WRITE_LOOK_PART,
 )
@@ -192,7 +193,10 @@ class EventStreamResponse:
                 tasks.start_soon(self._send_all, self._sink, send, tasks.cancel_scope)
                 while (await receive())["type"] != "http.disconnect":
                     pass
-                tasks.cancel_scope.cancel()
+                # Woken, not cancelled: an exception would keep the stream's memory until the next garbage collection.
+                self._ending = self._ending or Ending.DISCONNECT
+                self._waker.poke()
+                tasks.cancel_scope.deadline = anyio.current_time() + STREAM_END_S
         finally:
             self._alarm.retire(self)
             self._alarm.retire(self._waker)
@@ -219,7 +223,7 @@ class EventStreamResponse:
                     break
         self._ending = self._ending or Ending.COMPLETE
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-        done.cancel()
+        done.deadline = anyio.current_time() + STREAM_END_S  # for servers whose `receive` does not notice the end
 
     async def _write(self, sink: Sink, frames: bytes) -> None:
         if frames:
@@ -262,12 +266,11 @@ class EventStreamResponse:
             self._ends_as = ending
 
     def _next_look_s(self, now_s: float) -> float:
-        write_look_s = self._write_timeout_s * WRITE_LOOK_PART
-        due_s = now_s + write_look_s
-        for at_s in (self._sent_at_s + self._keepalive_s, self._ends_at_s):
-            if now_s < at_s < due_s:
-                due_s = at_s
-        return due_s
+        keepalive_s = self._sent_at_s + self._keepalive_s
+        if keepalive_s <= now_s:  # one is being sent
+            keepalive_s = now_s + self._keepalive_s
+        due_s = min(now_s + self._write_timeout_s * WRITE_LOOK_PART, keepalive_s)
+        return min(due_s, self._ends_at_s) if self._ends_at_s > now_s else due_s
 
     def _stalled(self, now_s: float) -> bool:
         """Whether the peer has had bytes to acknowledge for the whole time-out and acknowledged none."""
