@@ -1,0 +1,142 @@
+"""Writes a diff to Redis: one hash for each job, one field for each file (PROTOCOL.md, section 2).
+
+    job:{id}:diff    field = name of the file, value = its entry as JSON; a TTL of a day, refreshed
+    job:{id}         lines_added, lines_removed: the sums over all entries
+
+What holds:
+- Whatever was written before, by this process or another, after a `publish` the hash holds the entries that were given,
+  and no others. Every command may be repeated; after any doubt the whole is written again.
+- What is sent is what changed, in one pipeline. It is no transaction: a cluster keeps the two keys apart, and a reader
+  of a half-written state sees files change one after the other, as they do.
+- A job that was deleted stays deleted: its sums are written only where its hash is (trap 40: a row without an owner is
+  everyone's), and its diff goes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+from redis.exceptions import RedisError
+
+from broker.errors import SourceUnavailableError
+from broker.jobs import JOB, checked_id
+from broker.limits import DIFF_HSET_BYTES, DIFF_PUBLISH_TIMEOUT_S, JOB_TTL_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from redis.asyncio import Redis
+
+    from broker.producers.diff_entry import DiffEntry
+
+# KEYS: the job's hash. ARGV: lines added, lines removed. Returns whether there is such a job.
+_SUMS: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'lines_added', ARGV[1], 'lines_removed', ARGV[2])
+return 1
+"""
+
+
+class DiffPublisher:
+    """The diff of one job."""
+
+    def __init__(
+        self,
+        client: Redis,
+        job_id: str,
+        *,
+        key_prefix: str = JOB.prefix,
+        ttl_s: float = JOB_TTL_S,
+    ) -> None:
+        """Writes nothing yet.
+
+        Args:
+            client: of the Redis that has the job; replies as bytes. It stays the caller's.
+            job_id: the job.
+            key_prefix: of the job's keys.
+            ttl_s: how long the diff stays after the last write.
+
+        Raises:
+            InvalidIdError: the id is outside the grammar.
+        """
+        self._client = client
+        self._job = f"{key_prefix}{checked_id(job_id)}"
+        self._key = f"{self._job}:diff"
+        self._ttl_ms = int(ttl_s * 1000)
+        self._written: dict[str, DiffEntry] | None = None
+        self.job_gone = False
+        """Whether the job's hash was missing when it was last looked for."""
+
+    async def publish(self, entries: Mapping[str, DiffEntry], *, whole: bool = False) -> None:
+        """Makes the hash hold these entries.
+
+        Args:
+            entries: by file.
+            whole: write all of them, whatever was written before.
+
+        Raises:
+            SourceUnavailableError: Redis did not answer, or refused; nothing is known of what it holds now.
+        """
+        try:
+            with anyio.fail_after(DIFF_PUBLISH_TIMEOUT_S):
+                await self._publish(entries, None if whole else self._written)
+        except (RedisError, OSError, TimeoutError) as error:
+            self._written = None
+            raise SourceUnavailableError(f"Redis did not take the diff: {error}") from error
+
+    async def _publish(self, entries: Mapping[str, DiffEntry], written: Mapping[str, DiffEntry] | None) -> None:
+        self._written = None  # until it is known to be otherwise, also if this is cancelled
+        if written is None:
+            there = set(await _reply(self._client.hkeys(self._key)))
+            gone = there - {file.encode() for file in entries}
+            changed = dict(entries)
+        else:
+            gone = {file.encode() for file in written.keys() - entries.keys()}
+            changed = {file: entry for file, entry in entries.items() if written.get(file) != entry}
+        kept, has_job = await self._send(entries, changed, gone)
+        self.job_gone = not has_job
+        if not has_job:
+            await _reply(self._client.delete(self._key))
+            return
+        if written and not kept:
+            await self._publish(entries, None)  # it had expired, or was lost
+            return
+        self._written = dict(entries)
+
+    async def _send(
+        self, entries: Mapping[str, DiffEntry], changed: Mapping[str, DiffEntry], gone: set[bytes]
+    ) -> tuple[bool, bool]:
+        """Sends one pipeline; whether the hash was there before, and whether the job is there."""
+        added = sum(entry.additions for entry in entries.values())
+        removed = sum(entry.deletions for entry in entries.values())
+        async with self._client.pipeline(transaction=False) as pipe:
+            pipe.pexpire(self._key, self._ttl_ms)
+            if gone:
+                pipe.hdel(self._key, *gone)
+            for some in _portions(changed):
+                pipe.hset(self._key, items=some)
+            pipe.pexpire(self._key, self._ttl_ms)
+            pipe.eval(_SUMS, 1, self._job, str(added), str(removed))
+            replies = await pipe.execute()
+        return bool(replies[0]), bool(replies[-1])
+
+
+def _portions(entries: Mapping[str, DiffEntry]) -> Iterator[list[str | bytes]]:
+    """The entries as fields and values in turn, in portions for one command each."""
+    some: list[str | bytes] = []
+    some_bytes = 0
+    for file, entry in entries.items():
+        value = entry.encode()
+        if some and some_bytes + len(value) > DIFF_HSET_BYTES:
+            yield some
+            some, some_bytes = [], 0
+        some += [file, value]
+        some_bytes += len(value)
+    if some:
+        yield some
+
+
+async def _reply(pending: Any) -> Any:
+    """redis-py types some replies as plain or awaitable, for both of its clients; this one awaits."""
+    return await pending

@@ -1,0 +1,16 @@
+"""A git worktree as it differs from its base: read with git's plumbing, watched with the system's notifications.
+
+    location.py     where the worktree is, and what its diff is against
+    git_process.py  git, one process at a time
+    scratch.py      a private directory for the index and the objects that are ours
+    snapshot.py     the worktree as it was last looked at, in that private index
+    staging.py      which of the changed paths git can take, and how
+    raw_diff.py     what `git diff-index --raw` says                               pure
+    unified_diff.py one file's patch, as `git apply` takes it                      pure
+    patch_stream.py many files' patches out of one process                         pure
+    inotify.py      Linux's notifications
+    dirt.py         what a notification means                                      pure
+    tree_watch.py   which directories are watched
+
+`broker.producers.diff_watcher` puts them together.
+"""
