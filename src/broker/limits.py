@@ -293,9 +293,10 @@ STREAM_END_S: Final = 1.0
 # How often a stream's acknowledged bytes are looked at, as a part of the time-out: a dead peer is noticed at most
 # this much late.
 WRITE_LOOK_PART: Final = 1 / 6
-# All over by 8 s after SIGTERM; what still has not ended a second before is cut.
-SHUTDOWN_S_MAX: Final = 8.0
-SHUTDOWN_CUT_S: Final = 7.0
+# After the drain's own time: what has still not ended is cut, and then what is left of requests is cancelled. With the
+# default drain of 5 s all is over by 8 s after SIGTERM; supervisors kill after 10 s.
+DRAIN_GRACE_S: Final = 2.0
+SHUTDOWN_GRACE_S: Final = 3.0
 # A snapshot of the tables is sent instead of changes when those would be more bytes, and at least this many changes.
 TABLES_LAG_RECORDS_MIN: Final = 1_000
 # A row in a snapshot is about five times as long as a change of one field.
@@ -442,8 +443,8 @@ PUBSUB_PING_S: Final = 5.0
 # One question to the database, connecting included; a check that takes longer is made again.
 DATABASE_TIMEOUT_S: Final = 5.0
 DATABASE_CONNECTIONS_MAX: Final = 4
-# Parameters in one statement: PostgreSQL takes 32,767, SQLite 32,766, and a plan for more helps nobody.
-DATABASE_IDS_MAX: Final = 1000
+
+
 # Tables that were missing are looked for again: a migration may have been run meanwhile.
 DATABASE_REFLECT_S: Final = 60.0
 RUNNING_JOBS_MAX: Final = 1000

@@ -52,7 +52,7 @@ def create_context(broker: Broker, settings: Settings) -> Context:
         streams_max=settings.streams,
         streams_per_user_max=settings.streams_per_user,
         streams_per_address_max=settings.streams_per_address,
-        stream_rate=Rate(settings.stream_rate, settings.stream_burst),
-        ingest_rate=Rate(settings.ingest_rate_bytes, settings.ingest_rate_bytes),
+        stream_rate=Rate(settings.streams_per_s, settings.streams_burst),
+        ingest_rate=Rate(settings.ingest_bytes_per_s, settings.ingest_bytes_per_s),
     )
     return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s))

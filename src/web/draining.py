@@ -3,7 +3,7 @@
 uvicorn by itself waits for streams that never end, and then exits as if killed. Here the streams are ended first,
 each with a `retry:` that brings its client back when a successor runs, spread over `FANTAIL_DRAIN_S` (trap 32).
 Meanwhile the socket still listens, and who comes is told to come back later: a refused connection ends an EventSource
-in Firefox for good (trap 42). After 7 s what is left is cut. A second signal cuts at once.
+in Firefox for good (trap 42). Two seconds after that time what is left is cut. A second signal cuts at once.
 
 A socket that was inherited is closed here but lives on where it came from, so connections wait in it for the
 successor, and none is refused.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import uvicorn
 
-from broker.limits import SHUTDOWN_CUT_S, SHUTDOWN_S_MAX
+from broker.limits import DRAIN_GRACE_S, SHUTDOWN_GRACE_S
 from web.protocol import protocol_class
 
 if TYPE_CHECKING:
@@ -97,11 +97,11 @@ class DrainingServer(uvicorn.Server):
             connection.shutdown()  # idle ones close now, the others after their answer
         streams.drain(settings.drain_s)
         if not self.force_exit:
-            with anyio.move_on_after(SHUTDOWN_CUT_S):
+            with anyio.move_on_after(settings.drain_s + DRAIN_GRACE_S):
                 await streams.wait_until_none()
         if cut := streams.cut():
             logger.warning("%d streams did not end by themselves and were cut", cut)
-        left_s = max(0.0, SHUTDOWN_S_MAX - (time.monotonic() - began_s))
+        left_s = max(0.0, settings.drain_s + SHUTDOWN_GRACE_S - (time.monotonic() - began_s))
         self.config.timeout_graceful_shutdown = left_s  # type: ignore[assignment]  # only asyncio.wait_for reads it
         await super().shutdown(sockets)
 

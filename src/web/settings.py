@@ -29,13 +29,13 @@ from broker import limits
 from broker.errors import BrokerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
 PREFIX: Final = "FANTAIL_"
 # Read by the commands and the producers, not by the server (PROTOCOL.md, section 9).
-OTHERS: Final = frozenset({"FANTAIL_URL", "FANTAIL_TOKEN"})
+OTHERS: Final = frozenset({"FANTAIL_URL", "FANTAIL_TOKEN", "FANTAIL_SPOOL_BYTES", "FANTAIL_CHROMIUM"})
 SECRETS: Final = frozenset({"jwt_secret", "redis_url", "database_url"})
 
 
@@ -157,11 +157,11 @@ class Settings(BaseSettings):
     streams_per_address: Count = Field(
         default=limits.STREAMS_PER_ADDRESS_MAX, description="streams at a time of one address"
     )
-    stream_rate: float = Field(
+    streams_per_s: float = Field(
         default=limits.STREAM_RATE_PER_S, gt=0, le=1e6, description="new streams per second of one address, over time"
     )
-    stream_burst: Count = Field(default=limits.STREAM_BURST, description="new streams of one address at once")
-    ingest_rate_bytes: Bytes = Field(
+    streams_burst: Count = Field(default=limits.STREAM_BURST, description="new streams of one address at once")
+    ingest_bytes_per_s: Bytes = Field(
         default=limits.INGEST_BYTES_PER_S,
         description="bytes of ingest per second of one user or address; more is slowed down",
     )
@@ -265,10 +265,15 @@ def _one_line(error: ErrorDetails) -> str:
 
 def unknown_names(environment: Mapping[str, str] | None = None) -> dict[str, str | None]:
     """Names in the environment that look like settings and are none, each with the nearest that is one."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | OTHERS
+    settings = [name.upper() for name in Settings.model_fields]
     given = os.environ if environment is None else environment
-    found: Iterable[str] = (name for name in given if name.startswith(PREFIX) and name not in known)
-    return {name: next(iter(difflib.get_close_matches(name, known, 1)), None) for name in sorted(found)}
+    found: dict[str, str | None] = {}
+    for name in sorted(given):
+        bare = name.removeprefix(PREFIX)
+        if name.startswith(PREFIX) and name not in OTHERS and bare not in settings:
+            nearest = difflib.get_close_matches(bare, settings, 1)
+            found[name] = PREFIX + nearest[0] if nearest else None
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ async def refused(url: str, accept: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize(
-    "limit", [{"streams_per_address": 1}, {"streams": 1}, {"stream_burst": 1, "stream_rate": 0.001}]
+    "limit", [{"streams_per_address": 1}, {"streams": 1}, {"streams_burst": 1, "streams_per_s": 0.001}]
 )
 async def test_over_a_limit_an_event_source_is_told_to_come_back_and_others_get_429(limit: dict[str, Any]) -> None:
     """Trap 42: any status but 200 ends an EventSource for good."""
