@@ -9,17 +9,18 @@ Changes of state here have no await in them. `run` holds the only tasks: the sou
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import secrets
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 
 from broker.entries import Record, entry_of
-from broker.errors import SourceUnavailableError, TooManyJobsError
+from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
 from broker.ledger import InProcessLedger, Ledger
 from broker.limits import (
@@ -32,13 +33,13 @@ from broker.limits import (
     TOTAL_BYTES_MAX,
 )
 from broker.msg_store import Batch, MsgStore, Retention
-from broker.outcomes import CaughtUp, Closed
+from broker.outcomes import CaughtUp, Closed, Diverged, Lost
 from broker.subscription import Subscription
 from broker.tables import Tables
 from broker.wakeup import AlarmClock, Bell, Waker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from broker.position import Position
     from broker.sources import Source
@@ -81,7 +82,6 @@ class BrokerStats:
     tables_watchers: int
     source_available: bool
     source_mode: str
-    published: int = field(default=0)
 
 
 class Broker:
@@ -97,7 +97,7 @@ class Broker:
         limits: bounds.
         now_s: a monotonic clock, in seconds.
 
-    Use it as `async with broker:`, or run `broker.run()` in a task of your own.
+    Use it as `async with broker.running():`, or run `broker.run()` in a task of your own.
     """
 
     def __init__(
@@ -170,9 +170,9 @@ class Broker:
         job = self.job(job_id, kind)
         job.watchers += 1
         job.unwatched_since_s = None
-        if job.watchers == 1 and self.source is not None:
-            self.source.watch(job)
         try:
+            if job.watchers == 1 and self.source is not None:
+                self.source.watch(job)
             if self.source is None:
                 job.loaded = True
                 if job.presence is Presence.UNKNOWN:
@@ -184,7 +184,7 @@ class Broker:
             job.watchers -= 1
             if job.watchers == 0:
                 job.unwatched_since_s = self.now_s()
-                self.forget_if_unwatched(job, only_absent=True)
+                self.forget_if_unwatched(job, keep_present=True)
 
     async def _read_afresh(self, job: Job, source: Source) -> None:
         """Reads a job that nobody followed until now; with the source away, one in memory is shown as it was."""
@@ -225,9 +225,9 @@ class Broker:
         finally:
             self.tables_watchers -= 1
 
-    def forget_if_unwatched(self, job: Job, *, only_absent: bool = False) -> None:
-        """Frees a job that nobody watches."""
-        if job.watchers or (only_absent and job.presence is not Presence.ABSENT):
+    def forget_if_unwatched(self, job: Job, *, keep_present: bool = False) -> None:
+        """Frees a job that nobody watches; or only if it is absent, or was never read: ids are free to invent."""
+        if job.watchers or (keep_present and job.presence is Presence.PRESENT):
             return
         if self._jobs.pop((job.kind.name, job.id), None) is not None:
             if self.source is not None:
@@ -265,9 +265,16 @@ class Broker:
     async def records(self, job_id: str, after: Position | None = None) -> AsyncIterator[tuple[int, Record]]:
         """Follows a job's output to its end: every record with its offset, once, in order.
 
+        What was evicted for good is left out, and a log written anew starts over: the offsets tell. Close the iterator
+        (`contextlib.aclosing`) if you leave it before its end.
+
         Args:
             job_id: the job.
             after: go on after this position; one that no longer fits starts at the beginning.
+
+        Raises:
+            NotFoundError: there is no such job, or no longer.
+            SourceUnavailableError: the source, which must be asked, does not answer.
         """
         async with self.watch(job_id) as job:
             subscription = self.subscribe(job)
@@ -278,14 +285,16 @@ class Broker:
                     case Batch() as batch:
                         for offset, record in enumerate(batch.records(), batch.first):
                             yield offset, record
-                    case CaughtUp() if job.ended or job.presence is Presence.ABSENT:
+                    case CaughtUp() if job.ended:
                         return
+                    case CaughtUp() if job.presence is Presence.ABSENT:
+                        raise NotFoundError(f"job {job_id}")
                     case CaughtUp():
                         await subscription.wait()
                     case Closed():
                         return
-                    case _:
-                        pass  # a gap or a new log: the cursor has moved on, and offsets tell
+                    case Lost() | Diverged():
+                        pass  # the cursor has moved on
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -303,13 +312,15 @@ class Broker:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Broker]:
         """Runs the broker's tasks while the block is active."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.run)
-            try:
-                yield self
-            finally:
-                self.close()
-                tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.run)
+                try:
+                    yield self
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            self.close()  # not before the source has ended: it may be about to append
 
     def close(self) -> None:
         """Ends every log, so that whoever still reads finds the end."""
@@ -339,18 +350,12 @@ class Broker:
                 self.forget_if_unwatched(job)
 
     def enforce_budget(self) -> None:
-        """Frees memory until every log, and all together, are within their bounds."""
+        """Frees memory until every log, and all jobs' logs together, are within their bounds."""
         now_s = self.now_s()
         logs = [log for job in self._jobs.values() for log in job.stores()]
         for log in logs:
             log.evict(now_s)
-        total = sum(log.retained_bytes for log in logs)
-        while total > self.limits.total_bytes_max:
-            victim = min(logs, key=_oldest_use)
-            before = victim.retained_bytes
-            if not victim.evict_one():
-                return
-            total -= before - victim.retained_bytes
+        _evict(logs, sum(log.retained_bytes for log in logs) - self.limits.total_bytes_max)
 
     def stats(self) -> BrokerStats:
         """What is live now."""
@@ -378,6 +383,18 @@ class Broker:
         )
 
 
-def _oldest_use(log: MsgStore) -> float:
-    oldest = log.oldest_use()
-    return float("inf") if oldest is None else oldest
+def _evict(logs: Sequence[MsgStore], over_bytes: int) -> None:
+    """Frees so many bytes: what was read longest ago goes first, whosever it is."""
+    oldest = [(use, number) for number, log in enumerate(logs) if (use := log.oldest_use()) is not None]
+    heapq.heapify(oldest)
+    while over_bytes > 0 and oldest:
+        number = oldest[0][1]
+        log = logs[number]
+        before = log.retained_bytes
+        log.evict_one()
+        over_bytes -= before - log.retained_bytes
+        use = log.oldest_use()
+        if use is None:
+            heapq.heappop(oldest)
+        else:
+            heapq.heapreplace(oldest, (use, number))

@@ -126,7 +126,7 @@ class Upload:
         body: the lines.
 
     Raises:
-        ProblemError: 400, a wrong parameter; 413, a length over the limit is announced; 415, a compressed body.
+        ProblemError: 400, a wrong parameter; 415, a compressed body.
     """
 
     def __init__(self, context: Context, request: Request, job: Job, body: Body) -> None:
@@ -143,8 +143,7 @@ class Upload:
         self._last: int | None = None
         self._count = 0
         announced = request.headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > self._bytes_max:
-            raise self._too_large()
+        self._announced_bytes = int(announced) if announced.isdigit() else 0
 
     def written(self) -> dict[str, Any]:
         """What was appended so far."""
@@ -158,6 +157,8 @@ class Upload:
             ProblemError: the body is over a limit or was cut off, or the right to append has ended.
             BrokerError: the ledger refuses, or does not answer.
         """
+        if self._announced_bytes > self._bytes_max:
+            raise self._too_large()
         async for piece in self._pieces():
             await self._append(self._parser.feed(piece, _now_ms()))
             if self._parser.refused is not None:

@@ -4,7 +4,7 @@ Two forms. Text: every line becomes an entry of its own, on one stream, at the t
 JSON object `{"line":str,"timestamp"?:ms,"stream"?:str,"source"?:str}`, further members are kept; what is absent or
 wrong is filled in (now, `stdout`), an empty line is skipped, and a line that is not such an object is a line of text.
 
-What holds: the entries do not depend on how the body was cut into chunks (tests/web/test_ingest_properties.py). Only
+What holds: the entries do not depend on how the body was cut into chunks (tests/web/test_ingest_parser.py). Only
 whole lines become entries before `flush`, so a body that is cut off leaves no half of one. Every entry is valid for
 `broker.entries` as it is. At most one record is held in memory; an NDJSON record longer than that is refused, with
 everything before it accepted; an overlong line of text is cut into pieces, as `fantail run` cuts it.
@@ -122,19 +122,16 @@ def entry_of_record(record: bytes, now_ms: int) -> bytes:
         value = _odd(record)
     if not isinstance(value, dict) or not isinstance(value.get("line"), str):
         return entry_of(now_ms, record.decode("utf-8", "replace"), "stdout")
-    timestamp, stream, source = value.get("timestamp"), value.get("stream"), value.get("source")
-    known = {
-        "timestamp": timestamp if _is_time(timestamp) else now_ms,
-        "line": value["line"],
-        "stream": stream if isinstance(stream, str) and stream in STREAMS else "stdout",
-    }
+    timestamp, stream, source = value.get("timestamp"), value.get("stream"), value.pop("source", None)
     if source is not None:
-        known["source"] = source if isinstance(source, str) else str(source)
+        value["source"] = source if isinstance(source, str) else str(source)
+    value["timestamp"] = timestamp if _is_time(timestamp) else now_ms
+    value["stream"] = stream if isinstance(stream, str) and stream in STREAMS else "stdout"
     try:
-        return orjson.dumps({**value, **known})
+        return orjson.dumps(value)
     except TypeError:
         # Lone surrogates, or a number too large for others: the members that are ours are enough.
-        return entry_of(known["timestamp"], known["line"], known["stream"], known.get("source"))
+        return entry_of(value["timestamp"], value["line"], value["stream"], value.get("source"))
 
 
 def _odd(record: bytes) -> Any:

@@ -60,16 +60,6 @@ async def web_client(
 @asynccontextmanager
 async def redis_web_client(redis_url: str, **settings: Any) -> AsyncIterator[WebClient]:
     """The same over a real Redis, which is the truth then."""
-    ledgers: list[RedisLedger] = []
-
-    def ledger(broker: Broker) -> RedisLedger:
-        ledgers.append(RedisLedger(broker, redis_url))
-        return ledgers[-1]
-
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), ledger)
-    try:
-        async with web_client(broker, **settings) as client:
-            yield client
-    finally:
-        for made in ledgers:
-            await made.aclose()
+    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
+    async with web_client(broker, **settings) as client:
+        yield client
