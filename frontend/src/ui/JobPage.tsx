@@ -55,10 +55,14 @@ function FoundJob({ id, initial }: JobPageProps) {
         </nav>
         <h1 id="job-title">{title}</h1>
         <StatusBadge status={shown.status} stale={shown.stale} />
-        <ConnectionMark connection={session.connection} onRetry={session.reconnect} />
+        <ConnectionMark
+          connection={session.connection}
+          onRetry={session.reconnect}
+          withReason={session.error === null}
+        />
       </div>
       <Facts job={shown} />
-      <Troubles job={shown} error={session.error} onRetry={session.reconnect} />
+      <Troubles job={shown} error={session.error} />
       <Log id={id} session={session} job={shown} />
     </article>
   );
@@ -70,15 +74,16 @@ function Log({ id, session, job }: { readonly id: string; readonly session: Watc
     <LogViewer
       log={session.log}
       jobId={id}
-      running={!isTerminal(job.status) && !session.isDone}
+      running={!isTerminal(job.status) && !session.isDone && session.connection.state !== "error"}
       downloadUrl={api.downloadUrl(id)}
-      emptyText={emptyText(job, session.isDone)}
+      emptyText={emptyText(job, session)}
     />
   );
 }
 
-function emptyText(job: Job, isDone: boolean): string {
+function emptyText(job: Job, { isDone, connection }: WatchedJob): string {
   if (job.outputExpired) return "The output of this job has expired.";
+  if (connection.state === "error") return "No lines were received.";
   if (isDone) return "The job ended without output.";
   return job.status === "pending" ? "The job has not started yet." : "Waiting for the first line…";
 }
@@ -86,11 +91,10 @@ function emptyText(job: Job, isDone: boolean): string {
 interface TroublesProps {
   readonly job: Job;
   readonly error: string | null;
-  readonly onRetry: () => void;
 }
 
 /** The job's own failure, and the server's complaints about the stream: two boxes, for they are two things. */
-function Troubles({ job, error, onRetry }: TroublesProps) {
+function Troubles({ job, error }: TroublesProps) {
   return (
     <>
       {job.errorMessage !== undefined && (
@@ -105,10 +109,7 @@ function Troubles({ job, error, onRetry }: TroublesProps) {
       )}
       {error !== null && (
         <div className="box warn" role="alert">
-          <span className="message">{error}</span>{" "}
-          <button type="button" onClick={onRetry}>
-            Try again
-          </button>
+          <span className="message">{error}</span>
         </div>
       )}
     </>
@@ -123,9 +124,7 @@ function merged(id: string, job: Job | null, session: WatchedJob): Job {
 }
 
 function present(metadata: JobMetadata): JobMetadata {
-  return Object.fromEntries(
-    Object.entries(metadata).filter(([, value]) => value !== undefined),
-  ) as JobMetadata;
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== undefined));
 }
 
 const SIGNS: Readonly<Record<string, string>> = { running: "●", success: "✓", failed: "✕", cancelled: "–" };
