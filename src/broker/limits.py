@@ -443,8 +443,6 @@ PUBSUB_PING_S: Final = 5.0
 # One question to the database, connecting included; a check that takes longer is made again.
 DATABASE_TIMEOUT_S: Final = 5.0
 DATABASE_CONNECTIONS_MAX: Final = 4
-
-
 # Tables that were missing are looked for again: a migration may have been run meanwhile.
 DATABASE_REFLECT_S: Final = 60.0
 RUNNING_JOBS_MAX: Final = 1000

@@ -1,0 +1,126 @@
+"""One Redis connection that hears what workers publish about any test or run.
+
+It subscribes to the four patterns once, for the whole server and for ever, however many watch what: a connection per
+stream is what leaks one per stream as soon as one path forgets to close it (trap 16).
+
+What holds: `on_subscribed` is called when the server has confirmed all patterns, so whatever is read from then on
+cannot miss a message that comes after (trap 15); `on_cut` when that is no longer so. A connection that
+says nothing is asked for a sign of life and given up when none comes. Reconnects back off with jitter.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import anyio
+from redis.exceptions import RedisError
+
+from broker.errors import InvalidIdError
+from broker.jobs import checked_id
+from broker.limits import PUBSUB_PING_S, REDIS_TIMEOUT_S
+from broker.sources.backoff import Backoff
+from broker.sources.redis_link import connection_to, is_refusal, name_connection
+from broker.sources.status_state import KINDS, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis.asyncio.connection import AbstractConnection
+
+logger = logging.getLogger("fantail.sources.status")
+
+PATTERNS: Final = tuple(f"{kind.channel}:*:{word}" for kind in KINDS for word in ("status", "complete"))
+_KIND_OF: Final = {kind.channel.encode(): kind for kind in KINDS}
+_COMPLETE: Final = {b"status": False, b"complete": True}
+
+
+class Channel(NamedTuple):
+    """Whom a channel is about, and whether it is the one for the end."""
+
+    subject: Subject
+    complete: bool
+
+
+def channel_of(name: bytes) -> Channel | None:
+    """What a channel's name says; None: it is none of ours."""
+    parts = name.split(b":")
+    if len(parts) != 3 or parts[0] not in _KIND_OF or parts[2] not in _COMPLETE:  # noqa: PLR2004 - kind, id, word
+        return None
+    try:
+        return Channel(Subject(_KIND_OF[parts[0]], checked_id(parts[1].decode())), _COMPLETE[parts[2]])
+    except (InvalidIdError, UnicodeDecodeError):
+        return None
+
+
+class StatusChannels:
+    """Hears every message.
+
+    Args:
+        url: redis://, rediss:// or unix://.
+        on_message: called with the channel and what was said; must not block.
+        on_subscribed: called when every message is heard from now on.
+        on_cut: called when that has ended.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        on_message: Callable[[Channel, bytes], None],
+        on_subscribed: Callable[[], None],
+        on_cut: Callable[[], None],
+    ) -> None:
+        self._url = url
+        self._on_message = on_message
+        self._on_subscribed = on_subscribed
+        self._on_cut = on_cut
+        self._asked = False
+
+    async def run(self) -> None:
+        """Listens for ever."""
+        backoff = Backoff()
+        while True:
+            try:
+                await self._listen(backoff)
+            except (RedisError, OSError, RuntimeError) as error:  # uvloop's closed transport raises a bare RuntimeError
+                logger.info("the status channels are cut: %s", error)
+                await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
+
+    async def _listen(self, backoff: Backoff) -> None:
+        connection = connection_to(self._url, protocol=2)
+        subscribed = False
+        try:
+            with anyio.fail_after(REDIS_TIMEOUT_S):
+                await self._subscribe(connection)
+            backoff.reset()
+            subscribed = True
+            self._on_subscribed()
+            self._asked = False
+            while True:
+                await self._hear(connection)
+        finally:
+            if subscribed:
+                self._on_cut()
+            with anyio.CancelScope(shield=True):
+                await connection.disconnect(nowait=True)
+
+    async def _subscribe(self, connection: AbstractConnection) -> None:
+        await connection.connect()  # type: ignore[no-untyped-call]
+        await name_connection(connection, "fantail-status")
+        await connection.send_command("PSUBSCRIBE", *PATTERNS, check_health=False)
+        for _ in PATTERNS:
+            await connection.read_response()
+
+    async def _hear(self, connection: AbstractConnection) -> None:
+        heard: Any = await connection.read_response(timeout=PUBSUB_PING_S)
+        if heard is None:
+            if self._asked:
+                raise TimeoutError("no sign of life")
+            self._asked = True
+            await connection.send_command("PING", check_health=False)
+            return
+        self._asked = False
+        if heard[0] == b"pmessage":
+            channel = channel_of(heard[2])
+            if channel is not None:
+                self._on_message(channel, heard[3])
