@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = {
     # One address opens thousands of streams here; that is what is measured.
-    "FANTAIL_STREAMS_PER_ADDRESS": "5000",
     "FANTAIL_STREAMS_PER_USER": "5000",
-    "FANTAIL_CONNECTS_PER_S": "100000",
+    "FANTAIL_STREAMS_PER_ADDRESS": "5000",
+    "FANTAIL_STREAMS_BURST": "100000",
     "FANTAIL_LOG_LEVEL": "warning",
 }
 
