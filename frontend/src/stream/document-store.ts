@@ -25,6 +25,9 @@ import {
 /** How long a stream without watchers is kept, in milliseconds: longer than a change of pages. */
 export const LINGER_MS = 2_000;
 
+/** The wait after a first failed try, where the server advises none: a server on the same machine is back soon. */
+const RECONNECT_MS = 1_000;
+
 export interface DocumentStoreSettings {
   readonly source: StreamSource;
   readonly topic: string;
@@ -98,6 +101,7 @@ export class DocumentStore {
     };
     this.#subscription = this.#settings.source.subscribe(this.#settings.topic, sink, {
       position: this.#position,
+      reconnectDelayMs: RECONNECT_MS,
     });
   }
 
@@ -114,9 +118,10 @@ export class DocumentStore {
   }
 
   #take(event: ServerEvent): void {
+    // First the position, so that a patch that does not fit can take it back.
+    if (event.id !== null) this.#position = event.id;
     if (event.event === "ready") this.#becomeReady();
     else if (event.event === "message") this.#collect(isList(event.data) ? event.data : [event.data]);
-    if (event.id !== null) this.#position = event.id;
   }
 
   #collect(operations: readonly Json[]): void {

@@ -5,9 +5,11 @@ import { useNow } from "./useNow";
 interface ConnectionMarkProps {
   readonly connection: ConnectionStatus;
   readonly onRetry: () => void;
+  /** Whether the reason is said here; a page that says it elsewhere has it once. */
+  readonly withReason?: boolean;
 }
 
-export function ConnectionMark({ connection, onRetry }: ConnectionMarkProps) {
+export function ConnectionMark({ connection, onRetry, withReason = true }: ConnectionMarkProps) {
   const { state, problem } = connection;
   const refused = problem?.kind === "refused" ? problem : null;
   return (
@@ -15,7 +17,7 @@ export function ConnectionMark({ connection, onRetry }: ConnectionMarkProps) {
       <span className="dot" aria-hidden="true" />
       <output>{WORDS[state]}</output>
       {state === "reconnecting" && connection.retryAtMs !== null && <Countdown atMs={connection.retryAtMs} />}
-      {state === "error" && problem && <span className="muted">{problem.message}</span>}
+      {withReason && state === "error" && problem && <span className="muted">{problem.message}</span>}
       {refused?.status === 401 && <a href="/login">Sign in</a>}
       {RETRIABLE.has(state) && (
         <button type="button" className="quiet" onClick={onRetry}>

@@ -18,6 +18,9 @@ const TAIL_LINES = 1_000;
 /** Lines kept in memory; past it the oldest go, and can be loaded again. */
 const LINES_MAX = 250_000;
 
+/** The wait after a first failed try: a server on the same machine is back in a second or two. */
+const RECONNECT_MS = 1_000;
+
 interface JobPageProps {
   readonly id: string;
   /** What the server wrote into the page, where it is of this job. */
@@ -39,6 +42,7 @@ function FoundJob({ id, initial }: JobPageProps) {
     initialPosition: initial?.position,
     tail: initial?.position ? undefined : TAIL_LINES,
     maxLines: LINES_MAX,
+    reconnectDelay: RECONNECT_MS,
   });
   const { job, missing } = useJobDetails(id, initial?.job ?? null, session.status, session.isDone);
   const shown = merged(id, job, session);
