@@ -43,6 +43,7 @@ from broker.limits import (
 )
 from broker.producers.worktree.dirt import Dirt, everything
 from broker.producers.worktree.git_process import WorktreeError
+from broker.producers.worktree.location import is_gone
 from broker.producers.worktree_diff import DiffLimits, Notices, WorktreeDiff, open_diff
 
 if TYPE_CHECKING:
@@ -323,8 +324,8 @@ class DiffWatcher:
 
     def _tell_of(self, error: Exception) -> None:
         root = self._diff.location.root
-        if root.exists():
-            self._notices.tell("failed", f"the diff is not up to date: {error}")
-        else:
+        if is_gone(root):
             self._notices.tell("ended", f"the worktree {root} is gone; its last diff stays")
             self._ending.set()
+        else:
+            self._notices.tell("failed", f"the diff is not up to date: {error}")

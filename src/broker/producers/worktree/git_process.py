@@ -181,8 +181,10 @@ class Git:
                 env={**inherited, **_ADDED, **self._environment, **environment},
                 start_new_session=True,
             )
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if self.directory.is_dir():
+        except NotADirectoryError as error:
+            raise WorktreeError(Trouble.NO_DIRECTORY, f"{self.directory} is no directory") from error
+        except FileNotFoundError as error:
+            if shutil.which("git") is None:
                 raise WorktreeError(Trouble.GIT_MISSING, "git is not installed, or not on PATH") from error
             raise WorktreeError(Trouble.GONE, f"{self.directory} is gone") from error
         except PermissionError as error:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from broker.producers.worktree.git_process import Git, Trouble, WorktreeError
+from broker.producers.worktree.git_process import Git, Trouble, WorktreeError, last_words
 
 _COMMIT: Final = re.compile(rb"commit ([0-9a-f]{40,64})")
 DEFAULT_BASES: Final = ("refs/remotes/origin/HEAD", "refs/heads/main", "refs/heads/master")
@@ -71,10 +71,8 @@ async def locate(git: Git) -> Location:
     Raises:
         WorktreeError: the directory does not exist, is in no worktree, or may not be read; or git is missing.
     """
-    if not git.directory.exists():
+    if is_gone(git.directory):
         raise WorktreeError(Trouble.NO_DIRECTORY, f"{git.directory} does not exist")
-    if not git.directory.is_dir():
-        raise WorktreeError(Trouble.NO_DIRECTORY, f"{git.directory} is no directory")
     root = await _asked(git, "--show-toplevel")
     git_dir = await _asked(git, "--absolute-git-dir")
     git.pin(root, {"GIT_DIR": os.fspath(git_dir), "GIT_WORK_TREE": os.fspath(root)})
@@ -86,6 +84,17 @@ async def locate(git: Git) -> Location:
         objects=(root / await _asked(git, "--git-path", "objects")).resolve(),
         oid_chars=64 if (await _asked(git, "--show-object-format")).name == "sha256" else 40,
     )
+
+
+def is_gone(directory: Path) -> bool:
+    """Whether there is nothing at that place. What cannot be looked at is not gone."""
+    try:
+        directory.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 async def _asked(git: Git, *question: str) -> Path:
@@ -113,7 +122,7 @@ async def find_base(git: Git, asked: str | None, last: Base | None) -> Base:
     if asked is not None and (not asked.strip() or "\n" in asked or "\0" in asked):
         raise WorktreeError(Trouble.NO_SUCH_BASE, f"{asked!r} names no commit")
     candidates = DEFAULT_BASES if asked is None else (asked,)
-    head, *found = await _commits(git, ("HEAD", *candidates))
+    head, *found = await _commits(git, asked, ("HEAD", *candidates))
     ref, target = next(((ref, oid) for ref, oid in zip(candidates, found, strict=True) if oid), ("HEAD", head))
     if asked is not None and found == [None]:
         raise WorktreeError(Trouble.NO_SUCH_BASE, f"{asked} names no commit of {git.directory}")
@@ -124,10 +133,14 @@ async def find_base(git: Git, asked: str | None, last: Base | None) -> Base:
     return Base(await _merge_base(git, head, target), ref, head, target)
 
 
-async def _commits(git: Git, refs: tuple[str, ...]) -> list[str | None]:
+async def _commits(git: Git, asked: str | None, refs: tuple[str, ...]) -> list[str | None]:
     """The commits that refs name, in one process."""
-    asked = "".join(f"{ref}^{{commit}}\n" for ref in refs)
-    finished = await git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=os.fsencode(asked))
+    names = "".join(f"{ref}^{{commit}}\n" for ref in refs)
+    accepted = (0,) if asked is None else (0, 128)  # 128: some forms, like `@{upstream}`, end git where there is none
+    batch = "--batch-check=%(objecttype) %(objectname)"
+    finished = await git.run("cat-file", batch, stdin=os.fsencode(names), accepted=accepted)
+    if finished.code:
+        raise WorktreeError(Trouble.NO_SUCH_BASE, f"{asked} names no commit: {last_words(finished.error)}")
     lines = finished.output.split(b"\n")[: len(refs)]
     return [match.group(1).decode() if (match := _COMMIT.fullmatch(line)) else None for line in lines]
 

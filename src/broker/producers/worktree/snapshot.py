@@ -19,7 +19,7 @@ every path is the new one. So a patch never depends on which others are made wit
 rename among the paths that it is given.
 
 What is written is ours: the index and new objects in the scratch directory; git reads the repository's objects behind
-them. Clean filters run as they do for `git add`.
+them (and may note there that one is in use, by its time). Clean filters run as they do for `git add`.
 
 Decided against: comparing the worktree itself with `git diff` (each pass would hash every new file anew to look for
 renames, and what is listed and what is compared are two moments), `git add --intent-to-add` for new files (the same),
@@ -128,7 +128,6 @@ class Snapshot:
         self._large: dict[bytes, Signature | None] = {}
         self._refused: dict[bytes, Signature] = {}
         self._stand_ins: set[str] = set()
-        self._live: set[str] = set()
         self._environment = {
             "GIT_INDEX_FILE": os.fspath(scratch.index),
             "GIT_OBJECT_DIRECTORY": os.fspath(scratch.objects),
@@ -143,6 +142,7 @@ class Snapshot:
         if fresh:
             await anyio.to_thread.run_sync(self._copy_index)
             self._large.clear()
+            self._stored_bytes, self._sweep_at_bytes = 0, 0  # what is still needed is staged, and counted, again
         finished = await self._run(
             "status",
             "--porcelain",
@@ -182,9 +182,6 @@ class Snapshot:
         """Takes paths into the private index as they are now."""
         if not paths:
             return Staged([], [])
-        if self._stored_bytes > self._sweep_at_bytes:
-            self._stored_bytes = await anyio.to_thread.run_sync(self._scratch.sweep, self._live)
-            self._sweep_at_bytes = self._stored_bytes + self._store_bytes_max // 4
         found = await anyio.to_thread.run_sync(self._sort, list(paths))
         await self._place(found)
         refused = await self._add(found.present)
@@ -197,7 +194,10 @@ class Snapshot:
             *_DIFF, "--raw", "-z", "-M", "-C", f"-l{DIFF_RENAME_FILES_MAX}", "--no-rename-empty", base
         )
         changes = parse_raw(output)
-        self._live = {change.new_oid for change in changes}
+        if self._stored_bytes >= self._sweep_at_bytes:
+            live = {change.new_oid for change in changes}
+            self._stored_bytes = await anyio.to_thread.run_sync(self._scratch.sweep, live)
+            self._sweep_at_bytes = self._stored_bytes + self._store_bytes_max // 4
         return changes
 
     def is_stand_in(self, change: Change) -> bool:
@@ -246,16 +246,18 @@ class Snapshot:
 
     async def _place(self, found: Sorted) -> None:
         """Takes what is gone out of the index, and puts stand-ins for what is too large into it."""
-        if not found.gone and not found.large:
+        small_again = [path for path in found.present if path in self._large]  # git would take them for unchanged
+        gone = [*found.gone, *small_again]
+        if not gone and not found.large:
             return
         oids = await self._stand_in_oids(found)
         none = b"0" * self._location.oid_chars
-        lines = [b"0 %b\t%b\0" % (none, path) for path in found.gone]
+        lines = [b"0 %b\t%b\0" % (none, path) for path in gone]
         for path, oid in zip(found.large, oids, strict=True):
             mode = b"100755" if found.large[path].st_mode & 0o100 else b"100644"
             lines.append(b"%b %b\t%b\0" % (mode, oid.encode(), path))
         await self._run("update-index", "--add", "--replace", "-z", "--index-info", stdin=b"".join(lines))
-        for path in found.gone:
+        for path in gone:
             self._large.pop(path, None)
         if found.large:
             # Else git would read them at each survey, to compare them with what stands for them.
