@@ -56,3 +56,16 @@ def server_address(said: str | None, data_dir: Path | None) -> str:
     """The address of the server: what was said, or the best guess."""
     named = said or os.environ.get("FANTAIL_URL")
     return (named or read_server_address(data_dir or default_data_dir()) or DEFAULT_URL).rstrip("/")
+
+
+def job_address(said: str) -> tuple[str | None, str]:
+    """Reads a job as people name it, by its id or by the address of its page.
+
+    Returns:
+        The server's address, None where only an id was said; and the id, not checked.
+    """
+    parts = urlsplit(said)
+    prefix, mark, job_id = parts.path.rpartition("/jobs/")
+    if parts.scheme in ("http", "https") and mark:
+        return f"{parts.scheme}://{parts.netloc}{prefix}", job_id.rstrip("/")
+    return None, said

@@ -114,6 +114,7 @@ class _Follower:
     answered: bool = False  # with a stream: the address is right
     known: bool = False  # the job was seen
     trouble: str = ""
+    waited: bool = False  # and said so
     code: int | None = None
     waiting: list[tuple[int, bytes]] = field(default_factory=list)
 
@@ -125,8 +126,11 @@ class _Follower:
                 return code
             patience_s = TAIL_AWAY_S_MAX if self.answered else TAIL_FIRST_S_MAX
             if anyio.current_time() - self.heard_at_s > patience_s:
-                self.tell(f"{self.followed.url} does not answer: {self.trouble}")
+                self.tell(f"{self.followed.url} does not answer: {self.trouble or 'it is busy'}")
                 return UNREACHABLE
+            if self.trouble and not self.waited:
+                self.waited = True
+                self.tell(f"waiting for {self.followed.url}: {self.trouble}")
             await self._pause()
 
     async def _pause(self) -> None:
@@ -165,12 +169,12 @@ class _Follower:
             if self.code is not None:
                 return self.code
         # Ended by the server, which has said when it wants us back.
-        self.trouble = "it is busy"
         if parser.retry_ms is not None:
             self.asked_pause_s = min(parser.retry_ms / 1000, TAIL_AWAY_S_MAX)
         return None
 
     def _take(self, event: ServerEvent) -> None:
+        self.waited, self.trouble = False, ""
         self.known, self.heard_at_s, self.pause_s = True, anyio.current_time(), TAIL_BACKOFF_S_MIN
         data = _parsed(event.data)
         match event.name:
