@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from web.auth import Viewer
     from web.context import Context
 
+LOGIN_FIELDS_MAX: Final = 8
 # `//host` and `/\host` are addresses elsewhere to a browser.
 _LOCAL_PATH: Final = re.compile(r"/(?![/\\])[\x21-\x7e]{0,2000}")
 _HEADERS: Final = {
@@ -163,7 +164,10 @@ async def _fields(request: Request, *, as_json: bool) -> dict[str, str]:
     except ClientDisconnect:
         raise bad_request("The body was cut off") from None
     if not as_json:
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=8)
+        try:
+            fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=LOGIN_FIELDS_MAX)
+        except ValueError:
+            raise bad_request("That is no form of ours") from None
         return {name: values[0] for name, values in fields.items()}
     try:
         given = orjson.loads(bytes(body))

@@ -77,10 +77,10 @@ def routes(context: Context, dashboard: Path = DASHBOARD) -> list[Route]:
         dashboard: where the build is.
     """
     pages = Pages(context, dashboard)
-    assets = StaticFiles(directory=dashboard, check_dir=False)
+    assets = StaticFiles(directory=dashboard / "assets", check_dir=False)
 
     async def asset(request: Request) -> Response:
-        answer = await assets.get_response(f"assets/{request.path_params['path']}", request.scope)
+        answer = await assets.get_response(request.path_params["path"], request.scope)
         answer.headers["Cache-Control"] = _KEPT_FOR_EVER
         answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer
@@ -138,13 +138,12 @@ class Pages:
         return self._page(viewer, {"page": request.url.path.rpartition("/")[2]})
 
     def _page(self, viewer: Viewer, data: Mapping[str, Any], problem: Problem | None = None) -> Response:
+        status, more = (problem.status, problem.headers) if problem else (200, {})
         index = self._html()
         if index is None:
-            return HTMLResponse(_NOT_BUILT, 503, _HEADERS)
+            return HTMLResponse(_NOT_BUILT, status if problem else 503, {**_HEADERS, **more})
         data = {**data, "user": {"name": viewer.name, "admin": viewer.admin}, "config": config(self._settings)}
-        status = 200 if problem is None else problem.status
-        headers = {**_HEADERS, **(problem.headers if problem else {})}
-        return HTMLResponse(index.replace(PLACE, script(data), 1), status, headers)
+        return HTMLResponse(index.replace(PLACE, script(data), 1), status, {**_HEADERS, **more})
 
     def _html(self) -> str | None:
         """The built page; read again when it has changed, as it does while somebody works on it."""

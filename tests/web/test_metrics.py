@@ -1,0 +1,149 @@
+"""Alive, ready, in numbers, in detail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from broker import Broker
+from broker.sources.redis_tailer import RedisTailer
+from support.redis_server import RedisServer
+from support.served_app import served_app
+from support.wait import eventually
+from support.web_client import redis_web_client, web_client
+
+if TYPE_CHECKING:
+    from support.web_client import WebClient
+
+
+async def numbers(client: WebClient) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = await client.http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_the_server_is_alive_and_ready() -> None:
+    async with web_client() as client:
+        for path in ("/healthz", "/readyz"):
+            answer = await client.http.get(path)
+            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_it_is_not_ready_while_redis_does_not_answer_and_ready_when_it_does() -> None:
+    with RedisServer() as server:
+        async with redis_web_client(server.url) as client:
+            await eventually(lambda: client.broker.source_available)
+            assert (await client.http.get("/readyz")).status_code == 200
+            server.kill9()
+            await eventually(lambda: not client.broker.source_available, timeout_s=15)
+            answer = await client.http.get("/readyz")
+            assert answer.status_code == 503
+            assert answer.json() == {"status": "the store of jobs does not answer"}
+            assert int(answer.headers["retry-after"]) > 0
+            assert (await client.http.get("/healthz")).status_code == 200
+            server.start()
+            await eventually(lambda: client.broker.source_available, timeout_s=15)
+            assert (await client.http.get("/readyz")).status_code == 200
+
+
+async def test_it_is_not_ready_while_it_stops() -> None:
+    async with web_client() as client:
+        client.context.streams.drain(0.0)
+        answer = await client.http.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "stopping"})
+
+
+async def test_the_numbers_are_those_of_the_broker() -> None:
+    async with web_client() as client:
+        await client.broker.create_job("42")
+        await client.broker.publish("42", "a line")
+        async with client.broker.watch("42"):
+            found = await numbers(client)
+            stats = client.broker.stats()
+        assert found["fantail_jobs", (("kind", "job"),)] == 1
+        assert found["fantail_job_watchers", ()] == 1
+        assert found["fantail_store_bytes", ()] == stats.total_bytes > 0
+        assert found["fantail_source_up", (("mode", "none"),)] == 1
+        assert found["process_resident_memory_bytes", ()] > 1e6
+
+
+async def test_open_streams_are_counted_by_face_and_bytes() -> None:
+    async with served_app() as app:
+        await app.broker.create_job("42")
+        async with httpx.AsyncClient(base_url=app.url) as http:
+            async with http.stream("GET", "/api/jobs/42/stream") as stream:
+                await anext(stream.aiter_bytes())
+                text = (await http.get("/metrics")).text
+                system = (await http.get("/api/system")).json()
+            await eventually(lambda: len(app.context.streams) == 0)
+            after = (await http.get("/metrics")).text
+        assert 'fantail_streams{face="job"} 1.0' in text
+        assert system["streams"]["byFace"] == {"job": 1}
+        assert system["streams"]["sentBytes"] > 0
+        assert "fantail_streams_opened_total 1.0" in after
+        assert 'fantail_streams_ended_total{reason="client left"} 1.0' in after
+
+
+async def test_no_id_is_a_label() -> None:
+    async with web_client() as client:
+        for number in range(50):
+            await client.broker.create_job(f"unmistakable-{number}", {"user_id": "unmistakable"})
+        answer = await client.http.get("/metrics")
+        assert "unmistakable" not in answer.text
+
+
+@pytest.mark.parametrize(("path", "user_status"), [("/metrics", 200), ("/api/system", 403)])
+async def test_numbers_are_for_the_known_and_details_for_admins(path: str, user_status: int) -> None:
+    async with web_client(jwt=True) as client:
+        assert (await client.http.get(path)).status_code == 401
+        assert (await client.http.get(path, headers=client.bearer("ada"))).status_code == user_status
+        assert (await client.http.get(path, headers=client.bearer("root", admin=True))).status_code == 200
+
+
+async def test_the_system_names_every_store_with_its_readers() -> None:
+    async with web_client() as client:
+        await client.broker.create_job("42")
+        await client.broker.publish("42", "a line")
+        async with client.broker.watch("42") as job:
+            subscription = client.broker.subscribe(job)
+            system = (await client.http.get("/api/system")).json()
+            assert subscription.lag == 1
+        (shown,) = system["jobs"]
+        assert shown == {
+            "kind": "job",
+            "id": "42",
+            "status": "running",
+            "retainedBytes": shown["retainedBytes"],
+            "head": 0,
+            "tail": 1,
+            "watchers": 1,
+            "lagMax": 1,
+        }
+        assert system["source"] == {"available": True, "mode": "none"}
+        assert system["memory"]["residentBytes"] > 1_000_000
+        assert system["stores"]["bytes"] == shown["retainedBytes"]
+        assert system["draining"] is False
+
+
+async def test_the_system_is_told_of_a_redis_that_is_away() -> None:
+    broker = Broker(lambda broker: RedisTailer(broker, "redis://127.0.0.1:1/0"))
+    async with web_client(broker) as client:
+        system = (await client.http.get("/api/system")).json()
+        assert system["source"] == {"available": False, "mode": "connecting"}
+        assert ("fantail_source_up", (("mode", "connecting"),)) in await numbers(client)
+
+
+async def test_the_list_of_stores_is_bounded() -> None:
+    async with web_client() as client:
+        for number in range(501):
+            await client.broker.create_job(f"j{number}")
+        system = (await client.http.get("/api/system")).json()
+        assert (len(system["jobs"]), system["stores"]["jobsTotal"]) == (500, 501)
