@@ -68,8 +68,15 @@ class Connection:
         return in_kernel + self._transport.get_write_buffer_size()
 
     def write(self, framed: bytes) -> None:
-        """Writes one or more whole HTTP chunks, after the head of the response; never blocks."""
-        self._transport.write(framed)
+        """Writes one or more whole HTTP chunks, after the head of the response; never blocks.
+
+        On a connection that is gone nothing happens.
+        """
+        try:
+            self._transport.write(framed)
+        except RuntimeError:  # uvloop's, for a transport that was closed an instant ago
+            if not self._transport.is_closing():
+                raise
 
     @property
     def paused(self) -> bool:
@@ -110,6 +117,8 @@ def protocol_class(user_timeout_s: float) -> type[asyncio.Protocol]:
     base: Any = HttpToolsProtocol if HttpToolsProtocol is not None else H11Protocol
 
     class StreamingProtocol(base):  # type: ignore[misc]
+        app: Any
+
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             _prepare(transport, user_timeout_s)
