@@ -169,8 +169,8 @@ class TcpProxy:
 async def _end(sink: SocketStream) -> None:
     try:
         await sink.send_eof()
-    except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-        return
+    except (OSError, RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+        return  # uvloop's closed transport raises a bare RuntimeError
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ from broker.limits import (
     POLL_S,
     RECONCILE_JOBS_MAX,
     RECONCILE_S,
+    REDIS_TIMEOUT_S,
     ROUND_JOBS_MAX,
     ROWS_INTERVAL_S,
     TABLES_POLL_S,
@@ -74,21 +75,31 @@ class RedisTailer:
         broker: what it feeds.
         url: redis://, rediss:// or unix://, as redis-py reads it.
         table_patterns: which hashes are the rows of which of the broker's tables.
+        timeout_s: Redis that says nothing for so long is away.
 
     Raises:
         ValueError: a pattern is malformed.
     """
 
-    def __init__(self, broker: Broker, url: str, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        url: str,
+        table_patterns: Mapping[str, str] = TABLE_PATTERNS,
+        *,
+        timeout_s: float = REDIS_TIMEOUT_S,
+    ) -> None:
         self.available = False
         self.mode: str = Mode.CONNECTING
         self._broker = broker
         self._now_s = broker.now_s
         patterns = parse_patterns(table_patterns)
         prefixes = without_overlaps([kind.prefix for kind in KINDS] + [pattern.prefix for pattern in patterns])
-        self._tracking = RedisTracking(url, prefixes, self._on_keys, self._on_mode)
-        self._link = RedisLink(url, name="fantail-rounds")
-        self._archive_links = [RedisLink(url, name="fantail-archive") for _ in range(ARCHIVE_LINKS)]
+        self._tracking = RedisTracking(url, prefixes, self._on_keys, self._on_mode, timeout_s)
+        self._link = RedisLink(url, name="fantail-rounds", timeout_s=timeout_s)
+        self._archive_links = [
+            RedisLink(url, name="fantail-archive", timeout_s=timeout_s) for _ in range(ARCHIVE_LINKS)
+        ]
         self._archive = RedisArchive(self._archive_links, self.refresh, self._now_s)
         self._leases = Leases()
         self._mirror = TableMirror(broker.tables, patterns, self._leases, self._now_s)
@@ -108,6 +119,7 @@ class RedisTailer:
 
     async def run(self) -> None:
         """Follows for ever; reconnects by itself."""
+        self._away_since_s = self._now_s()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tracking.run)
@@ -263,22 +275,23 @@ class RedisTailer:
 
     def _plan(self) -> tuple[list[JobFollower], list[Command]]:
         followers = [follower for follower, _ in zip(self._marked, range(ROUND_JOBS_MAX), strict=False)]
+        rows = self._plan_tables()
         commands: list[Command] = []
         for follower in followers:
             del self._marked[follower]
             commands += follower.plan()
-        commands += self._plan_tables(followers)
+        commands += rows
         if self._probe and not commands:
             commands.append(("PING",))
         self._probe = False
         return followers, commands
 
-    def _plan_tables(self, followers: Sequence[JobFollower]) -> list[Command]:
+    def _plan_tables(self) -> list[Command]:
         now_s, mirror = self._now_s(), self._mirror
-        if not mirror.has_work(leases=self._leases_wanted) or (now_s < self._rows_due_s and not mirror.has_much_work):
+        if not mirror.has_work(leases=self._leases_wanted) or (now_s < self._rows_due_s and not self._in_a_hurry):
             return []
         self._rows_due_s = now_s + ROWS_INTERVAL_S
-        read_anyway = {follower.key for follower in (*followers, *self._marked)}
+        read_anyway = {follower.key for follower in self._marked if follower.hash_dirty}
         return mirror.plan(leases=self._leases_wanted, elsewhere=read_anyway)
 
     def _take(self, followers: Sequence[JobFollower], replies: Iterator[object]) -> None:
@@ -297,6 +310,11 @@ class RedisTailer:
     @property
     def _leases_wanted(self) -> bool:
         return bool(self._broker.tables_watchers or self._tables_wanted)
+
+    @property
+    def _in_a_hurry(self) -> bool:
+        """Whether rows are read without a pause: somebody waits for them, or there are many."""
+        return bool(self._tables_wanted) or self._mirror.has_much_work
 
     def _mark_what_is_due(self) -> None:
         now_s = self._now_s()
@@ -324,7 +342,7 @@ class RedisTailer:
         if self._leases_wanted:
             due.append(self._scan_due_s)
         if self._mirror.has_work(leases=self._leases_wanted):
-            due.append(0.0 if self._mirror.has_much_work else self._rows_due_s)
+            due.append(0.0 if self._in_a_hurry else self._rows_due_s)
         return max(0.0, min(due) - self._now_s()) if due else None
 
     # -- trouble ----------------------------------------------------------------------------------------------------
@@ -333,7 +351,7 @@ class RedisTailer:
         for follower in followers:
             follower.start_over()
         if not self._told_away:
-            log.warning("Redis does not answer: %s", error.__cause__ or error)
+            log.warning("Redis does not answer (%s)", str(error.__cause__) or "no reply in time")
         self._told_away = self._probe = True
         was_available, self.available = self.available, False
         if was_available:
@@ -353,19 +371,23 @@ class RedisTailer:
     def _ring_all(self) -> None:
         for follower in self._followers.values():
             follower.job.bell.ring()
+            follower.answers.ring()
+        self._mirror.progress.ring()
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
     async def _until(self, holds: Callable[[], bool], bell: Bell) -> None:
         waker = Waker()
-        away_s = self._now_s() - self._away_since_s
-        with anyio.move_on_after(LOAD_TIMEOUT_S if self.available else max(0.0, AWAY_WAIT_S - away_s)):
-            while True:
-                rung = bell.rung
-                if holds():
-                    return
+        asked_s = self._now_s()
+        rung = bell.rung
+        while not holds():
+            until_s = asked_s + LOAD_TIMEOUT_S if self.available else self._away_since_s + AWAY_WAIT_S
+            left_s = until_s - self._now_s()
+            if left_s <= 0:
+                raise unavailable()
+            with anyio.move_on_after(left_s):
                 await waker.sleep(bell, rung)
-        raise unavailable()
+            rung = bell.rung
 
     @contextmanager
     def _wanting_tables(self) -> Iterator[None]:

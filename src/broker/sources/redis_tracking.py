@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ClusterDownError, RedisError, ResponseError, TryAgainError
 
 from broker.limits import REDIS_TIMEOUT_S, TRACKING_PING_S, TRACKING_RETRY_S
 from broker.sources.backoff import Backoff
@@ -59,6 +59,7 @@ class RedisTracking:
         prefixes: none of them a prefix of another; one empty prefix means every key.
         on_keys: called with the names of keys that changed; None: any key may have (FLUSHALL). Must not block or raise.
         on_mode: called at each change of mode.
+        timeout_s: for connecting, and for the sign of life.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class RedisTracking:
         prefixes: Sequence[str],
         on_keys: Callable[[Sequence[bytes] | None], None],
         on_mode: Callable[[Mode], None],
+        timeout_s: float = REDIS_TIMEOUT_S,
     ) -> None:
         self._url = url
         self._prefixes = prefixes
         self._on_keys = on_keys
         self._on_mode = on_mode
+        self._timeout_s = timeout_s
         self._connection: AbstractConnection | None = None
         self._pings: deque[anyio.Event] = deque()
 
@@ -104,7 +107,7 @@ class RedisTracking:
     async def _follow(self, backoff: Backoff) -> None:
         connection = connection_to(self._url, protocol=3)
         try:
-            with anyio.fail_after(REDIS_TIMEOUT_S):
+            with anyio.fail_after(self._timeout_s):
                 await self._turn_on(connection)
             backoff.reset()
             self._on_mode(Mode.TRACKING)
@@ -127,12 +130,15 @@ class RedisTracking:
             await connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *words, "NOLOOP", check_health=False)
             await connection.read_response()
         except ResponseError as error:
+            if _will_pass(error):
+                raise
             raise TrackingRefusedError(str(error)) from error
 
     async def _listen(self, connection: AbstractConnection) -> None:
         self._connection = connection
+        silence_s = min(TRACKING_PING_S, self._timeout_s)
         while True:
-            heard: Any = await connection.read_response(push_request=True, timeout=TRACKING_PING_S)
+            heard: Any = await connection.read_response(push_request=True, timeout=silence_s)
             if heard is _PUSHED:
                 continue
             if heard is not None:
@@ -151,3 +157,8 @@ class RedisTracking:
     async def _take(self, push: Sequence[Any]) -> object:
         self._on_keys(push[1])
         return _PUSHED
+
+
+def _will_pass(error: ResponseError) -> bool:
+    """Whether a server that is busy with itself says so, rather than that it does not push."""
+    return isinstance(error, ClusterDownError | TryAgainError) or str(error).startswith("BUSY")

@@ -60,7 +60,7 @@ class StatusChannels:
         url: redis://, rediss:// or unix://.
         on_message: called with the channel and what was said; must not block.
         on_subscribed: called when every message is heard from now on.
-        on_cut: called when that has ended.
+        on_cut: called when that is not so: it has ended, or could not begin.
     """
 
     def __init__(
@@ -84,23 +84,20 @@ class StatusChannels:
                 await self._listen(backoff)
             except (RedisError, OSError, RuntimeError) as error:  # uvloop's closed transport raises a bare RuntimeError
                 logger.info("the status channels are cut: %s", error)
+                self._on_cut()
                 await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
 
     async def _listen(self, backoff: Backoff) -> None:
         connection = connection_to(self._url, protocol=2)
-        subscribed = False
         try:
             with anyio.fail_after(REDIS_TIMEOUT_S):
                 await self._subscribe(connection)
             backoff.reset()
-            subscribed = True
             self._on_subscribed()
             self._asked = False
             while True:
                 await self._hear(connection)
         finally:
-            if subscribed:
-                self._on_cut()
             with anyio.CancelScope(shield=True):
                 await connection.disconnect(nowait=True)
 

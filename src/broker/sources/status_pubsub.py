@@ -71,7 +71,7 @@ class StatusStats:
     watchers: int
     messages_total: int
     unwritten: int
-    channels_available: bool
+    channels_available: bool | None
     database_available: bool | None
 
 
@@ -79,7 +79,7 @@ class StatusPubSub:
     """Follows what is watched. `run` must be running.
 
     Attributes:
-        available: whether the channels are heard.
+        available: whether the channels are heard; None: that has not been tried.
 
     Args:
         url: of Redis.
@@ -100,7 +100,7 @@ class StatusPubSub:
         now_s: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self.available = False
+        self.available: bool | None = None
         self._database = database
         self._database_available: bool | None = None
         self._check_s = check_s
@@ -149,6 +149,17 @@ class StatusPubSub:
                 del self._logs[subject]
                 self._unread.pop(subject, None)
 
+    async def known(self, subject: Subject) -> StatusState | None:
+        """What is known of a subject that need not be watched, without asking the database; None: nothing.
+
+        Raises:
+            SourceUnavailableError: it is not watched, and Redis does not answer.
+        """
+        log = self._logs.get(subject)
+        if log is not None and log.loaded:
+            return log.state
+        return (await self._keeper.read([subject])).get(subject)
+
     def stats(self) -> StatusStats:
         """What is followed now."""
         return StatusStats(
@@ -179,8 +190,9 @@ class StatusPubSub:
         self._ring_all()
 
     def _cut(self) -> None:
-        self.available = False
-        self._ring_all()
+        if self.available is not False:
+            self.available = False
+            self._ring_all()
 
     def _ring_all(self) -> None:
         for log in self._logs.values():
