@@ -33,7 +33,12 @@ export class Server {
   static async start(): Promise<Server> {
     const dataDir = await mkdtemp(join(tmpdir(), "fantail-browser-"));
     const server = new Server(dataDir, await freePort());
-    await server.launch();
+    try {
+      await server.launch();
+    } catch (fault) {
+      await server.close();
+      throw fault;
+    }
     return server;
   }
 
