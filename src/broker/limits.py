@@ -248,6 +248,11 @@ HIT_CHARS_MAX: Final = 400
 HIT_CHARS_BEFORE: Final = 80
 # Each keeps one core busy and one page in memory; of two cores one must be left to the streams. Others wait, some.
 SEARCHES_MAX: Final = 2
+# What is looked through in one go, in a thread that cannot be stopped: 2 ms as a rule, a second with the worst pattern
+# there is (RE2 without its automaton, a thousand states a character).
+SEARCH_SLICE_BYTES: Final = 64 * KIB
+# A million lines take five seconds; whoever needs longer is told how far it came.
+SEARCH_S_MAX: Final = 30.0
 SEARCHES_WAITING_MAX: Final = 16
 
 # -- HTTP ingest ----------------------------------------------------------------------------------------------------
@@ -446,5 +451,7 @@ DATABASE_CONNECTIONS_MAX: Final = 4
 # Tables that were missing are looked for again: a migration may have been run meanwhile.
 DATABASE_REFLECT_S: Final = 60.0
 RUNNING_JOBS_MAX: Final = 1000
+# A worker's last word is worth waiting for Redis to restart, and not for ever.
+PUBLISH_S_MAX: Final = 30.0
 # Counts of a queue are sent at most this often; people cannot read faster.
 QUEUE_STATS_INTERVAL_S: Final = 0.25

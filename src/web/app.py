@@ -18,6 +18,7 @@ from web.faces import repobox, vibe_kanban
 from web.limiter import Limiter, Limits, Rate
 from web.problems import exception_handlers
 from web.settings import load_settings
+from web.status_sources import StatusSources
 from web.streams import Streams
 
 if TYPE_CHECKING:
@@ -25,20 +26,22 @@ if TYPE_CHECKING:
     from web.settings import Settings
 
 
-def create_app(broker: Broker, settings: Settings | None = None) -> Starlette:
+def create_app(broker: Broker, settings: Settings | None = None, sources: StatusSources | None = None) -> Starlette:
     """Makes the application; its `state.context` is the `Context` that its routes share.
 
     Args:
         broker: what it shows; it must be running (`Broker.running`) while requests are answered.
         settings: None: from the environment.
+        sources: what status dashboards show; they must be running too. None: nothing but the queue.
 
     Raises:
         WrongSettingError: a setting has a value that is not allowed.
     """
     settings = settings or load_settings()
     context = create_context(broker, settings)
+    parts = (repobox, vibe_kanban, sources or StatusSources(), api, metrics, login, pages)
     app = Starlette(
-        routes=[route for part in (repobox, vibe_kanban, api, metrics, login, pages) for route in part.routes(context)],
+        routes=[route for part in parts for route in part.routes(context)],
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )

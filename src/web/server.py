@@ -30,6 +30,7 @@ from web.app import create_app
 from web.draining import serve_app
 from web.logs import configure_logging
 from web.settings import WrongSettingError, load_settings, unknown_names
+from web.status_sources import StatusSources, status_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,15 +89,17 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
         broker = Broker(
             lambda broker: RedisTailer(broker, redis_url, settings.tables),
             lambda broker: RedisLedger(broker, redis_url, settings.tables),
-            tables=settings.tables,
+            tables=status_tables(settings),
             limits=broker_limits(settings),
         )
+        sources = StatusSources.of(broker, settings, redis_url)
         await stack.enter_async_context(broker.running())
+        await stack.enter_async_context(sources.running())
         url = public_url(settings, listener)
         if settings.redis_url is None or settings.data_dir is not None:
             stack.callback(remove_server_address, data_dir)
             _note_address(data_dir, url)
-        await serve_app(create_app(broker, settings), listener, lambda: _say_ready(url), signals=True)
+        await serve_app(create_app(broker, settings, sources), listener, lambda: _say_ready(url), signals=True)
 
 
 def broker_limits(settings: Settings) -> BrokerLimits:

@@ -101,6 +101,29 @@ class Settings(BaseSettings):
         default=None, description="SQL database with the state of tests and runs (SQLAlchemy URL)"
     )
 
+    # -- status dashboards
+    pipeline_health_path: str = Field(
+        default="/pipeline/{id}/health", pattern=r"^/[^\s]*\{id\}", description="path of a pipeline's health there"
+    )
+    pipeline_timeout_s: Seconds = Field(
+        default=limits.POLL_TIMEOUT_S, description="a pipeline backend that has not answered by then is silent"
+    )
+    pipeline_poll_s: Seconds = Field(
+        default=limits.POLL_FAST_S, description="pipelines are polled so often, and less often while their status stays"
+    )
+    database_names: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="tables and columns of the database that are called otherwise: `runs=ci.runs,runs.user_id=owner,…`",
+    )
+    status_check_s: Seconds = Field(
+        default=limits.STATUS_CHECK_S, description="tests and runs that are watched are looked up again so often"
+    )
+    status_ttl_s: Seconds = Field(
+        default=limits.STATUS_TTL_S, description="the last state known of a test or run is kept in Redis so long"
+    )
+    running_capacity: Count = Field(default=5, description="jobs that may run at a time, as queue statistics show it")
+    queued_capacity: Count = Field(default=50, description="jobs that may wait, as queue statistics show it")
+
     # -- who may see what
     auth: Literal["none", "jwt", "proxy"] = Field(
         default="none", description="who is asking: nobody is told apart, a signed token says, or a proxy in front says"
@@ -185,6 +208,19 @@ class Settings(BaseSettings):
                 raise ValueError("allowed is `name=pattern,…`, each name once, each pattern ending in `*`")
             tables[match[1]] = match[2]
         return tables
+
+    @field_validator("database_names", mode="before")
+    @classmethod
+    def _parse_names(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        names = {}
+        for part in filter(None, map(str.strip, value.split(","))):
+            ours, separator, theirs = (each.strip() for each in part.partition("="))
+            if not (ours and separator and theirs):
+                raise ValueError("allowed is `table=name,table.column=name,…`")
+            names[ours] = theirs
+        return names
 
     @field_validator("proxy_addresses")
     @classmethod

@@ -72,7 +72,8 @@ class SharedFrames:
         operation, told = operation_of(record)
         if told is None:
             return None, b""
-        pipeline_id, value = told.get("id"), operation["value"]  # type: ignore[typeddict-item]
+        pipeline_id = told.get("id")
+        value: Any = operation.get("value")
         position = self._store.position_at(offset + 1)
         about = {"timestamp": told["at"], "pipelineId": pipeline_id}
         if told["event"] == STATUS_UPDATE:

@@ -1,0 +1,124 @@
+"""What test dashboards ask for once (PROTOCOL.md, section 6): the status of a run, and the runs that are under way.
+
+The status of a run is the fallback of clients whose stream fails. It is what the database has, unless what workers
+said has come further: a dashboard that polls is not told `running` for the seconds by which a database lags behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.responses import Response
+from starlette.routing import Route
+
+from broker import SourceUnavailableError
+from broker.sources.status_state import RUN, iso, rank_of
+from broker.tables import owner_of
+from web.auth import viewer_required
+from web.faces.supercheck import checked_subject, unknown
+from web.problems import forbidden
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from broker.sources.status_database import RunDetails, StatusDatabase
+    from broker.sources.status_pubsub import StatusPubSub
+    from broker.sources.status_state import StatusState, Subject
+    from web.auth import Viewer
+    from web.context import Context
+
+
+class StatusQuestions:
+    """Answers both."""
+
+    def __init__(self, context: Context, statuses: StatusPubSub, database: StatusDatabase | None) -> None:
+        self._context = context
+        self._statuses = statuses
+        self._database = database
+
+    async def run_status(self, request: Request) -> Response:
+        """`GET /api/runs/{id}/status`."""
+        viewer = viewer_required(request.scope)
+        subject = checked_subject(RUN, request.path_params["id"])
+        details = await self._details(subject, viewer)
+        try:
+            state = await self._statuses.known(subject)
+        except SourceUnavailableError:
+            if details is None:
+                raise
+            state = None
+        if details is None and state is None:
+            raise unknown(RUN)
+        return _json(_run_status(subject, details, state))
+
+    async def _details(self, subject: Subject, viewer: Viewer) -> RunDetails | None:
+        """What the database has; None: there is none, or it does not answer somebody who may see everything."""
+        if self._database is None:
+            return None
+        try:
+            details = await self._database.run(subject.id)
+        except SourceUnavailableError:
+            if not viewer.admin:
+                raise
+            return None
+        if details is None:
+            raise unknown(RUN)
+        if not viewer.may_see(details.owner):
+            raise forbidden()
+        return details
+
+    async def running_jobs(self, request: Request) -> Response:
+        """`GET /api/jobs/status/running`: runs of the database; without one, our own jobs, each its own run."""
+        viewer = viewer_required(request.scope)
+        if self._database is not None:
+            running = [
+                {"jobId": job.job_id, "name": job.name, "runId": job.run_id}
+                for job in await self._database.running_jobs()
+                if viewer.may_see(job.owner)
+            ]
+        else:
+            async with self._context.broker.watch_tables() as tables:
+                rows = tables.rows("jobs") if "jobs" in tables.names else {}
+                running = [
+                    {"jobId": row_id, "name": row.get("name"), "runId": row_id}
+                    for row_id, row in rows.items()
+                    if row.get("status") == "running" and viewer.may_see(owner_of(row))
+                ]
+        return _json({"runningJobs": running})
+
+
+def _run_status(subject: Subject, details: RunDetails | None, state: StatusState | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "runId": subject.id,
+        "jobId": details and details.job_id,
+        "status": details and details.status,
+        "startedAt": details and details.started_at,
+        "completedAt": details and details.completed_at,
+        "duration": details and details.duration,
+        "errorDetails": details and details.error_details,
+        "reportUrl": details and details.report_url,
+    }
+    if state is not None and (details is None or state.rank > rank_of(details.status)):
+        said = state.payload
+        shown["status"] = state.status
+        shown["startedAt"] = iso(said.get("startedAt")) or shown["startedAt"]
+        shown["completedAt"] = iso(said.get("completedAt")) or shown["completedAt"]
+        for name in ("duration", "errorDetails", "reportUrl", "jobId"):
+            shown[name] = said.get(name, shown[name])
+    return shown
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(value), headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def routes(context: Context, statuses: StatusPubSub | None, database: StatusDatabase | None) -> list[Route]:
+    """Both routes; without Redis there are none."""
+    if statuses is None:
+        return []
+    questions = StatusQuestions(context, statuses, database)
+    return [
+        Route("/api/runs/{id}/status", questions.run_status, methods=["GET"]),
+        Route("/api/jobs/status/running", questions.running_jobs, methods=["GET"]),
+    ]

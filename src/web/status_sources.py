@@ -1,0 +1,130 @@
+"""What status dashboards are fed from: a poller of pipelines, the channels of tests and runs, a database; and routes.
+
+Like the broker they are made without doing anything, and run while `run` does. Each is there only if it is set: a
+pipeline backend by `FANTAIL_PIPELINE_URL`, a database by `FANTAIL_DATABASE_URL`; the channels need Redis alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+
+from broker.limits import POLL_HIDDEN_S, POLL_STEADY_S
+from broker.sources.health_poller import HealthPoller
+from broker.sources.pipeline_backend import PipelineBackend
+from broker.sources.pipeline_board import TABLE
+from broker.sources.poll_schedule import Pace
+from broker.sources.status_pubsub import StatusPubSub
+from web.faces import pipeline_status, queue_stats, supercheck, supercheck_rest
+from web.settings import WrongSettingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Self
+
+    from starlette.routing import Route
+
+    from broker import Broker
+    from broker.sources.status_database import StatusDatabase
+    from web.context import Context
+    from web.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSources:
+    """The sources of one application; None: not there."""
+
+    pipelines: HealthPoller | None = None
+    statuses: StatusPubSub | None = None
+    database: StatusDatabase | None = None
+
+    @classmethod
+    def of(cls, broker: Broker, settings: Settings, redis_url: str | None) -> Self:
+        """Makes what the settings ask for.
+
+        Args:
+            broker: whose tables get a row per pipeline, if there is a table `pipelines`.
+            settings: of the server.
+            redis_url: where the channels are; None: there are none.
+
+        Raises:
+            WrongSettingError: the database's address or its names cannot be used.
+        """
+        database = _database(settings)
+        statuses = None
+        if redis_url is not None:
+            statuses = StatusPubSub(
+                redis_url, database=database, ttl_s=round(settings.status_ttl_s), check_s=settings.status_check_s
+            )
+        return cls(_pipelines(broker, settings), statuses, database)
+
+    def routes(self, context: Context) -> list[Route]:
+        """The routes of all status dashboards."""
+        return [
+            *pipeline_status.routes(context, self.pipelines),
+            *supercheck.routes(context, self.statuses, self.database),
+            *supercheck_rest.routes(context, self.statuses, self.database),
+            *queue_stats.routes(context),
+        ]
+
+    async def run(self) -> None:
+        """Follows for ever; cancelling it closes all connections."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for source in (self.pipelines, self.statuses):
+                    if source is not None:
+                        tasks.start_soon(source.run)
+        finally:
+            if self.database is not None:
+                with anyio.CancelScope(shield=True):
+                    await self.database.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Runs them while the block is active."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.run)
+            try:
+                yield self
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+def status_tables(settings: Settings) -> list[str]:
+    """The names of the global tables: those that mirror Redis, and that of the pipelines if there is a backend."""
+    names = dict.fromkeys(settings.tables)
+    if settings.pipeline_url is not None:
+        names[TABLE] = None
+    return list(names)
+
+
+def _pipelines(broker: Broker, settings: Settings) -> HealthPoller | None:
+    if settings.pipeline_url is None:
+        return None
+    backend = PipelineBackend(
+        settings.pipeline_url, path=settings.pipeline_health_path, timeout_s=settings.pipeline_timeout_s
+    )
+    fast_s = settings.pipeline_poll_s
+    pace = Pace(fast_s, max(fast_s, POLL_STEADY_S), max(fast_s, POLL_HIDDEN_S))
+    return HealthPoller(backend, tables=broker.tables, pace=pace, now_s=broker.now_s)
+
+
+def _database(settings: Settings) -> StatusDatabase | None:
+    if settings.database_url is None:
+        return None
+    try:
+        # Only here, and only now: the extra `sql` need not be installed where no database is set.
+        from broker.sources import status_database, status_schema  # noqa: PLC0415
+    except ImportError as fault:
+        raise WrongSettingError(
+            f"FANTAIL_DATABASE_URL needs packages that are not installed ({fault.name}): pip install 'fantail[sql]'"
+        ) from fault
+    try:
+        return status_database.StatusDatabase(settings.database_url, status_schema.Names(settings.database_names))
+    except status_schema.WrongNameError as fault:
+        raise WrongSettingError(f"FANTAIL_DATABASE_NAMES is not allowed: {fault}") from fault
+    except status_database.WrongDatabaseError as fault:
+        raise WrongSettingError(f"FANTAIL_DATABASE_URL is not allowed: {fault}") from fault
