@@ -11,8 +11,11 @@ import anyio
 import orjson
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
+from broker.entries import entry_of
 from broker.producers.job_writer import Delivered, JobWriter, NewJob, Undelivered, WriterSettings, open_job
+from broker.producers.redis_job import RedisJob, connected
 from support.tcp_proxy import tcp_proxy
 from support.wait import eventually
 
@@ -78,6 +81,28 @@ async def test_connections_cut_anywhere_lose_nothing_and_double_nothing(
         proxy.forward()
         assert await job.finish() == Delivered()
     assert await lines(redis_url) == numbered(0, 20_000)
+
+
+async def test_the_client_library_repeats_nothing_by_itself(
+    redis_server: RedisServer, redis_url: str, redis_client: Redis
+) -> None:
+    async with tcp_proxy(redis_server.port) as proxy, connected(proxy.url) as client:
+        await client.ping()
+        proxy.cut_after_reply_bytes(0)
+        with pytest.raises(RedisConnectionError):
+            await client.incr("carried out")
+    assert await redis_client.get("carried out") == b"1"
+
+
+async def test_an_append_is_carried_out_once_however_often_it_arrives(redis_url: str) -> None:
+    async with connected(redis_url) as client:
+        job = RedisJob(client, "42")
+        first, second = (entry_of(1, line, "stdout") for line in ("one", "two"))
+        assert await job.append(0, [first]) == 1
+        assert await job.append(0, [first]) is None
+        assert await job.append(1, [second]) == 2
+        assert await job.append(0, [first, second]) is None
+    assert await lines(redis_url) == ["one", "two"]
 
 
 async def test_an_append_that_arrives_after_its_time_is_refused(make_redis_server: MakeRedisServer) -> None:
@@ -218,6 +243,33 @@ async def test_what_the_spool_cannot_hold_is_counted_where_it_is_missing(
     assert stored[: 101 + kept] == [*numbered(0, 100), "noticed", *numbered(100, 100 + kept)]
     assert re.fullmatch(rf"{dropped:,} lines \([\d,]+ bytes\) are missing here: Redis was away.*", stored[101 + kept])
     assert stored[102 + kept :] == ["the last"]
+
+
+async def test_a_redis_without_memory_is_one_that_is_away(make_redis_server: MakeRedisServer) -> None:
+    server = make_redis_server()
+    async with open_job(server.url, NEW, IMPATIENT) as job:
+        await job.append(["one"])
+        await job.settled()
+        server.command("CONFIG", "SET", "maxmemory", "1")
+        await append_numbered(job, 0, 1000)
+        await eventually(lambda: job.statistics().away)
+        server.command("CONFIG", "SET", "maxmemory", "0")
+        assert await job.finish() == Delivered()
+    assert await lines(server.url) == ["one", *numbered(0, 1000)]
+
+
+async def test_the_last_of_many_changes_holds_whatever_became_of_the_others(
+    redis_server: RedisServer, redis_url: str, redis_client: Redis
+) -> None:
+    async with tcp_proxy(redis_server.port) as proxy, open_job(proxy.url, NEW, IMPATIENT) as job:
+        proxy.refuse()
+        for count in range(200):
+            job.update(lines_added=count, **{f"field_{count % 7}": count})
+        proxy.forward()
+        assert await job.finish() == Delivered()
+    stored = await redis_client.hmget("job:42", "lines_added", "field_3", "field_4", "status")
+    assert stored == [b"199", b"199", b"193", b"success"]
+    assert await lines(redis_url) == []
 
 
 async def test_a_redis_that_never_comes_back_is_given_up_in_time(make_redis_server: MakeRedisServer) -> None:
