@@ -39,7 +39,7 @@ from broker.tables import Tables
 from broker.wakeup import AlarmClock, Bell, Waker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
     from broker.position import Position
     from broker.sources import Source
@@ -262,7 +262,7 @@ class Broker:
         """
         await self.ledger.update_job(job_id, fields)
 
-    async def records(self, job_id: str, after: Position | None = None) -> AsyncIterator[tuple[int, Record]]:
+    async def records(self, job_id: str, after: Position | None = None) -> AsyncGenerator[tuple[int, Record], None]:
         """Follows a job's output to its end: every record with its offset, once, in order.
 
         What was evicted for good is left out, and a log written anew starts over: the offsets tell. Close the iterator
