@@ -1,0 +1,137 @@
+"""What `make run` does: a server on its private Valkey and, beside it, a first real job to look at.
+
+    python scripts/run_demo.py                      the job is this repository's history, then its tests
+    python scripts/run_demo.py --command 'CMD'      the job is CMD, as a shell understands it
+
+The data are kept in `.fantail` here (FANTAIL_DATA_DIR chooses another place), so yesterday's jobs are still there. The
+port is 8765 (FANTAIL_PORT), or a free one, if that is taken. Ctrl-C ends the job and the server, in this order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+FANTAIL = [sys.executable, "-m", "web.cli"]
+READY = "Fantail is ready on "
+HISTORY_LINES = 20_000
+JOB_STOP_S = 10.0
+SERVER_STOP_S = 15.0
+
+
+def main() -> int:
+    """Runs until the server ends or somebody interrupts; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Start Fantail and a first job.")
+    parser.add_argument("--command", help="what to stream instead of this repository's history and tests")
+    asked = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell that starts us in the background has SIGINT ignored
+        signal.signal(number, _interrupt)
+    environment = {
+        **os.environ,
+        "FANTAIL_DATA_DIR": os.environ.get("FANTAIL_DATA_DIR") or str(ROOT / ".fantail"),
+        "FANTAIL_PORT": str(_free_port(int(os.environ.get("FANTAIL_PORT") or 8765))),
+        "PYTHONUNBUFFERED": "1",
+    }
+    # In a session of its own: Ctrl-C comes to us alone, and the job ends before the server does.
+    with subprocess.Popen(
+        [*FANTAIL, "serve"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as server:
+        try:
+            return _run(server, environment, asked.command)
+        except KeyboardInterrupt:
+            print("\nEnding.", flush=True)
+            return 0
+        finally:
+            _stop(server, SERVER_STOP_S)
+
+
+def _run(server: subprocess.Popen[str], environment: dict[str, str], command: str | None) -> int:
+    assert server.stdout is not None
+    ready = server.stdout.readline()
+    if not ready.startswith(READY):
+        return server.wait()
+    url = ready.removeprefix(READY).strip()
+    _say(f"Open {url} in a browser, or follow in a terminal: {shlex.join([_program(), 'tail', 'JOB'])}")
+    for name, words in _jobs(command):
+        _run_job(name, words, environment, url)
+    _say(f"Fantail goes on at {url}; Ctrl-C ends it.")
+    return server.wait()
+
+
+def _jobs(command: str | None) -> list[tuple[str, list[str]]]:
+    """What to run: names and command lines."""
+    if command is not None:
+        return [(command, ["sh", "-c", command])]
+    jobs = []
+    if shutil.which("git") and (ROOT / ".git").exists():
+        history = f"git log -p --color=always | head -n {HISTORY_LINES}"
+        jobs.append(("The history of this repository", ["sh", "-c", history]))
+    tests = [sys.executable, "-m", "pytest", "tests/unit", "tests/properties", "-v", "--color=yes"]
+    jobs.append(("The tests of this repository's core", [*tests, "-p", "no:cacheprovider"]))
+    return jobs
+
+
+def _run_job(name: str, words: list[str], environment: dict[str, str], url: str) -> None:
+    _say(f"Running as a job, at {url}: {shlex.join(words)}")
+    command = [*FANTAIL, "run", "--no-echo", "--name", name, "--", *words]
+    with subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True) as job:
+        try:
+            code = job.wait()
+        finally:
+            _stop(job, JOB_STOP_S)
+    _say(f"That job has ended with exit code {code}; its page stays.")
+
+
+def _free_port(wanted: int) -> int:
+    """The port if nothing listens there, else one that is free; says so."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            with socket.create_server(("127.0.0.1", 0)) as other:
+                port: int = other.getsockname()[1]
+            _say(f"Port {wanted} is taken; using {port} (FANTAIL_PORT chooses another).")
+            return port
+    return wanted
+
+
+def _stop(process: subprocess.Popen[str] | subprocess.Popen[bytes], within_s: float) -> None:
+    """Asks it to end, and waits; who asks a second time gets it killed."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(within_s)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _program() -> str:
+    """How `fantail` is called from here."""
+    beside = Path(sys.executable).with_name("fantail")
+    return os.path.relpath(beside) if beside.exists() else "fantail"
+
+
+def _say(text: str) -> None:
+    print(f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
