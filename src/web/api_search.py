@@ -2,12 +2,13 @@
 
     {"hits":[{"offset":n,"line":"…","match":[a,b]}],"total":n,"lines":n,"complete":bool}
 
-`total` is exact over the log as it was at the start; `hits` are the first `limit` of those from `from` on. `complete`
-is false where lines are gone that could not be looked through.
+`total` is exact over the `lines` lines that were looked through, and `complete` says whether those are all that the log
+had at the start; they are not where some are gone, or where the time was up. `hits` are the first `limit` of those from
+`from` on.
 
-A search reads the whole log, so it is bounded on every side: the pattern's length and memory (`web.search`), one page
-at a time, each in a worker thread with the event loop free in between, a few searches at once and some more waiting,
-and given up as soon as its client leaves.
+A search reads the whole log, so it is bounded on every side: the pattern's length and memory (`web.search`), the time,
+a slice of a page at once in a worker thread, a few searches at once and some more waiting; and it is given up as soon
+as its client leaves.
 """
 
 from __future__ import annotations
@@ -19,14 +20,25 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from broker.limits import HITS_PAGE, HITS_PAGE_MAX, PATTERN_CHARS_MAX, SEARCHES_MAX, SEARCHES_WAITING_MAX
+from broker.limits import (
+    HITS_PAGE,
+    HITS_PAGE_MAX,
+    PATTERN_CHARS_MAX,
+    SEARCH_S_MAX,
+    SEARCH_SLICE_BYTES,
+    SEARCHES_MAX,
+    SEARCHES_WAITING_MAX,
+)
 from broker.outcomes import Lost
 from web.api_exchange import flag, json_response, seen_job, while_connected, whole_number
 from web.api_log import whole_entries
+from web.ingest import batches
 from web.problems import bad_request, busy
 from web.search import BadPatternError, Matcher
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -63,16 +75,28 @@ class Searches:
         self, broker: Broker, job: Job, matcher: Matcher, hits_from: int, hits_max: int
     ) -> dict[str, Any]:
         hits: list[Hit] = []
-        total, complete, stop = 0, True, job.output.tail
-        async with aclosing(whole_entries(broker, job, 0, stop)) as pages:
-            async for page in pages:
-                if isinstance(page, Lost):
-                    complete = False
-                    continue
-                look = partial(matcher.count, *page, hits, hits_from, hits_max)
+        total, lines, stop = 0, 0, job.output.tail
+        ends_at_s = anyio.current_time() + SEARCH_S_MAX
+        async with aclosing(_slices(broker, job, stop)) as slices:
+            async for first, entries in slices:
+                look = partial(matcher.count, first, entries, hits, hits_from, hits_max)
                 total += await anyio.to_thread.run_sync(look, limiter=self._threads)
+                lines += len(entries)
+                if anyio.current_time() >= ends_at_s:
+                    break
         shown = [{"offset": hit.offset, "line": hit.line, "match": [hit.start, hit.end]} for hit in hits]
-        return {"hits": shown, "total": total, "lines": stop, "complete": complete}
+        return {"hits": shown, "total": total, "lines": lines, "complete": lines == stop}
+
+
+async def _slices(broker: Broker, job: Job, stop: int) -> AsyncGenerator[tuple[int, Sequence[bytes]], None]:
+    async with aclosing(whole_entries(broker, job, 0, stop)) as pages:
+        async for page in pages:
+            if isinstance(page, Lost):
+                continue
+            first, entries = page
+            for part in batches(entries, len(entries), SEARCH_SLICE_BYTES):
+                yield first, part
+                first += len(part)
 
 
 async def answer_search(context: Context, searches: Searches, request: Request, kind: JobKind) -> Response:

@@ -1,0 +1,204 @@
+"""Search over HTTP: exact, bounded, and never at the cost of those who watch."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+
+from broker import Broker, BrokerLimits, entry_of
+from broker.sources.redis_ledger import RedisLedger
+from broker.sources.redis_tailer import RedisTailer
+from support.served_app import served_app
+from support.wait import eventually
+from support.web_client import redis_web_client, web_client
+from web import api_search
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from redis.asyncio import Redis
+
+    from support.served_app import ServedApp
+    from support.web_client import WebClient
+
+
+@pytest.fixture(params=["library", "redis"])
+async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
+    if request.param == "library":
+        async with web_client() as made:
+            yield made
+    else:
+        async with redis_web_client(request.getfixturevalue("redis_url")) as made:
+            yield made
+
+
+async def make(client: WebClient | ServedApp, lines: Sequence[str], job_id: str = "42") -> None:
+    await client.broker.ledger.create_job(job_id, {"status": "running"})
+    for first in range(0, len(lines), 500):
+        entries = [entry_of(1, line, "stdout") for line in lines[first : first + 500]]
+        await client.broker.ledger.append_output(job_id, entries)
+
+
+async def search(client: WebClient, q: str, *, at: int = 0, **params: int) -> dict[str, Any]:
+    answer = await client.http.get("/api/jobs/42/output/search", params={"q": q, "from": at, **params})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_hits_come_with_offsets_and_an_exact_total(client: WebClient) -> None:
+    await make(client, [f"line {number}{' ERROR' if number % 10 == 3 else ''}" for number in range(3000)])
+    found = await search(client, "error", limit=2)
+    assert found == {
+        "hits": [
+            {"offset": 3, "line": "line 3 ERROR", "match": [7, 12]},
+            {"offset": 13, "line": "line 13 ERROR", "match": [8, 13]},
+        ],
+        "total": 300,
+        "lines": 3000,
+        "complete": True,
+    }
+    assert (await search(client, "error", case=1))["total"] == 0
+    assert (await search(client, "^line 1.* error$", regex=1))["total"] == 111
+    rest = await search(client, "error", at=2990, limit=5)
+    assert ([hit["offset"] for hit in rest["hits"]], rest["total"]) == ([2993], 300)
+
+
+async def test_an_empty_log_has_no_hits(client: WebClient) -> None:
+    await make(client, [])
+    assert await search(client, "x") == {"hits": [], "total": 0, "lines": 0, "complete": True}
+
+
+async def test_work_sessions_are_searched_too(redis_url: str, redis_client: Redis) -> None:
+    await redis_client.hset("work_session:7", mapping={"id": "7", "status": "running"})
+    await redis_client.rpush("work_session:7:output", entry_of(1, "needle", "stdout"))
+    async with redis_web_client(redis_url) as client:
+        answer = await client.http.get("/api/work-sessions/7/output/search?q=needle")
+        assert answer.json()["total"] == 1
+        assert (await client.http.get("/api/work-sessions/7")).json()["status"] == "running"
+        assert (await client.http.get("/api/work-sessions/7/output?download=1")).text == "needle\n"
+        gone = await client.http.get("/api/work-sessions/8")
+        assert (gone.status_code, gone.json()) == (404, {"error": "Work session not found"})
+
+
+async def test_a_line_is_searched_whole_however_long(redis_url: str) -> None:
+    async with redis_web_client(redis_url) as client:
+        await make(client, ["y" * 2_000_000 + " needle"])
+        found = await search(client, "needle")
+        assert found["total"] == 1
+        assert found["hits"][0]["line"].endswith(" needle")
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({}, "`q` says what to look for"),
+        ({"q": ""}, "`q` says what to look for"),
+        ({"q": "x" * 1001}, "`q` has at most 1000 characters"),
+        ({"q": "a)b", "regex": "1"}, "`q` is no pattern: unexpected ): a)b"),
+        ({"q": r"(a)\1", "regex": "1"}, "`q` is no pattern: invalid escape sequence"),
+        ({"q": "x", "regex": "perhaps"}, "`regex` must be 1 or 0"),
+        ({"q": "x", "limit": "-1"}, "`limit` must be"),
+    ],
+)
+async def test_a_search_that_is_none_is_refused_with_what_is_wrong(
+    client: WebClient, params: dict[str, str], words: str
+) -> None:
+    await make(client, ["a"])
+    answer = await client.http.get("/api/jobs/42/output/search", params=params)
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+async def test_hits_are_bounded_whatever_is_asked_for(client: WebClient) -> None:
+    await make(client, ["x"] * 10_100)
+    found = await search(client, "x", limit=10**9)
+    assert (len(found["hits"]), found["total"]) == (10_000, 10_100)
+
+
+@pytest.mark.parametrize("pattern", ["(x+x+)+y", "(x|xx)+$", "(x{1,30}){1,30}y"])
+async def test_no_pattern_freezes_the_server(pattern: str, redis_url: str) -> None:
+    """Each would keep a backtracking engine busy for years; here nobody else even waits (trap 45)."""
+    async with redis_web_client(redis_url) as client:
+        await make(client, ["x" * 2000 + "!"] * 100)
+        longest_s = 0.0
+
+        async def watch_the_clock() -> None:
+            nonlocal longest_s
+            while True:
+                began_s = time.monotonic()
+                await anyio.sleep(0.001)
+                longest_s = max(longest_s, time.monotonic() - began_s)
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch_the_clock)
+                found = await search(client, pattern, regex=1)
+                tasks.cancel_scope.cancel()
+        assert found["total"] == 0
+        assert longest_s < 1.0
+
+
+async def test_a_search_that_takes_too_long_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_search, "SEARCH_S_MAX", 0.0)
+    async with web_client() as client:
+        await make(client, ["x" * 1000] * 500)
+        found = await search(client, "x")
+        assert found["total"] == found["lines"] == len(found["hits"])
+        assert 0 < found["lines"] < 500
+        assert found["complete"] is False
+
+
+async def test_lines_that_are_gone_are_not_counted_as_searched() -> None:
+    async with web_client(Broker(limits=BrokerLimits(store_bytes_max=200_000))) as client:
+        await make(client, ["x" * 1000] * 400)
+        head = client.broker.job("42").output.head
+        found = await search(client, "x")
+        assert (found["total"], found["lines"], found["complete"]) == (400 - head, 400 - head, False)
+
+
+@pytest.fixture
+async def app(redis_url: str) -> AsyncIterator[ServedApp]:
+    """On a real socket, over a real Redis, with a log that takes a while to search."""
+    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
+    async with served_app(broker) as made:
+        await make(made, ["abc " * 100] * 60_000)
+        yield made
+
+
+SLOW = {"q": "(abc ){50}d", "regex": "1"}
+
+
+async def test_a_search_ends_with_its_request(app: ServedApp) -> None:
+    job = app.broker.job("42")
+    async with httpx.AsyncClient(base_url=app.url) as http:
+        with anyio.move_on_after(0.2):
+            await http.get("/api/jobs/42/output/search", params=SLOW)
+            pytest.fail("the log is too short for this test")
+    await eventually(lambda: job.watchers == 0)
+
+
+async def test_searches_wait_for_each_other_and_too_many_are_sent_away(app: ServedApp) -> None:
+    statuses: list[int] = []
+
+    async with httpx.AsyncClient(base_url=app.url, limits=httpx.Limits(max_connections=50), timeout=30) as http:
+
+        async def ask() -> None:
+            answer = await http.get("/api/jobs/42/output/search", params=SLOW)
+            statuses.append(answer.status_code)
+            if answer.status_code == 503:
+                assert int(answer.headers["retry-after"]) > 0
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(30):
+                tasks.start_soon(ask)
+    assert 503 in statuses
+    await eventually(lambda: app.broker.job("42").watchers == 0)
+    async with httpx.AsyncClient(base_url=app.url, timeout=30) as http:
+        answer = await http.get("/api/jobs/42/output/search", params={"q": "abc", "limit": "1"})
+        assert answer.json()["total"] == 60_000
