@@ -12,7 +12,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broker.entries import entry_of
@@ -69,8 +69,10 @@ class NaiveList:
             self.lives[-1].append(line)
 
     def _die(self, kept: int) -> None:
+        """Keeps the first entries. What was trimmed in front of them belongs to the next life too."""
         del self.entries[kept:]
-        self.lives.append([line_number(entry) for entry in self.entries])
+        life = self.lives[-1]
+        self.lives.append(life[: life.index(line_number(self.entries[-1])) + 1] if self.entries else [])
 
 
 def line_number(entry: bytes) -> int:
@@ -144,9 +146,12 @@ def settle(tail: ListTail, truth: NaiveList) -> None:
     raise AssertionError("it does not come to rest")
 
 
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.lists(changes, min_size=3, max_size=3), max_size=12))
 @example([[[("push", 100)], [], []], [[("trim", 40)], [("push", 1)], [("trim", 10)]]])
 @example([[[("push", 9)], [], []], [[("lose", 3)], [], []], [[("push", 3)], [], []]])
+@example([[[("push", 65)], [("trim", 1), ("lose", 1)], []]])
+@example([[[("push", 11)], [], []], [[("trim", 1)], [], []], [[], [("rewrite", 1)], []]])
 def test_a_reader_gets_each_line_once_in_order_or_is_told(steps: list[list[list[Change]]]) -> None:
     truth = NaiveList()
     log = MsgStore(archived=True)

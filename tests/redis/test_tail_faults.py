@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 KINDS: list[object] = ["valkey", pytest.param("debian", marks=pytest.mark.debian_redis)]
 QUICK_S = 0.3
+# 300 µs for each key, and a word with clients now and then.
+SLOW_LOADING = {"key-load-delay": "300", "loading-process-events-interval-bytes": "1024"}
 
 
 def numbered(start: int, stop: int) -> list[str]:
@@ -294,7 +296,7 @@ async def test_a_wrong_password_is_logged_once_and_tried_again_slowly(
 async def test_a_server_that_is_still_loading_is_waited_for(
     make_redis_server: MakeRedisServer, kind: ServerKind, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = make_redis_server(binary=kind, appendonly=True, config={"key-load-delay": "300"})
+    server = make_redis_server(binary=kind, appendonly=True, config=SLOW_LOADING)
     async with impatient(server.url) as broker:
         await broker.ledger.create_job("1", {"status": "running"})
         async with Redis.from_url(server.url) as redis, redis.pipeline(transaction=False) as pipe:

@@ -109,7 +109,7 @@ class RedisTailer:
         self._work = Bell()
         self._probe = True
         self._away_since_s = self._now_s()
-        self._told_away = False
+        self._told: type[BaseException] | None = None
         self._jobs_due_s = self._rows_due_s = 0.0
         self._scan_due_s = 0.0
         self._reconciled = 0
@@ -350,9 +350,11 @@ class RedisTailer:
     def _on_trouble(self, error: SourceUnavailableError, followers: Sequence[JobFollower]) -> None:
         for follower in followers:
             follower.start_over()
-        if not self._told_away:
-            log.warning("Redis does not answer (%s)", str(error.__cause__) or "no reply in time")
-        self._told_away = self._probe = True
+        cause = error.__cause__ or error
+        if self._told is not type(cause):
+            self._told = type(cause)
+            log.warning("Redis does not answer (%s)", str(cause) or "no reply in time")
+        self._probe = True
         was_available, self.available = self.available, False
         if was_available:
             self._away_since_s = self._now_s()
@@ -363,9 +365,9 @@ class RedisTailer:
         if self.available:
             return
         self.available = True
-        if self._told_away:
+        if self._told is not None:
             log.info("Redis answers again")
-        self._told_away = False
+        self._told = None
         self._ring_all()
 
     def _ring_all(self) -> None:

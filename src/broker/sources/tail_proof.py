@@ -72,7 +72,9 @@ def find_run(run: Sequence[int], entries: Sequence[bytes], expected: int) -> int
     crcs = [checksum(entry) for entry in entries[: expected + size]]
     if tuple(crcs[expected : expected + size]) == tuple(run):
         return expected
-    places = [at for at in range(expected) if crcs[at] == run[0] and tuple(crcs[at : at + size]) == tuple(run)]
+    places = [
+        at for at in range(min(expected, len(crcs))) if crcs[at] == run[0] and tuple(crcs[at : at + size]) == tuple(run)
+    ]
     if len(places) != 1 or not _is_telling(entries[places[0] : places[0] + size]):
         return None
     return places[0]
