@@ -35,7 +35,6 @@ from broker.limits import (
 from web.api_exchange import json_response, own_job, whole_number
 from web.auth import viewer_required
 from web.ingest import batches, parser_for
-from web.limiter import address_of
 from web.problems import (
     Problem,
     ProblemError,
@@ -132,7 +131,7 @@ class Upload:
     def __init__(self, context: Context, request: Request, job: Job, body: Body) -> None:
         self._context = context
         self._body = body
-        self._address = address_of(request.scope)
+        self._address = context.limiter.address_of(request.scope)
         self._job = job
         self._viewer = viewer_required(request.scope)
         self._parser = _parser(request)

@@ -7,6 +7,7 @@ examples/mounted.py. `web.server` is the program that puts a broker, this applic
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -57,5 +58,6 @@ def create_context(broker: Broker, settings: Settings) -> Context:
         streams_per_address_max=settings.streams_per_address,
         stream_rate=Rate(settings.streams_per_s, settings.streams_burst),
         ingest_rate=Rate(settings.ingest_bytes_per_s, settings.ingest_bytes_per_s),
+        proxies=tuple(ipaddress.ip_network(network, strict=False) for network in settings.proxy_addresses),
     )
     return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s))

@@ -15,15 +15,18 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from broker.limits import LIMITER_KEYS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self
 
     from web.auth import Viewer
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +39,25 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the limiter allows; the defaults are those of `web.settings`."""
+    """What the limiter allows; the defaults are those of `web.settings`.
+
+    Attributes:
+        proxies: proxies in front, which are believed about the address they were asked from.
+    """
 
     streams_max: int
     streams_per_user_max: int
     streams_per_address_max: int
     stream_rate: Rate
     ingest_rate: Rate
+    proxies: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no stream now, in words for the client, and when to try again."""
+    """Why there is no stream now, in words for the client."""
 
     reason: str
-    retry_after_s: float
 
 
 class StreamLease:
@@ -95,6 +102,10 @@ class Limiter:
         """How many streams are counted now."""
         return self._streams[""]
 
+    def address_of(self, scope: Mapping[str, Any]) -> str:
+        """The address that a request is counted under."""
+        return _address_of(scope, self.limits.proxies)
+
     def open_stream(self, viewer: Viewer, address: str) -> StreamLease | Refusal:
         """Counts a new stream of a viewer from an address, or says why not."""
         limits = self.limits
@@ -108,10 +119,9 @@ class Limiter:
         )
         for key, (bound, reason) in zip(keys, bounds, strict=False):
             if self._streams[key] >= bound:
-                return Refusal(reason, 10.0)
-        wait_s = self._stream_buckets.take(address, 1.0, self._now_s())
-        if wait_s > 0:
-            return Refusal("too many new streams from this address", wait_s)
+                return Refusal(reason)
+        if not self._stream_buckets.take(address, 1.0, self._now_s()):
+            return Refusal("too many new streams from this address")
         self._streams.update(keys)
         return StreamLease(self, keys)
 
@@ -139,14 +149,12 @@ class _Buckets:
         self._rate = rate
         self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, key: str, tokens: float, now_s: float) -> float:
-        """Takes tokens if they are there, and returns 0; else takes none, and returns the seconds until they are."""
+    def take(self, key: str, tokens: float, now_s: float) -> bool:
+        """Takes tokens if they are there; says whether they were."""
         held = self._refilled(key, now_s)
-        if held >= tokens:
-            self._keep(key, held - tokens, now_s)
-            return 0.0
-        self._keep(key, held, now_s)
-        return (tokens - held) / self._rate.per_s
+        enough = held >= tokens
+        self._keep(key, held - tokens if enough else held, now_s)
+        return enough
 
     def owe(self, key: str, tokens: float, now_s: float) -> float:
         """Takes tokens whether they are there or not; returns the seconds until the debt is paid."""
@@ -169,17 +177,43 @@ class _Buckets:
             del self._held[oldest]
 
 
-def address_of(scope: Mapping[str, Any]) -> str:
-    """The address a request is counted under: an IPv4 address, the /64 of an IPv6 one, or `local` for a Unix socket."""
+def _address_of(scope: Mapping[str, Any], proxies: Sequence[Network]) -> str:
+    """The client's address, or `local` for a Unix socket.
+
+    Where a proxy of ours asks, it is the last address in `X-Forwarded-For` that is none of our proxies: each appends
+    the one it was asked by, and what stands before may be anybody's invention.
+    """
     client = scope.get("client")
     if not client:
         return "local"
+    found = _parsed(str(client[0]))
+    if found is None or not _is_among(found, proxies):
+        return str(client[0])[:64] if found is None else _shown(found)
+    forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+    for entry in reversed(forwarded.decode("latin-1").split(",")):
+        before = _parsed(entry.strip())
+        if before is None:
+            break
+        found = before
+        if not _is_among(before, proxies):
+            break
+    return _shown(found)
+
+
+def _parsed(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(str(client[0]))
+        address = ipaddress.ip_address(text)
     except ValueError:
-        return str(client[0])[:64]
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _is_among(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _shown(address: Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, 64), strict=False))

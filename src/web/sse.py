@@ -38,7 +38,6 @@ from broker.limits import (
     STREAM_TIME_JITTER,
     WRITE_LOOK_PART,
 )
-from web.limiter import address_of
 from web.sinks import connection_of, sink_for
 
 if TYPE_CHECKING:
@@ -155,6 +154,7 @@ class EventStreamResponse:
         self._waker = waker
         self._last_words = last_words
         self._streams = context.streams
+        self._limiter = context.limiter
         self._alarm = broker.alarm
         self._now_s = broker.now_s
         self._keepalive_s = settings.keepalive_s
@@ -185,7 +185,8 @@ class EventStreamResponse:
         self._connection = connection_of(scope)
         self._sink = sink_for(scope, send)
         self._streams.add(self)
-        logger.info("stream of %s opened by %s at %s", self.face, self._viewer.name or "anybody", address_of(scope))
+        address = self._limiter.address_of(scope)
+        logger.info("stream of %s opened by %s at %s", self.face, self._viewer.name or "anybody", address)
         try:
             async with anyio.create_task_group() as tasks:
                 # The sender is a task of its own: a wake-up passes through every coroutine frame of its task, and

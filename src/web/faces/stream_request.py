@@ -17,7 +17,7 @@ from starlette.responses import Response
 from broker import InvalidIdError, NotFoundError, SourceUnavailableError, TooManyJobsError, parse_position
 from broker.limits import RETRY_DRAIN_MS, RETRY_REFUSED_MS
 from web.auth import viewer_required
-from web.limiter import Refusal, address_of
+from web.limiter import Refusal
 from web.problems import Problem, ProblemError, bad_request, refusal
 from web.sse import HEADERS, comment, retry
 
@@ -136,7 +136,7 @@ def room_for_stream(context: Context, viewer: Viewer, scope: Scope) -> StreamLea
     """
     if context.streams.draining:
         raise LaterError(503, "the server is stopping", RETRY_DRAIN_MS)
-    lease = context.limiter.open_stream(viewer, address_of(scope))
+    lease = context.limiter.open_stream(viewer, context.limiter.address_of(scope))
     if isinstance(lease, Refusal):
         raise LaterError(429, lease.reason)
     return lease
