@@ -84,7 +84,9 @@ class InProcessLedger:
         job = self._broker.job(job_id)
         if job.presence is Presence.PRESENT:
             raise AlreadyExistsError(f"job {job_id}")
-        self._set(job, {"id": job_id, **fields})
+        if job.output.tail:
+            job.output.restart()  # one of that id was deleted while somebody watched: these are not its lines
+        self._set(job, {**fields, "id": job_id})
 
     async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
         """See `Ledger`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
 
 from broker.limits import ARCHIVE_TRIES_MAX
 from broker.msg_store import Batch
-from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost
+from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
 from broker.position import Cursor
 from broker.wakeup import Waker
 
@@ -95,7 +95,7 @@ class Subscription:
                 case Located(cursor):
                     self.cursor = cursor
                     return None
-                case Behind(start=_, stop=_) if self._archive is not None:
+                case Behind() if self._archive is not None:
                     await self._archive.fill(self.job, position.offset)
                 case Diverged() as diverged:
                     if self._archive is not None and not refreshed:
@@ -106,7 +106,8 @@ class Subscription:
                     self.cursor = moved or self.job.output.start()
                     return None if moved else diverged
                 case Behind():
-                    break
+                    self.cursor = self.job.output.start()
+                    return Diverged(Reason.OFFSET)
         raise AssertionError("the archive does not give what it said it has")
 
     async def next(self) -> Step:
