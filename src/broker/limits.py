@@ -259,7 +259,7 @@ SEARCHES_WAITING_MAX: Final = 16
 # One NDJSON record, which must be in memory whole to be read: a line of 1 MiB with every character escaped is 6 MiB.
 INGEST_RECORD_BYTES_MAX: Final = 8 * MIB
 # What is parsed in one go, and what then waits for its append: in the worst case, empty lines, 50 times as much.
-INGEST_SLICE_BYTES: Final = 16 * KIB
+INGEST_SLICE_BYTES: Final = 32 * KIB
 # A refused upload is read on and thrown away this far, so that its client gets to read why; then the door is shut.
 INGEST_DISCARD_BYTES_MAX: Final = 4 * MIB
 INGEST_DISCARD_S_MAX: Final = 2.0
