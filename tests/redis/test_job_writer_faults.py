@@ -83,9 +83,7 @@ async def test_connections_cut_anywhere_lose_nothing_and_double_nothing(
     assert await lines(redis_url) == numbered(0, 20_000)
 
 
-async def test_the_client_library_repeats_nothing_by_itself(
-    redis_server: RedisServer, redis_url: str, redis_client: Redis
-) -> None:
+async def test_the_client_library_repeats_nothing_by_itself(redis_server: RedisServer, redis_client: Redis) -> None:
     async with tcp_proxy(redis_server.port) as proxy, connected(proxy.url) as client:
         await client.ping()
         proxy.cut_after_reply_bytes(0)
@@ -98,10 +96,12 @@ async def test_an_append_is_carried_out_once_however_often_it_arrives(redis_url:
     async with connected(redis_url) as client:
         job = RedisJob(client, "42")
         first, second = (entry_of(1, line, "stdout") for line in ("one", "two"))
-        assert await job.append(0, [first]) == 1
-        assert await job.append(0, [first]) is None
-        assert await job.append(1, [second]) == 2
-        assert await job.append(0, [first, second]) is None
+        assert await job.append(0, b"", [first])
+        assert not await job.append(0, b"", [first])
+        assert not await job.append(1, b"another", [second])
+        assert await job.append(1, first, [second])
+        assert not await job.append(0, b"", [first, second])
+        assert await job.append(2, second, [])
     assert await lines(redis_url) == ["one", "two"]
 
 

@@ -1,9 +1,9 @@
 """What a writer knows of the list it appends to, and what it sends next after a doubt.
 
-A writer appends under a condition: "these entries, if the list has just this length". So an append is carried out
-once or not at all, however often it is asked for, and a request that was thought lost and arrives late is refused.
-Where the condition does not hold, the writer looks at the length and at the last entries, and `resume` decides (trap
-41):
+A writer appends under a condition: "these entries, if the list has just this length and ends with this entry". So an
+append is carried out once or not at all, however often it is asked for, and a request that was thought lost and
+arrives late is refused. Where the condition does not hold, the writer looks at the length and at the last entries, and
+`resume` decides (trap 41):
 
 - The list ends with what was sent (a reply was lost): go on behind it.
 - The list ends earlier within what is remembered (a crash took its tail): write that part anew, in its old places.
@@ -17,7 +17,8 @@ What holds, with one writer: with what is remembered reaching back to the loss, 
 entry once, in order. Otherwise one gap line stands where entries are missing, and it says how many.
 
 Decided against: a unique number in each entry (every viewer would pay its bytes, and foreign lists have none); asking
-for the length before each append (a round trip more, and still a race).
+for the length before each append (a round trip more, and still a race); the length alone as the condition (a gap line
+shifts what follows, and a late request can then meet its length again: Hypothesis found it).
 """
 
 from __future__ import annotations
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The end of a list: its length, and its last entries, at least one where it has any."""
+
+    length: int
+    tail: Sequence[bytes]
+
+    @property
+    def last(self) -> bytes:
+        """The last entry; empty where there is none."""
+        return self.tail[-1] if self.tail else b""
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """Where to go on: after `skip` of the known entries, which the list's end holds already.
 
@@ -46,28 +60,27 @@ class Resume:
     lost: int = 0
 
 
-def resume(first: int, known: Sequence[bytes], confirmed: int, length: int, tail: Sequence[bytes]) -> Resume:
+def resume(first: int, known: Sequence[bytes], confirmed: int, seen: Seen) -> Resume:
     """Decides what a writer sends next, from what it sent and what it sees.
 
     Args:
         first: the index in the list at which the first known entry was to stand.
         known: the entries remembered, confirmed ones first, then those not known to have arrived.
         confirmed: how many of them were confirmed.
-        length: the list's length now.
-        tail: its last entries, at least one where it has any.
+        seen: the list as it is now.
     """
-    if _agrees(first, known, length, tail):
-        return Resume(length - first)
-    if (found := _found(known, tail)) is not None:
+    if _agrees(first, known, seen):
+        return Resume(seen.length - first)
+    if (found := _found(known, seen.tail)) is not None:
         return Resume(found)
-    if length <= first:
-        return Resume(0, lost=first - length)
+    if seen.length <= first:
+        return Resume(0, lost=first - seen.length)
     return Resume(confirmed)
 
 
-def _agrees(first: int, known: Sequence[bytes], length: int, tail: Sequence[bytes]) -> bool:
+def _agrees(first: int, known: Sequence[bytes], seen: Seen) -> bool:
     """Whether the list ends among the known entries, and what of them can be seen stands in its place."""
-    skip = length - first
+    skip, tail = seen.length - first, seen.tail
     if not 0 <= skip <= len(known):
         return False
     compared = min(skip, len(tail))
@@ -89,25 +102,31 @@ def _found(known: Sequence[bytes], tail: Sequence[bytes]) -> int | None:
 class AppendWindow:
     """The entries at the end of one list: those lately confirmed, and those still to be sent."""
 
-    def __init__(self, length: int, *, rewrite_bytes_max: int = REWRITE_BYTES_MAX) -> None:
+    def __init__(self, seen: Seen, *, rewrite_bytes_max: int = REWRITE_BYTES_MAX) -> None:
         """Starts behind a list's present end.
 
         Args:
-            length: the list's length now; what it holds is not ours.
+            seen: the list as it is now; what it holds is not ours.
             rewrite_bytes_max: how many bytes of confirmed entries are remembered.
         """
         self._recent: deque[bytes] = deque()
         self._unsent: deque[bytes] = deque()
         self._recent_bytes = 0
-        self._first = length
+        self._first = seen.length
+        self._before = seen.last  # the entry before the first one remembered
         self._rewrite_bytes_max = rewrite_bytes_max
         self.unsent_bytes = 0
         """Bytes that wait to be confirmed."""
 
     @property
     def length(self) -> int:
-        """The length that the list has if nothing went wrong: the condition of the next append."""
+        """The length that the list has if nothing went wrong: one condition of the next append."""
         return self._first + len(self._recent)
+
+    @property
+    def last(self) -> bytes:
+        """The list's last entry if nothing went wrong: the other condition; empty for an empty list."""
+        return self._recent[-1] if self._recent else self._before
 
     @property
     def unsent(self) -> int:
@@ -138,16 +157,16 @@ class AppendWindow:
             self.unsent_bytes -= len(entry)
             self._remember(entry)
 
-    def plan(self, length: int, tail: Sequence[bytes]) -> Resume:
-        """What to do about a list that does not have the length expected; changes nothing."""
-        return resume(self._first, [*self._recent, *self._unsent], len(self._recent), length, tail)
+    def plan(self, seen: Seen) -> Resume:
+        """What to do about a list that is not as expected; changes nothing."""
+        return resume(self._first, [*self._recent, *self._unsent], len(self._recent), seen)
 
-    def follow(self, plan: Resume, length: int, gap: bytes | None = None) -> int:
-        """Carries a plan out: the next batch goes behind a list of that length.
+    def follow(self, plan: Resume, seen: Seen, gap: bytes | None = None) -> int:
+        """Carries a plan out: the next batch goes behind the list as it was seen.
 
         Args:
-            plan: what `plan` returned for this length.
-            length: the list's length.
+            plan: what `plan` returned for it.
+            seen: the list.
             gap: the entry that tells of the loss; sent first.
 
         Returns:
@@ -158,8 +177,9 @@ class AppendWindow:
         self._recent.clear()
         self._unsent.clear()
         self._recent_bytes = self.unsent_bytes = 0
-        present = known[: plan.skip][-length:] if length else []
-        self._first = length - len(present)
+        present = known[: plan.skip][-seen.length :] if seen.length else []
+        self._first = seen.length - len(present)
+        self._before = seen.last
         for entry in present:
             self._remember(entry)
         self.push([] if gap is None else [gap])
@@ -177,5 +197,6 @@ class AppendWindow:
         self._recent.append(entry)
         self._recent_bytes += len(entry)
         while self._recent_bytes > self._rewrite_bytes_max:
-            self._recent_bytes -= len(self._recent.popleft())
+            self._before = self._recent.popleft()
+            self._recent_bytes -= len(self._before)
             self._first += 1

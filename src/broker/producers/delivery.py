@@ -32,7 +32,7 @@ from broker.limits import (
     UNSENT_BYTES_MAX,
     UPDATES_WAITING_MAX,
 )
-from broker.producers.append_window import AppendWindow
+from broker.producers.append_window import AppendWindow, Seen
 from broker.producers.redis_job import now_ms
 from broker.wakeup import Bell, Waker
 
@@ -55,13 +55,13 @@ class Opened:
     Attributes:
         writer: the lease's value.
         fields: the hash.
-        length: of the output list.
+        seen: the end of the output list.
         server: the id of the server process.
     """
 
     writer: str
     fields: Mapping[str, str]
-    length: int
+    seen: Seen
     server: str
 
 
@@ -99,7 +99,7 @@ class Delivery:
         self._writer = opened.writer
         self._fields = dict(opened.fields)
         self._server = opened.server
-        self._window = AppendWindow(opened.length, rewrite_bytes_max=rewrite_bytes_max)
+        self._window = AppendWindow(opened.seen, rewrite_bytes_max=rewrite_bytes_max)
         self._spool = spool
         self._unsent_bytes_max = unsent_bytes_max
         self._updates: deque[_Update] = deque()
@@ -194,11 +194,11 @@ class Delivery:
         elif self._dropped_lines and not self._spool:
             self._window.push([self._drop_mark()])
         batch = self._window.batch()
-        if await self._job.append(self._window.length, batch) is None:
-            await self._examine()
-        else:
+        if await self._job.append(self._window.length, self._window.last, batch):
             self._window.confirm(len(batch))
             self._bell.ring()
+        else:
+            await self._examine()
 
     async def _update(self) -> None:
         update = self._updates[0]
@@ -211,7 +211,7 @@ class Delivery:
 
     async def _beat(self) -> None:
         present = await self._job.exists()
-        if not present or await self._job.append(self._window.length, []) is None:
+        if not present or not await self._job.append(self._window.length, self._window.last, []):
             await self._examine()
         if self._deleted:
             return
@@ -232,11 +232,11 @@ class Delivery:
         if not present or server != self._server:
             await self._restore()
         seen = await self._job.look()
-        plan = self._window.plan(seen.length, seen.tail)
+        plan = self._window.plan(seen)
         if plan.lost:
             log.warning("Redis lost %d lines of job %s for good", plan.lost, self._job.id)
             self._accepted += 1
-        again = self._window.follow(plan, seen.length, _gap_entry(plan.lost) if plan.lost else None)
+        again = self._window.follow(plan, seen, _gap_entry(plan.lost) if plan.lost else None)
         if again:
             log.warning("Redis lost %d lines of job %s; they are written anew", again, self._job.id)
         self._server = server

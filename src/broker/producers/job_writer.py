@@ -316,7 +316,7 @@ async def _opened(job: RedisJob, new: NewJob, writer: str) -> Opened:
     await job.write(fields)
     if user_id := fields["user_id"]:
         await job.enlist(user_id, number(fields["created_at"]) or now_ms())
-    return Opened(writer, before | fields, seen.length, server)
+    return Opened(writer, before | fields, seen, server)
 
 
 def _first_fields(job: RedisJob, new: NewJob, before: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ What holds:
 - A job's first HSET carries its owner and its status, so that no one ever sees a row that is nobody's (trap 40). Its
   lease is taken before that, so that it is never seen without one; `lease_s` in the hash says that it had one (trap
   46).
-- An append is one script: the length is compared and the entries are pushed in one step. The client library's own
+- An append is one script: the list's end is compared and the entries are pushed in one step. The client library's own
   retry is switched off: it would push once more after a lost reply (trap 41).
 - Every other write can be repeated without harm.
 
@@ -22,9 +22,9 @@ here (other producers keep jobs in it that have no TTL).
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -43,20 +43,22 @@ from broker.limits import (
     REDIS_TIMEOUT_S,
     TAIL_COMPARED,
 )
+from broker.producers.append_window import Seen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-# KEYS: the list. ARGV: the length it must have, its TTL in ms, the entries (none: only compare).
-# Returns whether they were pushed, and the list's length.
+# KEYS: the list. ARGV: the length it must have, the SHA-1 of the entry it must end with, its TTL in ms, the entries
+# (none: only compare). Returns whether the condition held.
 _APPEND: Final = """
 local length = redis.call('LLEN', KEYS[1])
-if length ~= tonumber(ARGV[1]) then return {0, length} end
-if #ARGV > 2 then
-  length = redis.call('RPUSH', KEYS[1], unpack(ARGV, 3))
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if length ~= tonumber(ARGV[1]) then return 0 end
+if length > 0 and redis.sha1hex(redis.call('LINDEX', KEYS[1], -1)) ~= ARGV[2] then return 0 end
+if #ARGV > 3 then
+  redis.call('RPUSH', KEYS[1], unpack(ARGV, 4))
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
-return {1, length}
+return 1
 """
 
 
@@ -95,14 +97,6 @@ def address_without_password(url: str) -> str:
     if parts.password is None:
         return url
     return url.replace(f":{parts.password}@", ":***@", 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The end of the output list: its length, and its last entries."""
-
-    length: int
-    tail: list[bytes]
 
 
 class RedisJob:
@@ -175,14 +169,14 @@ class RedisJob:
         await self._client.pexpire(self._hash, self._ttl_ms)
         await self._client.pexpire(self._output, self._ttl_ms)
 
-    async def append(self, expected: int, entries: Sequence[bytes]) -> int | None:
-        """Pushes the entries if the list has the expected length; without entries only compares.
+    async def append(self, length: int, last: bytes, entries: Sequence[bytes]) -> bool:
+        """Pushes the entries if the list has that length and ends with that entry; without entries only compares.
 
         Returns:
-            The new length; None where the length was another one, and nothing was pushed.
+            Whether it was so; if not, nothing was pushed.
         """
-        pushed, length = await self._append(keys=[self._output], args=[expected, self._ttl_ms, *entries])
-        return int(length) if pushed else None
+        ends_with = hashlib.sha1(last, usedforsecurity=False).hexdigest()
+        return bool(await self._append(keys=[self._output], args=[length, ends_with, self._ttl_ms, *entries]))
 
     async def look(self, count: int = TAIL_COMPARED) -> Seen:
         """Reads the list's length and its last entries, in one step."""
