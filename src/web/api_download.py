@@ -61,7 +61,10 @@ class TextDownload(Response):
         self._job_id = job.id
         self._start = start
         self._stop = stop
-        self._sent_bytes = 0
+        self.face = f"download {job.id}"
+        self.sent_bytes = 0
+        self._streams = context.streams
+        self._connection: Connection | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it to its end."""
@@ -69,15 +72,24 @@ class TextDownload(Response):
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
             return
-        connection: Connection | None = scope.get("extensions", {}).get(EXTENSION)
+        self._connection = connection = scope.get("extensions", {}).get(EXTENSION)
         guard = None if connection is None else lambda: self._guard(connection)
         try:
-            await while_connected(receive, lambda: self._send_text(send), guard)
+            with self._streams.counted(self):
+                await while_connected(receive, lambda: self._send_text(send), guard)
         except SourceUnavailableError:
             logger.warning("a download of %s %s broke off: the source does not answer", self._kind.name, self._job_id)
             if connection is None:
                 raise
             connection.cut()
+
+    def end_at(self, due_s: float) -> None:
+        """The server stops at that time: what is sent by then is sent, the rest is cut off."""
+
+    def cut(self) -> None:
+        """Breaks the connection off."""
+        if self._connection is not None:
+            self._connection.cut()
 
     async def _send_text(self, send: Send) -> None:
         async with (
@@ -86,7 +98,7 @@ class TextDownload(Response):
         ):
             async for part in text:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
-                self._sent_bytes += len(part)
+                self.sent_bytes += len(part)
         await send({"type": "http.response.body", "body": b""})
 
     async def _guard(self, connection: Connection) -> None:
@@ -95,7 +107,7 @@ class TextDownload(Response):
         while True:
             await anyio.sleep(self._write_timeout_s * WRITE_LOOK_PART)
             waiting = connection.unacknowledged()
-            now = self._sent_bytes - (waiting or 0)
+            now = self.sent_bytes - (waiting or 0)
             if not waiting or now > acknowledged:
                 acknowledged, since_s = now, anyio.current_time()
             elif anyio.current_time() - since_s >= self._write_timeout_s:

@@ -12,14 +12,15 @@ server, only one of the two can append at each offset, and the other gets a 409.
 of several, none can tell its lines from another's. Without `from`, lines of several writers may interleave.
 
 The body is never in memory whole: a chunk is parsed, appended, and only then the next is read. Who sends faster than
-the rate limit is read more slowly, not refused.
+the rate limit is read more slowly, not refused. When the server stops, an upload ends with 503 and what was written.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
@@ -39,6 +40,7 @@ from web.problems import (
     Problem,
     ProblemError,
     bad_request,
+    busy,
     forbidden,
     problem_of,
     refusal,
@@ -46,30 +48,39 @@ from web.problems import (
     unauthorized,
     unsupported,
 )
+from web.protocol import EXTENSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Message
 
     from broker import Job
     from web.context import Context
     from web.ingest import Parser
+    from web.protocol import Connection
+
+
+STOPPING: Final = "The server is stopping"
 
 
 async def answer_ingest(context: Context, request: Request) -> Response:
     """Answers `POST /api/jobs/{id}/output`."""
     body = Body(request)
     try:
+        if context.streams.draining:
+            raise busy(STOPPING)
         async with own_job(context.broker, request) as job:
             upload = Upload(context, request, job, body)
-            try:
-                await upload.run()
-            except (BrokerError, ProblemError) as error:
-                problem = problem_of(error)
-                members = {**upload.written(), **problem.members}
-                raise ProblemError(Problem(problem.status, problem.message, members, problem.headers)) from error
+            with context.streams.counted(upload):
+                try:
+                    await upload.run()
+                except (BrokerError, ProblemError) as error:
+                    problem = problem_of(error)
+                    members = {**upload.written(), **problem.members}
+                    raise ProblemError(Problem(problem.status, problem.message, members, problem.headers)) from error
             return json_response(upload.written())
     except (BrokerError, ProblemError) as error:
         answer = refusal(request.scope, error)
@@ -87,6 +98,8 @@ class Body:
 
     def __init__(self, request: Request) -> None:
         self.over = False
+        self._ends_at_s = math.inf
+        self._wait: anyio.CancelScope | None = None
         self._receive = request.receive
         # Who waits for "100 Continue" has sent nothing, and is told to by the first read (RFC 9110, section 10.1.1).
         self._held_back = "expect" in request.headers
@@ -95,16 +108,26 @@ class Body:
         """What arrives next.
 
         Raises:
-            ProblemError: 400, it was cut off.
+            ProblemError: 400, it was cut off; 503, its time is up.
         """
         self._held_back = False
-        message = await self._receive()
+        message: Message | None = None
+        with anyio.CancelScope(deadline=self._ends_at_s) as self._wait:
+            message = await self._receive()
+        if message is None:
+            raise busy(STOPPING)
         cut_off = message["type"] == "http.disconnect"
         self.over = cut_off or not message.get("more_body", False)
         if cut_off:
             raise bad_request("The body was cut off")
         chunk: bytes = message.get("body", b"")
         return chunk
+
+    def end_in(self, wait_s: float) -> None:
+        """Waits for nothing more after so many seconds."""
+        self._ends_at_s = anyio.current_time() + wait_s
+        if self._wait is not None:
+            self._wait.deadline = self._ends_at_s
 
     async def discard(self) -> bool:
         """Reads on to the end, within bounds, so that the client gets to read the answer; says whether it is over."""
@@ -116,7 +139,7 @@ class Body:
 
 
 class Upload:
-    """One body on its way into one job's output.
+    """One body on its way into one job's output; a stream of its own kind to the registry of streams.
 
     Args:
         context: of the application.
@@ -129,8 +152,11 @@ class Upload:
     """
 
     def __init__(self, context: Context, request: Request, job: Job, body: Body) -> None:
+        self.face = f"ingest {job.id}"
+        self.sent_bytes = 0
         self._context = context
         self._body = body
+        self._connection: Connection | None = request.scope.get("extensions", {}).get(EXTENSION)
         self._address = context.limiter.address_of(request.scope)
         self._job = job
         self._viewer = viewer_required(request.scope)
@@ -143,6 +169,15 @@ class Upload:
         self._count = 0
         announced = request.headers.get("content-length", "")
         self._announced_bytes = int(announced) if announced.isdigit() else 0
+
+    def end_at(self, due_s: float) -> None:
+        """Ends it because the server stops."""
+        self._body.end_in(due_s - self._context.broker.now_s())
+
+    def cut(self) -> None:
+        """Breaks the connection off."""
+        if self._connection is not None:
+            self._connection.cut()
 
     def written(self) -> dict[str, Any]:
         """What was appended so far."""

@@ -114,13 +114,16 @@ class FantailCollector(Collector):
 
     def _of_streams(self) -> Iterator[Metric]:
         streams = self._context.streams
-        by_face = GaugeMetricFamily("fantail_streams", "Event streams that are open.", labels=["face"])
+        what = "Streams that are open, uploads and downloads too."
+        by_face = GaugeMetricFamily("fantail_streams", what, labels=["face"])
         for face, count in faces(self._context).items():
             by_face.add_metric([face], count)
         yield by_face
-        yield CounterMetricFamily("fantail_streams_opened", "Event streams opened.", streams.opened_total)
-        yield CounterMetricFamily("fantail_stream_sent_bytes", "Bytes of event streams.", sent_bytes(self._context))
-        ended = CounterMetricFamily("fantail_streams_ended", "Event streams that ended.", labels=["reason"])
+        yield CounterMetricFamily("fantail_streams_opened", "Streams opened.", streams.opened_total)
+        yield CounterMetricFamily(
+            "fantail_stream_sent_bytes", "Bytes that streams were sent.", sent_bytes(self._context)
+        )
+        ended = CounterMetricFamily("fantail_streams_ended", "Streams that ended.", labels=["reason"])
         for reason, count in streams.ended.items():
             ended.add_metric([reason], count)
         yield ended

@@ -1,4 +1,4 @@
-"""The event streams that are open now: counted, and brought to their end together when the server stops.
+"""The streams that are open now, uploads and downloads too: counted, and ended together when the server stops.
 
 A drain is decided here and carried out by each stream itself: every one gets its own moment within `over_s`, at random,
 so that the clients do not all come back in the same instant (trap 32). Whoever has not ended in time is cut, so that
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import anyio
@@ -75,6 +76,17 @@ class Streams:
         self.sent_bytes_total += stream.sent_bytes
         if not self._open:
             self._none_open.set()
+
+    @contextmanager
+    def counted(self, stream: OpenStream) -> Iterator[None]:
+        """Counts a stream while the block lasts; for those that have no reason of their own to end for."""
+        self.add(stream)
+        reason = "broken off"
+        try:
+            yield
+            reason = "complete"
+        finally:
+            self.discard(stream, reason)
 
     def drain(self, over_s: float) -> None:
         """Has every stream end by itself, each at a moment of its own within `over_s`; begins no new one."""

@@ -286,6 +286,16 @@ async def test_a_download_that_is_left_leaves_nothing_behind(redis_url: str) -> 
         await eventually(lambda: job.watchers == 0)
 
 
+async def test_a_download_under_way_is_cut_when_the_server_has_to_go(redis_url: str) -> None:
+    async with served_redis(redis_url, drain_s=0.0) as app:
+        await make(app, ["x" * 1000] * 20_000)
+        with small_window(app) as slow:
+            slow.sendall(_REQUEST)
+            await eventually(lambda: [stream.face for stream in app.context.streams] == ["download 42"])
+            app.server.stop()
+            await eventually(lambda: len(app.context.streams) == 0)
+
+
 @pytest.mark.parametrize("who", ["the kernel", "the server"])
 async def test_a_client_that_reads_nothing_is_cut_off(
     redis_url: str, who: str, monkeypatch: pytest.MonkeyPatch
