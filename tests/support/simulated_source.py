@@ -162,10 +162,8 @@ class SimulatedSource:
         await self._answer()
         if log.generation != generation:
             return  # the answer is about another log
-        if number != self.list_of(job, generation):
+        if number != self.list_of(job, generation) or offset < floor:
             self.look(job)
-        elif offset < floor:
-            log.forget_below(max(log.floor, floor))
         else:
             log.fill(offset, [record_of(entry, 0) for entry in page], self._broker.now_s())
 
