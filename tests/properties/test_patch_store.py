@@ -90,7 +90,10 @@ class DocumentMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def become(self, data: st.DataObject) -> None:
         """The way of a Redis hash: what it is now is compared with what it was."""
-        after: Any = data.draw(st.dictionaries(names, st.sampled_from([None, True, 1, 0, False, "x", [1], [True]])))
+        members = st.sampled_from([None, True, 1, 0, False, "x", [1], [True]]).map(
+            copy.deepcopy
+        )  # the document is changed
+        after: Any = data.draw(st.dictionaries(names, members))
         changes = flat_changes((), self.store.document, after)
         self.store.append(changes, 0.0)
         self.operations += changes
