@@ -149,11 +149,19 @@ def _shaped(value: Any, entry: bytes, fallback_timestamp_ms: int, line_bytes_max
     return data
 
 
+def compact(data: bytes) -> bytes:
+    """The same bytes without the room that orjson leaves behind what it made.
+
+    For what is kept: an entry of 60 bytes held 4 KiB of memory (measured with orjson 3.13), and a log holds many.
+    """
+    return bytes(memoryview(data))
+
+
 def _encoded(value: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(value)
+        return compact(orjson.dumps(value))
     except TypeError:  # lone surrogates
-        return orjson.dumps(_repair(value))
+        return compact(orjson.dumps(_repair(value)))
 
 
 def _repair(value: Any) -> Any:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from broker.entries import Record
+from broker.entries import Record, compact
 from broker.errors import PatchError, StoreClosedError
 from broker.json_patch import WIRE_OPERATIONS, apply_in_place, pointer
 from broker.limits import PATCH_STORE_BYTES_MAX, PATCH_STORE_RECORDS_MAX
@@ -122,7 +122,7 @@ def _encoded(operation: Operation, note: JsonValue) -> bytes:
     if operation["op"] not in WIRE_OPERATIONS or operation["path"] == "":
         raise PatchError("a document is changed by add, replace and remove of its members")
     try:
-        return orjson.dumps([operation, note])
+        return compact(orjson.dumps([operation, note]))
     except TypeError as fault:
         raise PatchError(f"a value cannot be written as JSON: {fault}") from fault
 
