@@ -140,7 +140,7 @@ class SimulatedSource:
         self._mirrored.setdefault(job, {job.output.generation: number})
 
     def unwatch(self, job: Job) -> None:
-        del self.followed[job.id]
+        self.followed.pop(job.id, None)
 
     async def refresh(self, job: Job) -> None:
         await self._answer()
