@@ -60,7 +60,7 @@ def check(entry: bytes, fallback_ms: int) -> None:
 
 
 @given(entry=st.binary(max_size=300), fallback_ms=st.integers(-(2**53), 2**53))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_bytes_give_one_valid_record(entry: bytes, fallback_ms: int) -> None:
     check(entry, fallback_ms)
 
@@ -69,7 +69,7 @@ def test_any_bytes_give_one_valid_record(entry: bytes, fallback_ms: int) -> None
 @example(entry=b'{"timestamp":1,"line":"x","stream":[]}')
 @example(entry=b'{"timestamp":' + b"1" * 400 + b',"line":"\xff","stream":"stdout"}')
 @example(entry=b'{"timestamp":1e999,"line":"\xff","stream":"stdout"}')
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 def test_whatever_is_nearly_an_entry_gives_one_valid_record(entry: bytes) -> None:
     check(entry, 0)
 
@@ -77,6 +77,7 @@ def test_whatever_is_nearly_an_entry_gives_one_valid_record(entry: bytes) -> Non
 @given(
     timestamp_ms=st.integers(0, 2**53), line=lines, stream=st.sampled_from(sorted(STREAMS)), source=st.none() | lines
 )
+@settings(deadline=None)
 def test_what_a_producer_writes_is_read_back(timestamp_ms: int, line: str, stream: str, source: str | None) -> None:
     entry = entry_of(timestamp_ms, line, stream, source)
     assert line_of(entry) == without_surrogates(line)

@@ -87,7 +87,7 @@ def check(tables: Tables, views: list[View], before: dict[str, Any]) -> None:
 
 
 @given(st.lists(puts | changes, max_size=40))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_viewer_has_at_every_point_the_rows_it_may_see(steps: list[Any]) -> None:
     tables = Tables(TABLES, "e1")
     views = [View(tables, viewer) for viewer in VIEWERS]
@@ -102,6 +102,7 @@ def test_every_viewer_has_at_every_point_the_rows_it_may_see(steps: list[Any]) -
 
 
 @given(st.lists(puts, min_size=1, max_size=40), st.data())
+@settings(deadline=None)
 def test_a_viewer_that_comes_later_with_a_snapshot_has_the_same(steps: list[Any], data: st.DataObject) -> None:
     tables = Tables(TABLES, "e1")
     late = data.draw(st.integers(0, len(steps)))

@@ -134,7 +134,7 @@ async def test_a_ring_among_many_wakes_each_of_them_once() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_no_ring_is_lost_whatever_the_order_of_steps(seed: int) -> None:
     chance = random.Random(seed)
     bell, tail = Bell(), 0
@@ -293,7 +293,7 @@ def test_one_that_retires_while_poked_is_not_poked_again() -> None:
         max_size=200,
     )
 )
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_everybody_who_is_there_is_poked_once_for_each_time_asked_and_waste_is_at_most_half(
     steps: list[tuple[str, int, int]],
 ) -> None:
