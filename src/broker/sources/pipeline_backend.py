@@ -156,7 +156,7 @@ class PipelineBackend:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(POLL_CONNECT_TIMEOUT_S, shield=True):
             await self._client.aclose()
 
     async def health(self, pipeline_id: str) -> Answer:
