@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -108,7 +109,8 @@ class DocumentMachine(RuleBasedStateMachine):
             case Diverged(reason):
                 assert reason is Reason.OFFSET
                 assert follower.position.offset < self.store.log.head
-                follower.document, follower.position = self.store.snapshot("deep", lambda now: copy.deepcopy(dict(now)))
+                encoded, follower.position = self.store.snapshot("json", orjson.dumps)
+                follower.document = orjson.loads(encoded)
             case Located(cursor):
                 match self.store.log.read(cursor, records_max):
                     case Batch() as batch:
