@@ -19,7 +19,7 @@ from broker.limits import PUBLISH_S_MAX, STATUS_TTL_S
 from broker.sources.backoff import Backoff
 from broker.sources.redis_link import RedisLink
 from broker.sources.status_keeper import keep_command
-from broker.sources.status_state import KEEP_LATER, KINDS, Subject, state_of
+from broker.sources.status_state import KEEP_LATER, KINDS, Rank, Subject, rank_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,10 +80,8 @@ class StatusPublisher:
             SourceUnavailableError: Redis did not answer for all of the patience.
         """
         subject = Subject(_KIND_OF[kind], checked_id(subject_id))
-        state = state_of(
-            subject, {**members, "status": status}, complete=bool(complete), heard_ms=time.time_ns() // 1_000_000
-        )
-        ends = state.terminal if complete is None else complete
+        ends = rank_of(status.strip().lower()) is Rank.TERMINAL if complete is None else complete
+        state = state_of(subject, {**members, "status": status}, complete=ends, heard_ms=time.time_ns() // 1_000_000)
         commands = [
             ("SCRIPT", "LOAD", KEEP_LATER),
             keep_command(subject, state, self._ttl_s),

@@ -50,12 +50,13 @@ class StatusKeeper:
         self._link = link
         self._ttl_s = ttl_s
         self._unwritten: dict[Subject, StatusState] = {}
+        self._under_way = 0
         self._bell = Bell()
 
     @property
     def unwritten(self) -> int:
-        """How many states wait to be written."""
-        return len(self._unwritten)
+        """How many states are not known to be written."""
+        return len(self._unwritten) + self._under_way
 
     def keep(self, subject: Subject, state: StatusState) -> None:
         """Has a state written soon; never blocks."""
@@ -98,6 +99,7 @@ class StatusKeeper:
             del self._unwritten[subject]
         commands: list[Command] = [("SCRIPT", "LOAD", KEEP_LATER)]
         commands += [keep_command(subject, state, self._ttl_s) for subject, state in page.items()]
+        self._under_way = len(page)
         try:
             await self._link.ask(commands)
         except BaseException:
@@ -105,3 +107,5 @@ class StatusKeeper:
                 newer = self._unwritten.get(subject)
                 self._unwritten[subject] = state if newer is None else merged(state, newer, heard=True)
             raise
+        finally:
+            self._under_way = 0
