@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from broker.diffs import FILES, opening
 from broker.entries import Record, entry_of
 from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
@@ -41,6 +42,7 @@ from broker.wakeup import AlarmClock, Bell, Waker
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 
+    from broker.patch_store import PatchStore
     from broker.position import Position
     from broker.sources import Source
 
@@ -151,7 +153,7 @@ class Broker:
             job = self._jobs[(kind.name, job_id)] = Job(
                 kind,
                 job_id,
-                epoch=self.epoch,
+                epoch=secrets.token_hex(6),  # of its own: a job that is let go and comes back counts from 0 again
                 archived=self.source is not None,
                 retention=Retention(bytes_max=self.limits.store_bytes_max),
                 uses=self._uses,
@@ -193,6 +195,32 @@ class Broker:
         except SourceUnavailableError:
             if not job.loaded or job.presence is not Presence.PRESENT:
                 raise
+
+    @asynccontextmanager
+    async def watch_diff(self, job: Job) -> AsyncIterator[PatchStore]:
+        """Counts a watcher of a watched job's diff, which is as the source has it now, or, with it away, as it was.
+
+        Raises:
+            SourceUnavailableError: it has never been read, and the source does not answer.
+        """
+        job.diff_watchers += 1
+        try:
+            if self.source is None:
+                if FILES not in job.diff.document:
+                    job.diff.append(opening(), self.now_s())
+            elif job.diff_watchers == 1 or not job.diff_loaded:
+                try:
+                    await self.source.refresh_diff(job)
+                except SourceUnavailableError:
+                    if FILES not in job.diff.document:
+                        raise
+            yield job.diff
+        finally:
+            job.diff_watchers -= 1
+            if job.diff_watchers == 0:
+                job.diff_loaded = False
+                if self.source is not None:
+                    self.source.watch(job)  # a status that waits for the diff waits no longer
 
     async def job_id_of(self, kind: str, alias: str) -> str:
         """The job that a process or a task attempt stands for: what its hash names, else its own id.
@@ -355,7 +383,7 @@ class Broker:
         logs = [log for job in self._jobs.values() for log in job.stores()]
         for log in logs:
             log.evict(now_s)
-        _evict(logs, sum(log.retained_bytes for log in logs) - self.limits.total_bytes_max)
+        _evict(logs, sum(job.retained_bytes for job in self._jobs.values()) - self.limits.total_bytes_max)
 
     def stats(self) -> BrokerStats:
         """What is live now."""

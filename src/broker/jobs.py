@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 from broker.errors import InvalidIdError
-from broker.limits import ID_CHARS_MAX
+from broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
 from broker.msg_store import MsgStore, Retention
 from broker.patch_store import PatchStore, flat_changes
 from broker.tables import owner_of
@@ -120,12 +120,15 @@ class Job:
         bell: rings after every change of any of the stores, of presence, and of the source's health.
         output: the lines.
         state: the hash, as a flat JSON object of strings; `stale` and `output_expired` are true where they hold.
-        diff: `{"files": {path: {...}}}`.
+        diff: the files that differ, `{"files": {path: {...}}}`; see `broker.diffs`.
         presence: whether the truth has it.
         loaded: whether a source has read it at least once.
         watchers: how many follow it now.
         subscriptions: the cursors into its output, for the largest lag.
+        diff_loaded: whether a source has read its diff since somebody began to watch that.
+        diff_bytes: what the files of its diff take, as they are stored.
         unwatched_since_s: when the last watcher left; None while there is one.
+        diff_watchers: how many of them watch its diff.
         ended_since_s: when it was first seen terminal and drained; None before.
     """
 
@@ -144,12 +147,16 @@ class Job:
         self.bell = Bell()
         self.output = MsgStore(retention, archived=archived, on_change=self.bell.ring, uses=uses)
         self.state = PatchStore(epoch, on_change=self.bell.ring, uses=uses)
-        self.diff = PatchStore(epoch, on_change=self.bell.ring, uses=uses)
+        kept = Retention(bytes_max=DIFF_LOG_BYTES_MAX, records_max=PATCH_STORE_RECORDS_MAX)
+        self.diff = PatchStore(epoch, retention=kept, on_change=self.bell.ring, uses=uses)
         self.presence = Presence.UNKNOWN
         self.loaded = False
         self.watchers = 0
         self.subscriptions: WeakSet[Subscription] = WeakSet()
+        self.diff_loaded = False
+        self.diff_bytes = 0
         self.unwatched_since_s: float | None = None
+        self.diff_watchers = 0
         self.ended_since_s: float | None = None
 
     @property
@@ -180,7 +187,7 @@ class Job:
     @property
     def retained_bytes(self) -> int:
         """What its stores hold in memory."""
-        return self.output.retained_bytes + self.state.log.retained_bytes + self.diff.log.retained_bytes
+        return sum(log.retained_bytes for log in self.stores()) + self.diff_bytes
 
     def set_fields(self, fields: Mapping[str, Any] | None, now_s: float) -> None:
         """Takes the hash as it was just read; None: there is none. Append the output read with it first."""

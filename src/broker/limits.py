@@ -389,6 +389,26 @@ INOTIFY_READS_MAX: Final = 32
 # Temporary directories of watchers that were killed are removed by the next; younger ones may be just being made.
 DIFF_SCRATCH_AGE_S: Final = 60.0
 
+# -- sources: diffs ---------------------------------------------------------------------------------------------------
+# Fields of a diff that one step of HSCAN looks at: an ordinary diff comes in one reply, a large one in replies of a
+# megabyte or so, between which Redis serves others.
+DIFF_SCAN_COUNT: Final = 64
+# What a document may hold, as it is stored. Our own producers keep to 16 MiB of patches, which JSON makes longer.
+DIFF_DOCUMENT_BYTES_MAX: Final = 64 * MIB
+# What is put into a document in one step, in which nobody else is served: some two milliseconds.
+DIFF_APPLY_BYTES: Final = 512 * KIB
+# After a reading of t seconds comes a rest of this many times t, at least the second and at most the third.
+DIFF_READ_REST_FACTOR: Final = 4.0
+DIFF_READ_REST_S_MIN: Final = 0.1
+DIFF_READ_REST_S_MAX: Final = 2.0
+# A diff that is watched is read again so often, whatever Redis says: a missed push costs so much, and 16 MiB each half
+# a minute are nothing.
+DIFF_RECONCILE_S: Final = 30.0
+# The changes that are kept for readers a moment behind: a file of 4 MiB some times over.
+DIFF_LOG_BYTES_MAX: Final = 16 * MIB
+# A reader so many changes behind, and more of them than there are files, gets the files instead.
+DIFF_LAG_RECORDS_MIN: Final = 64
+
 # -- sources: pipelines' health -------------------------------------------------------------------------------------
 # What fits a request line of 8 KiB with ids of 40 characters; a page that shows more opens a second stream.
 PIPELINES_PER_STREAM_MAX: Final = 200

@@ -146,6 +146,10 @@ class SimulatedSource:
         await self._answer()
         self.look(job)
 
+    async def refresh_diff(self, job: Job) -> None:
+        await self._answer()
+        job.diff_loaded = True
+
     async def refresh_tables(self) -> None:
         await self._answer()
 

@@ -32,6 +32,13 @@ class Source(Archive, Protocol):
     def unwatch(self, job: Job) -> None:
         """Stops following it."""
 
+    async def refresh_diff(self, job: Job) -> None:
+        """Reads the diff of a watched job afresh, all of it; goes on while `job.diff_watchers` says that it is watched.
+
+        Raises:
+            SourceUnavailableError: it does not answer.
+        """
+
     async def refresh_tables(self) -> None:
         """Makes sure that the tables show the truth as it was when this was called; with it away, as it was last read.
 

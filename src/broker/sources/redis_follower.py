@@ -4,7 +4,8 @@ A follower decides and never waits: `plan` gives commands, `take` gets their rep
 synchronous step. Whoever runs it puts many followers' commands into one round trip.
 
 The order makes the promise (traps 1, 18 and 20): hash first, then list, on one connection; and a terminal status is
-shown only when the list, read behind it, has been drained.
+shown only when the list, read behind it, has been drained, and the diff, where somebody watches it, has been read
+behind it too (`redis_diffs`): its last pass is written before the status.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.jobs import Presence, fields_of_hash, number
 from broker.sources.list_tail import ListTail
+from broker.sources.redis_diffs import DiffTail
 from broker.sources.redis_keys import LEASE, OUTPUT
 from broker.wakeup import Bell
 
@@ -33,6 +35,7 @@ class JobFollower:
         job: the job.
         key: its hash.
         tail: the end of its list.
+        diff: its diff.
         fields: its hash as it was last shown; None: not read yet, or there is none.
         answered: the number of the last `ask` that was answered.
         answers: rings when `answered` changes.
@@ -48,6 +51,7 @@ class JobFollower:
         self.job = job
         self.key: Final = job.key.encode()
         self.tail = ListTail(job.output, self.key + b":" + OUTPUT, line_bytes_max, now_s)
+        self.diff = DiffTail(job)
         self.fields: Fields | None = None
         self.answered = 0
         self.answers = Bell()
@@ -57,6 +61,7 @@ class JobFollower:
         self._asked = 0
         self._hash_dirty = self._lease_dirty = True
         self._held: tuple[Fields | None, int] | None = None
+        self._diff_awaited: int | None = None
         self._planned = (False, False, 0, 0)
 
     # -- what is to be read -----------------------------------------------------------------------------------------
@@ -92,7 +97,7 @@ class JobFollower:
     def start_over(self) -> None:
         """The replies to the last plan will not come."""
         self.tail.start_over()
-        self._held = None
+        self._held = self._diff_awaited = None
         self.mark()
 
     # -- asking -----------------------------------------------------------------------------------------------------
@@ -146,14 +151,28 @@ class JobFollower:
     def _show_held(self, *, drained: bool) -> None:
         assert self._held is not None
         fields, asked = self._held
-        if fields is not None and self._is_over(fields) and not drained:
+        if fields is not None and self._is_over(fields) and not (drained and self._diff_is_out()):
             return
+        self._diff_awaited = None
         self.fields = fields
         self._show(fields)
         if drained or fields is None:
             self._held = None
             self.answered = asked
             self.answers.ring()
+
+    @property
+    def awaits_diff(self) -> bool:
+        """Whether a terminal status is held back for the diff."""
+        return self._diff_awaited is not None
+
+    def _diff_is_out(self) -> bool:
+        """Whether the diff has been read behind the terminal status that is held, as far as anybody watches it."""
+        if not self.diff.wanted or (self.fields is not None and self._is_over(self.fields)):
+            return True
+        if self._diff_awaited is None:
+            self._diff_awaited = self.diff.ask()
+        return self.diff.answered >= self._diff_awaited
 
     def _show(self, fields: Fields | None) -> None:
         if fields is None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS: Final[tuple[JobKind, ...]] = (JOB, WORK_SESSION)
 OUTPUT: Final = b"output"
 LEASE: Final = b"lease"
+DIFF: Final = b"diff"
 
 
 @dataclass(frozen=True, slots=True)

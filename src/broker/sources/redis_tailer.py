@@ -5,7 +5,7 @@ trip reads everything that is marked and of interest; the answers change the sto
 decided is decided by parts that never wait: `redis_follower` for a job, `table_mirror` for the tables. This file runs
 them.
 
-Connections, all made once and for ever: one for tracking, one for rounds, two for pages of the archive.
+Connections, all made once and for ever: one for tracking, one for rounds, two for pages of the archive, one for diffs.
 
 What holds:
   - A job without watchers costs no command; its marks are kept for the next watcher. A viewer more costs none either.
@@ -31,6 +31,7 @@ from broker.errors import SourceUnavailableError
 from broker.limits import (
     ARCHIVE_LINKS,
     AWAY_WAIT_S,
+    DIFF_RECONCILE_S,
     LOAD_TIMEOUT_S,
     POLL_S,
     RECONCILE_JOBS_MAX,
@@ -44,8 +45,9 @@ from broker.limits import (
 from broker.sources.backoff import Backoff
 from broker.sources.leases import Leases
 from broker.sources.redis_archive import RedisArchive
+from broker.sources.redis_diffs import RedisDiffs
 from broker.sources.redis_follower import JobFollower
-from broker.sources.redis_keys import KINDS, LEASE, OUTPUT, parse_patterns, without_overlaps
+from broker.sources.redis_keys import DIFF, KINDS, LEASE, OUTPUT, parse_patterns, without_overlaps
 from broker.sources.redis_link import RedisLink, is_refusal, unavailable
 from broker.sources.redis_tracking import Mode, RedisTracking
 from broker.sources.table_mirror import TableMirror
@@ -101,6 +103,8 @@ class RedisTailer:
             RedisLink(url, name="fantail-archive", timeout_s=timeout_s) for _ in range(ARCHIVE_LINKS)
         ]
         self._archive = RedisArchive(self._archive_links, self.refresh, self._now_s)
+        diff_link = RedisLink(url, name="fantail-diffs", timeout_s=timeout_s)
+        self._diffs = RedisDiffs(diff_link, self._now_s, self._diff_again_s, self._on_diff)
         self._leases = Leases()
         self._mirror = TableMirror(broker.tables, patterns, self._leases, self._now_s)
         self._tables_wanted = 0
@@ -124,6 +128,7 @@ class RedisTailer:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tracking.run)
                 tasks.start_soon(self._archive.run)
+                tasks.start_soon(self._diffs.run)
                 tasks.start_soon(self._read_rounds)
         finally:
             self.available = False
@@ -157,6 +162,13 @@ class RedisTailer:
         number = follower.ask()
         self._mark(follower)
         await self._until(lambda: follower.answered >= number, follower.answers)
+
+    async def refresh_diff(self, job: Job) -> None:
+        """See `Source`."""
+        diff = self._followers[job.key.encode()].diff
+        number = diff.ask()
+        self._diffs.mark(diff)
+        await self._until(lambda: diff.answered >= number, diff.answers)
 
     async def fill(self, job: Job, offset: int) -> None:
         """See `Archive`."""
@@ -205,6 +217,7 @@ class RedisTailer:
         for follower in self._followers.values():
             follower.mark()
             self._mark(follower)
+            self._diffs.mark(follower.diff)
         self._mirror.start_over()
         self._work.ring()
 
@@ -228,6 +241,10 @@ class RedisTailer:
                 self._mark(follower)
         elif part == LEASE and b":" in base:
             self._on_lease(base)
+        elif part == DIFF and b":" in base:
+            follower = self._followers.get(base)
+            if follower is not None:
+                self._diffs.mark(follower.diff)
         else:
             self._mirror.mark(key)
             self._work.ring()
@@ -240,6 +257,15 @@ class RedisTailer:
         if follower is None or not follower.job.watchers:
             self._mirror.mark_lease(base)
             self._work.ring()
+
+    def _on_diff(self, job: Job) -> None:
+        follower = self._followers.get(job.key.encode())
+        if follower is not None and follower.awaits_diff:
+            follower.mark()
+            self._mark(follower)
+
+    def _diff_again_s(self) -> float:
+        return DIFF_RECONCILE_S if self.mode == Mode.TRACKING else POLL_S
 
     def _on_mode(self, mode: Mode) -> None:
         before, self.mode = self.mode, mode
@@ -303,6 +329,8 @@ class RedisTailer:
                 self._mirror.show_lease(follower.key)
             if follower.dirty and self._followers.get(follower.key) is follower:
                 self._mark(follower)
+            if follower.diff.urgent:
+                self._diffs.mark(follower.diff)
         self._mirror.take(replies)
 
     # -- time -------------------------------------------------------------------------------------------------------
@@ -374,6 +402,7 @@ class RedisTailer:
         for follower in self._followers.values():
             follower.job.bell.ring()
             follower.answers.ring()
+            follower.diff.answers.ring()
         self._mirror.progress.ring()
 
     # -- waiting ----------------------------------------------------------------------------------------------------
