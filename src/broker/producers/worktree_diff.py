@@ -145,6 +145,8 @@ class WorktreeDiff:
         paths = await self._reported(dirt)
         if paths is None:
             paths = await self._surveyed(dirt, owed, cover=cover)
+        elif not paths and not dirt.base:
+            return owed
         self._tell_of(await self._snapshot.stage(paths))
         if dirt.forget:
             self.patches.forget()
@@ -174,7 +176,6 @@ class WorktreeDiff:
             return None
         ignored = await self._snapshot.ignored(dirt.paths | dirt.directories)
         if ignored is None or not dirt.directories <= ignored:
-            dirt.cover = True
             return None
         self.tree.meaning.learn_ignored(ignored)
         return dirt.paths - ignored
@@ -185,7 +186,7 @@ class WorktreeDiff:
             dirt.fresh = dirt.forget = True
             survey = await self._snapshot.survey(fresh=True)
         directories = {path for path in survey.ignored if path.endswith(b"/")}
-        if cover and (dirt.cover or directories != self._ignored):
+        if cover and (dirt.cover or dirt.directories or directories != self._ignored):
             owed.survey = await self._covered(directories)
         self.tree.meaning.forget_ignored(survey.ignored - directories)
         return survey.dirty

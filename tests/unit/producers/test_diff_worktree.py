@@ -48,8 +48,8 @@ async def opened(
         diff.close()
 
 
-async def entries_of(repository: GitRepository, base: str | None = None, **limits: int) -> dict[str, DiffEntry]:
-    async with opened(repository.root, base, **limits) as diff:
+async def entries_of(repository: GitRepository) -> dict[str, DiffEntry]:
+    async with opened(repository.root) as diff:
         await diff.update(everything())
         return dict(diff.entries)
 
@@ -241,6 +241,25 @@ async def test_ignored_files_do_not_differ_and_an_edit_of_the_rules_is_honoured(
         repository.write(".gitignore", "*.log\n")
         await diff.update(Dirt(survey=True))
         assert set(diff.entries) == {"kept.log", "build/out", ".gitignore"}
+
+
+async def test_a_file_both_tracked_and_ignored_may_be_deleted_and_written_again(repository: GitRepository) -> None:
+    repository.write(".gitignore", "*.log\nbuild/\n")
+    for name in ("a.log", "b.log", "build/c"):
+        repository.write(name, "old\n")
+        repository.git("add", "-f", name)
+    repository.commit()
+    async with opened(repository.root) as diff:
+        for name in ("a.log", "b.log", "build/c"):
+            repository.path(name).unlink()
+        await diff.update(everything())
+        assert {entry.change for entry in diff.entries.values()} == {"deleted"}
+        repository.write("a.log", "new\n")
+        await diff.update(Dirt(paths={b"a.log"}))
+        repository.write("b.log", "new\n")
+        repository.write("build/c", "new\n")
+        await diff.update(Dirt(survey=True))
+        assert [entry.change for entry in diff.entries.values()] == ["modified"] * 3
 
 
 async def test_attributes_decide_what_is_binary_also_when_they_change(repository: GitRepository) -> None:
@@ -492,6 +511,38 @@ async def test_a_conflict_shows_what_is_in_the_file(repository: GitRepository) -
     repository.git("merge", "topic", ok=False)
     assert b"<<<<<<<" in repository.path("file").read_bytes()
     await check(repository, ("file", "modified", 4, 0))
+
+
+# -- cost ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_burst_of_a_thousand_changed_files_costs_eight_git_processes(repository: GitRepository) -> None:
+    for number in range(500):
+        repository.write(f"folder-{number % 10}/file-{number}", f"{number}\n" + TWENTY)
+    repository.commit()
+    async with opened(repository.root) as diff:
+        await diff.update(everything())
+        await diff.update(Dirt(survey=True))
+        before = diff.git.processes
+        for number in range(500):
+            repository.write(f"folder-{number % 10}/file-{number}", f"{number}\n" + TWENTY + "more\n")
+            repository.write(f"folder-{number % 10}/new-{number}", f"new {number}\n")
+        await diff.update(diff.tree.drain())
+        assert len(diff.entries) == 1000
+        assert diff.git.processes - before <= 8
+
+
+async def test_only_what_changed_is_computed_again(repository: GitRepository) -> None:
+    for number in range(20):
+        repository.write(f"file-{number}", "x\n")
+    async with opened(repository.root) as diff:
+        await diff.update(everything())
+        assert diff.patches.made == 20
+        repository.write("file-3", "y\n")
+        await diff.update(Dirt(paths={b"file-3"}))
+        assert diff.patches.made == 21
+        await diff.update(everything())
+        assert diff.patches.made == 21
 
 
 # -- whose files are touched ----------------------------------------------------------------------------------------

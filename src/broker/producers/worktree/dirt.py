@@ -151,10 +151,10 @@ class Meaning:
                 dirt.directories.add(path)
             else:
                 dirt.survey = dirt.cover = True
+        elif name in RULES:  # also where it is ignored itself
+            _rules_changed(dirt)
         elif path not in self.ignored:
             dirt.paths.add(path)
-            if name in RULES:
-                _rules_changed(dirt)
 
     def forget_ignored(self, known: Iterable[bytes]) -> None:
         """Starts anew with what a survey has found ignored: the rules, or what is tracked, may have changed."""

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio.to_thread
 
-from broker.limits import DIFF_BATCH_FILES, DIFF_RENAME_FILES_MAX, GIT_REFUSED_FILES_MAX
+from broker.limits import DIFF_BATCH_FILES, DIFF_IGNORED_NAMES_MAX, DIFF_RENAME_FILES_MAX, GIT_REFUSED_FILES_MAX
 from broker.producers.worktree.git_process import Git, Trouble, WorktreeError, last_words
 from broker.producers.worktree.patch_stream import Patch, PatchStream
 from broker.producers.worktree.raw_diff import Change, parse_raw
@@ -126,6 +126,8 @@ class Snapshot:
         self._stored_bytes = 0
         self._sweep_at_bytes = store_bytes_max // 4
         self._large: dict[bytes, Signature | None] = {}
+        # What git tracks and ignores, once deleted here, would be taken for ignored when it is back.
+        self._removed: set[bytes] = set()
         self._refused: dict[bytes, Signature] = {}
         self._stand_ins: set[str] = set()
         self._environment = {
@@ -142,6 +144,7 @@ class Snapshot:
         if fresh:
             await anyio.to_thread.run_sync(self._copy_index)
             self._large.clear()
+            self._removed.clear()
             self._stored_bytes, self._sweep_at_bytes = 0, 0  # what is still needed is staged, and counted, again
         finished = await self._run(
             "status",
@@ -160,6 +163,9 @@ class Snapshot:
                 ignored.add(path)
             elif path and (state[1:] != b" " or state[:1] == b"U"):
                 dirty.add(path.rstrip(b"/"))
+        dirty.update(
+            path for path in self._removed if path in ignored or any(f + b"/" in ignored for f in _folders(path))
+        )
         return Survey(dirty, ignored)
 
     async def ignored(self, paths: Iterable[bytes]) -> set[bytes] | None:
@@ -172,8 +178,7 @@ class Snapshot:
             return set()
         finished = await self._git.run(
             *_configured("check-ignore", "-z", "--stdin"),
-            stdin=asked,
-            environment=self._environment,
+            stdin=asked,  # with the user's index: ours no longer has what was deleted for a moment
             accepted=(0, 1, 128),
         )
         return None if finished.code > 1 else set(finished.output.split(b"\0")) - {b""}
@@ -257,6 +262,9 @@ class Snapshot:
             mode = b"100755" if found.large[path].st_mode & 0o100 else b"100644"
             lines.append(b"%b %b\t%b\0" % (mode, oid.encode(), path))
         await self._run("update-index", "--add", "--replace", "-z", "--index-info", stdin=b"".join(lines))
+        if len(self._removed) > DIFF_IGNORED_NAMES_MAX:
+            self._removed.clear()
+        self._removed.update(found.gone)
         for path in gone:
             self._large.pop(path, None)
         if found.large:

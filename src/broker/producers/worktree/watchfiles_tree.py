@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from broker.producers.worktree.location import Location
 
 _STEP_MS: Final = 25
+# What watchfiles takes to start watching, and more.
+_BEGIN_S: Final = 0.2
 
 
 class WatchfilesTree:
@@ -39,7 +41,7 @@ class WatchfilesTree:
         self._places = sorted(place for place in places if not any(place.startswith(f"{other}/") for other in places))
         self._ignored: set[bytes] = set()
         self._changes: set[tuple[Change, str]] = set()
-        self._failed = False
+        self._begun = self._failed = False
         self._lock = threading.Lock()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
@@ -70,28 +72,35 @@ class WatchfilesTree:
         return dirt
 
     async def cover(self, ignored: set[bytes]) -> bool:
-        """Takes what is to be dropped; all else is watched already."""
+        """Takes what is to be dropped; all else is watched, once the thread has begun: nobody says when."""
         self._ignored = {path.rstrip(b"/") for path in ignored if path.endswith(b"/")}
-        return False
+        if self._begun:
+            return False
+        self._begun = True
+        await anyio.sleep(_BEGIN_S)
+        return True
 
     def close(self) -> None:
         """Ends the watching; waits for the thread, some milliseconds."""
         if not self._stop.is_set():
             self._stop.set()
             self._thread.join(timeout=1.0)
-            os.close(self._reader)
-            os.close(self._writer)
+            with self._lock:
+                os.close(self._reader)
+                os.close(self._writer)
+                self._writer = -1
 
     def _follow(self) -> None:
         while not self._stop.is_set():
             try:
                 self._follow_once()
             except (OSError, RuntimeError):
-                # A name that is no UTF-8, or a place that vanished: what was reported with it is lost.
-                with self._lock:
-                    self._failed = True
-                self._ring()
-                self._stop.wait(1.0)
+                # A name that is no UTF-8, or a place that vanished. What was reported with it is lost, and what
+                # happens until it watches again: so everything is looked at then.
+                again = threading.Timer(_BEGIN_S, self._fail)
+                again.daemon = True
+                again.start()
+                self._stop.wait(_STEP_MS / 1000)
 
     def _follow_once(self) -> None:
         changes = watch(
@@ -107,11 +116,18 @@ class WatchfilesTree:
         for some in changes:
             with self._lock:
                 self._changes |= some
+                self._ring()
+
+    def _fail(self) -> None:
+        with self._lock:
+            self._failed = True
             self._ring()
 
     def _ring(self) -> None:
-        with suppress(BlockingIOError, OSError):
-            os.write(self._writer, b"\0")
+        """Wakes the event loop; under the lock, as the pipe may be closed."""
+        if self._writer >= 0:
+            with suppress(BlockingIOError):
+                os.write(self._writer, b"\0")
 
     def _note(self, dirt: Dirt, change: Change, path: bytes) -> None:
         directory, name = os.path.split(path)
