@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.routing import Route
 
 from broker.jobs import JOB, WORK_SESSION
+from web.api_diff import answer_diff
 from web.api_ingest import answer_ingest
 from web.api_jobs import answer_change, answer_create, answer_delete, answer_list, answer_one
 from web.api_output import answer_output
@@ -53,6 +54,7 @@ def routes(context: Context) -> list[Route]:
     return [
         at("/api/jobs", GET=answer_list, POST=answer_create),
         at("/api/jobs/{id}", GET=one_of(JOB), PATCH=answer_change, DELETE=answer_delete),
+        at("/api/jobs/{id}/diff", GET=answer_diff),
         at("/api/jobs/{id}/output", GET=output_of(JOB), POST=answer_ingest),
         at("/api/jobs/{id}/output/search", GET=search_of(JOB)),
         at("/api/work-sessions/{id}", GET=one_of(WORK_SESSION)),

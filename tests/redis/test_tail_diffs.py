@@ -43,6 +43,10 @@ def patches(job: Job) -> dict[str, str]:
     return {file: entry["diff"] for file, entry in files_in(job.diff).items()}
 
 
+async def until_patched(job: Job, diff: str) -> None:
+    await eventually(lambda: patches(job).get("a") == diff)
+
+
 async def readings(redis: Redis) -> int:
     return command_calls(await redis.info("commandstats"), "hscan")
 
@@ -112,7 +116,7 @@ async def test_the_last_pass_is_out_before_the_terminal_status(redis: Redis, eac
             async with watching_diff(broker) as job:
                 await eventually(lambda: not job.ended)
                 await redis.hset("job:1:diff", "a", entry("a", f"first {number}"))
-                await eventually(lambda number=number: patches(job).get("a") == f"first {number}")  # and now it rests
+                await until_patched(job, f"first {number}")  # and now it rests
                 await redis.hset("job:1:diff", "a", entry("a", f"last {number}"))
                 await redis.hset("job:1", "status", "success")
                 await eventually(lambda: job.ended)

@@ -13,6 +13,7 @@ import orjson
 from starlette.responses import Response
 
 from broker import Batch, CaughtUp, Closed, Diverged, Lost, NotFoundError, Presence, SourceUnavailableError
+from broker.jobs import number
 from broker.wakeup import Waker
 from web.faces.stream_request import Asked, StreamEndpoint, asked_of
 from web.problems import forbidden
@@ -34,7 +35,20 @@ AWAY: Final = comment("the store of jobs does not answer; what follows comes whe
 BACK: Final = comment("the store of jobs answers again")
 
 
-class JobFace(Protocol):
+class JobWords(Protocol):
+    """What one wire format says of a job beside what it shows."""
+
+    def state(self, job: Job) -> bytes:
+        """What the client is told of the job beside its lines, at first and whenever it differs; empty: nothing."""
+
+    def end(self, job: Job) -> bytes:
+        """The frame that ends the stream of a job that is over; its position ends in `.end`."""
+
+    def gone(self) -> bytes:
+        """What the client is told of a job that no longer exists."""
+
+
+class JobFace(JobWords, Protocol):
     """One wire format of a job's stream.
 
     Attributes:
@@ -54,15 +68,6 @@ class JobFace(Protocol):
             InvalidIdError: it is outside the grammar.
             SourceUnavailableError: that must be looked up, and the source does not answer.
         """
-
-    def state(self, job: Job) -> bytes:
-        """What the client is told of the job beside its lines, at first and whenever it differs; empty: nothing."""
-
-    def end(self, job: Job) -> bytes:
-        """The frame that ends the stream of a job that is over; its position ends in `.end`."""
-
-    def gone(self) -> bytes:
-        """What the client is told of a job that no longer exists."""
 
     def last_words(self, ending: Ending) -> bytes:
         """What the client is told when the stream is ended from outside."""
@@ -134,6 +139,14 @@ def gap_frame(start: int, stop: int) -> bytes:
     return frame(orjson.dumps({"from": start, "to": stop - 1}), event="gap")
 
 
+def finished_frame(job: Job | None, position: Position | None = None) -> bytes:
+    """The end in Vibe Kanban's words; without a job: there is none any more, and clients stop all the same."""
+    if job is None:
+        return frame(orjson.dumps({"exitCode": None, "status": "deleted"}), event="finished")
+    data = {"exitCode": number(job.fields.get("exit_code")), "status": job.status}
+    return frame(orjson.dumps(data), event="finished", position=position)
+
+
 async def follow(
     broker: Broker, face: JobFace, subscription: Subscription, viewer: Viewer, opening: bytes
 ) -> AsyncGenerator[bytes, None]:
@@ -147,7 +160,7 @@ async def follow(
         opening: what goes after the first state (a `reset`, say).
     """
     job = subscription.job
-    told = _Told(broker, face, job, viewer)
+    told = Told(broker, face, job, viewer)
     yield told.state + opening
     spoke = True
     while True:
@@ -185,10 +198,10 @@ async def _from_archive(subscription: Subscription) -> Step | None:
         return None
 
 
-class _Told:
-    """What one client was told of a job beside its lines."""
+class Told:
+    """What one client was told of a job beside its lines, or its diff."""
 
-    def __init__(self, broker: Broker, face: JobFace, job: Job, viewer: Viewer) -> None:
+    def __init__(self, broker: Broker, face: JobWords, job: Job, viewer: Viewer) -> None:
         self._broker = broker
         self._face = face
         self._job = job
@@ -198,7 +211,7 @@ class _Told:
         self.state = face.state(job)
 
     def news(self) -> tuple[bytes, bool]:
-        """What the client must be told, and whether that is the end; asked when the log is read to its end."""
+        """What the client must be told, and whether that is the end; asked when that is read to its end."""
         job, face = self._job, self._face
         now = (job.state.log.tail, job.presence, self._broker.source_available)
         if now == self._looked_at:

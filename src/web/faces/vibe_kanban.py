@@ -5,6 +5,8 @@ is in its frames is made in `web.faces.table_stream`.
 
 `GET /api/events/processes/{id}/logs` is the output of one job in unnamed frames, and `event: finished` at its end. A
 process id is a job's id; where a hash `process:{id}` is, it names the job.
+
+`GET /api/events/task-attempts/{id}/diff` is what a job changes in its worktree: `web.faces.diff_stream`.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 
 from broker import JOB, Encoding
-from broker.jobs import checked_id, number
+from broker.jobs import checked_id
 from broker.wakeup import Waker
-from web.faces.job_stream import JobStreamEndpoint
+from web.faces.diff_stream import DiffEndpoint
+from web.faces.job_stream import JobStreamEndpoint, finished_frame
 from web.faces.stream_request import StreamEndpoint, asked_of
 from web.faces.table_stream import TableStream, View
 from web.problems import bad_request
-from web.sse import EventStreamResponse, frame
+from web.sse import EventStreamResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,12 +103,11 @@ class ProcessLogFace:
 
     def end(self, job: Job) -> bytes:
         """The `finished` event."""
-        data = {"exitCode": number(job.fields.get("exit_code")), "status": job.status}
-        return frame(orjson.dumps(data), event="finished", position=job.output.last_position(end=True))
+        return finished_frame(job, job.output.last_position(end=True))
 
     def gone(self) -> bytes:
         """`finished` too, so that clients stop, with a status that no job has."""
-        return frame(orjson.dumps({"exitCode": None, "status": "deleted"}), event="finished")
+        return finished_frame(None)
 
     def last_words(self, _: Ending) -> bytes:
         """Nothing: the client comes back where it was."""
@@ -117,4 +119,5 @@ def routes(context: Context) -> list[Route]:
     return [
         Route("/api/events/", TablesEndpoint(context), methods=["GET"]),
         Route("/api/events/processes/{id}/logs", JobStreamEndpoint(context, ProcessLogFace()), methods=["GET"]),
+        Route("/api/events/task-attempts/{id}/diff", DiffEndpoint(context), methods=["GET"]),
     ]

@@ -1,0 +1,64 @@
+"""A job's diff over REST: `GET /api/jobs/{id}/diff`, as one unified patch or as JSON.
+
+The patch is what `git apply` takes on the base that the job started from: the patches of all files, joined. Those that
+were left out are named in comments before the first, which git skips, so that no limit is hidden (trap 33). JSON is
+`{"files": [entry, …], "additions", "deletions"}`, asked for by `Accept: application/json` or `?format=json`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from broker.diffs import files_in
+from web.api_exchange import HEADERS, flag, json_response, seen_job
+from web.problems import bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from web.context import Context
+
+
+async def answer_diff(context: Context, request: Request) -> Response:
+    """Answers `GET /api/jobs/{id}/diff`."""
+    as_json, as_file = _wants_json(request), flag(request, "download")
+    async with seen_job(context.broker, request) as job, context.broker.watch_diff(job) as diff:
+        entries = list(files_in(diff).values())
+        job_id = job.id
+    headers = {"Vary": "Accept"}
+    if as_json:
+        sums = {name: sum(entry[name] for entry in entries) for name in ("additions", "deletions")}
+        return json_response({"files": entries, **sums}, headers=headers)
+    if as_file:
+        # The grammar of ids leaves nothing that would have to be escaped in a file's name.
+        headers["Content-Disposition"] = f'attachment; filename="{job_id}.diff"'
+    return Response(patch_of(entries), headers={**HEADERS, **headers}, media_type="text/x-diff")
+
+
+def patch_of(entries: Sequence[Mapping[str, Any]]) -> bytes:
+    """All entries as one patch; what is left out is named before it."""
+    left_out = [
+        f"# left out ({entry['omitted']}): {json.dumps(entry['file'])}, +{entry['additions']} -{entry['deletions']}\n"
+        for entry in entries
+        if entry.get("omitted")
+    ]
+    patches = [_whole_lines(str(entry["diff"])) for entry in entries]
+    return "".join(left_out + patches).encode("utf-8", "replace")
+
+
+def _whole_lines(patch: str) -> str:
+    """A patch that another begins behind."""
+    return patch if patch.endswith("\n") or not patch else patch + "\n"
+
+
+def _wants_json(request: Request) -> bool:
+    given = request.query_params.get("format")
+    if given not in (None, "json", "diff"):
+        raise bad_request("`format` may be json or diff")
+    accepted = request.headers.get("accept", "")
+    return given == "json" or (given is None and "application/json" in accepted and "text/x-diff" not in accepted)
