@@ -70,7 +70,7 @@ class RedisServer:
         # Not under pytest's tmp_path: a Unix socket's path may have 107 bytes at most.
         self.directory = Path(tempfile.mkdtemp(prefix="redis-", dir="/tmp"))
         self.socket = self.directory / "redis.sock"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -109,7 +109,7 @@ class RedisServer:
                 return
             if not (fresh and "Address already in use" in self.log):
                 break
-            self.port = _free_port()
+            self.port = free_port()
         raise RedisServerFailedError(f"{self.kind} did not start:\n{self.log[-2000:]}")
 
     def kill9(self) -> None:
@@ -205,7 +205,8 @@ class RedisServer:
             self._process.wait(STOP_TIMEOUT_S)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that is free, and that no outgoing connection will be given."""
     for port in random.Random().sample(PORTS, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -202,7 +202,11 @@ class Delivery:
 
     async def _update(self) -> None:
         update = self._updates[0]
-        await self._job.write(update.fields)
+        # What was confirmed may be lost by now: a status must not be seen before the lines are written anew (trap 1).
+        intact = await self._job.append(self._window.length, self._window.last, [])
+        if not intact or not await self._job.update(update.fields, self._server):
+            await self._examine()
+            return
         # A later change may have been merged into it meanwhile; it is then written again.
         if self._updates[0] is update:
             self._updates.popleft()

@@ -61,6 +61,17 @@ end
 return 1
 """
 
+# KEYS: the hash. ARGV: the id of a server process (empty: any), the TTL in ms, then names and values. Writes nothing and
+# returns 0 where another process answers, or there is no hash: half of one, without its owner, would be everyone's.
+_UPDATE: Final = """
+local server = redis.pcall('INFO', 'server')
+if type(server) == 'string' and not string.find(server, ARGV[1], 1, true) then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
+
 
 class JobTakenError(AlreadyExistsError):
     """Another producer writes this job, or it belongs to another user."""
@@ -124,6 +135,7 @@ class RedisJob:
         self._output = f"{self._hash}:output"
         self._lease = f"{self._hash}:lease"
         self._append = client.register_script(_APPEND)
+        self._update = client.register_script(_UPDATE)
 
     async def claim(self, writer: str) -> None:
         """Takes the lease, or keeps it where this writer has it already.
@@ -159,6 +171,19 @@ class RedisJob:
         pairs = [text for pair in fields.items() for text in pair]
         await _reply(self._client.hset(self._hash, items=pairs))
         await self._client.pexpire(self._hash, self._ttl_ms)
+
+    async def update(self, fields: Mapping[str, str], server: str) -> bool:
+        """Sets fields of a job that is there, and refreshes the TTL.
+
+        Args:
+            fields: names and values.
+            server: what `server` returned; another server process may have lost what that one confirmed.
+
+        Returns:
+            Whether it was so; if not, nothing was written.
+        """
+        pairs = [text for pair in fields.items() for text in pair]
+        return bool(await self._update(keys=[self._hash], args=[server, self._ttl_ms, *pairs]))
 
     async def enlist(self, user_id: str, created_at_ms: int) -> None:
         """Adds the job to its user's."""
