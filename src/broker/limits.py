@@ -386,6 +386,10 @@ DIFF_REF_DIRECTORIES_MAX: Final = 4096
 INOTIFY_READ_BYTES: Final = 64 * KIB
 # In one go: more than the kernel's queue holds (16,384 events), and an end where a program writes without pause.
 INOTIFY_READS_MAX: Final = 32
+# How often a watcher that waits for the end of somebody else's job looks at its status.
+DIFF_STATUS_S: Final = 1.0
+# Notices that wait to be appended while Redis does not take any; each is told once until it changes, so these are many.
+DIFF_NOTICES_MAX: Final = 100
 # Temporary directories of watchers that were killed are removed by the next; younger ones may be just being made.
 DIFF_SCRATCH_AGE_S: Final = 60.0
 

@@ -62,6 +62,14 @@ MaskEnv = Annotated[
         help="Mask this variable's value in what is recorded, beside those that look like secrets. Repeatable.",
     ),
 ]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        metavar="REF",
+        help="What the diff is against: its merge base with HEAD. Without it: origin/HEAD, main or master.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 NoEcho = Annotated[bool, typer.Option("--no-echo", help="Only record; print nothing of it here.")]
 SpoolBytes = Annotated[
@@ -133,6 +141,11 @@ def run(
         bool, typer.Option("--merge", help="One terminal for stdout and stderr: their exact order, as one stream.")
     ] = False,
     no_pty: Annotated[bool, typer.Option("--no-pty", help="Pipes instead of terminals.")] = False,
+    diff: Annotated[
+        Path | None,
+        typer.Option("--diff", metavar="WORKTREE", help="Publish what changes in this git worktree meanwhile."),
+    ] = None,
+    base: Base = None,
     mask_env: MaskEnv = None,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
@@ -141,14 +154,23 @@ def run(
     no_echo: NoEcho = False,
 ) -> int:
     """Run a command as a job: record what it prints, and exit as it does."""
+    from broker.producers.diff_beside import Watched  # noqa: PLC0415
     from broker.producers.outlets import Capture  # noqa: PLC0415
     from broker.producers.process_runner import Command, run_command  # noqa: PLC0415
 
     if merge and no_pty:
         raise MisuseError("--merge and --no-pty exclude each other")
+    if base is not None and diff is None:
+        raise MisuseError("--base is the base of --diff, which is not given")
     capture = Capture.PIPES if no_pty else Capture.ONE_TERMINAL if merge else Capture.TWO_TERMINALS
     what = Command(
-        command, capture, columns=_columns(), environment=os.environ, secrets=_secrets(mask_env), echo=not no_echo
+        command,
+        capture,
+        columns=_columns(),
+        environment=os.environ,
+        secrets=_secrets(mask_env),
+        echo=not no_echo,
+        diff=None if diff is None else Watched(diff, base),
     )
     _configure_logging(quiet=quiet)
 
@@ -189,6 +211,39 @@ def pipe(
 
 
 @app.command()
+def watch(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")],
+    worktree: Annotated[Path, typer.Argument(metavar="WORKTREE", help="Any directory of a git worktree.")],
+    *,
+    base: Base = None,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
+    quiet: Quiet = False,
+) -> int:
+    """Publish what changes in a git worktree as a job's diff, until the job ends.
+
+    Exit code: 0, also after Ctrl-C; 1 if the last state could not be published; 2 if there is no such job or worktree;
+    125 if Redis does not answer.
+    """
+    from broker.errors import NotFoundError  # noqa: PLC0415
+    from broker.producers.diff_beside import Watched, publish_diff  # noqa: PLC0415
+    from broker.producers.worktree.git_process import WorktreeError  # noqa: PLC0415
+    from web.locate import NotLocatedError, redis_address  # noqa: PLC0415
+
+    _configure_logging(quiet=quiet)
+    try:
+        url = redis_address(redis_url, data_dir)
+        published = anyio.run(publish_diff, url, job, Watched(worktree, base), lambda _: None)
+    except (NotLocatedError, InvalidIdError, NotFoundError, WorktreeError) as error:
+        _say(str(error))
+        return MISUSED
+    except (BrokerError, ValueError) as error:
+        _say(str(error))
+        return NOT_RECORDED
+    return 0 if published else 1
+
+
+@app.command()
 def tail(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or its address.")],
     *,
@@ -202,6 +257,9 @@ def tail(
     lines: Annotated[
         int | None, typer.Option("--tail", "-n", metavar="N", min=0, help="Begin so many lines before the end.")
     ] = None,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Follow what it changes in its worktree, instead of what it prints.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each entry as JSON, one on a line.")] = False,
     data_dir: DataDir = None,
 ) -> int:
@@ -215,6 +273,8 @@ def tail(
     from web.locate import job_address, server_address  # noqa: PLC0415
     from web.tail import Followed, follow  # noqa: PLC0415
 
+    if diff and (from_offset is not None or lines is not None):
+        raise MisuseError("--from and --tail are about lines, and --diff follows none")
     named_url, job_id = job_address(job)
     try:
         checked_id(job_id)
@@ -227,6 +287,8 @@ def tail(
         from_offset=from_offset,
         tail=lines,
         as_json=as_json,
+        diff=diff,
+        coloured=os.isatty(_OUT) and not os.environ.get("NO_COLOR"),
     )
     try:
         return anyio.run(follow, followed, write_all, _say)

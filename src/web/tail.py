@@ -42,7 +42,7 @@ REFUSED: Final = 2
 UNREACHABLE: Final = 3
 """No server answers, or what answers is no Fantail server."""
 
-_OUT, _ERR = 1, 2
+OUT, _ERR = 1, 2
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # Every 30 s comes a keep-alive, so a read that waits longer than two of them waits for nobody.
 _TIMEOUTS: Final = httpx.Timeout(TAIL_CONNECT_S_MAX, read=TAIL_SILENCE_S_MAX)
@@ -59,6 +59,8 @@ class Followed:
         from_offset: the first line, where not all are wanted.
         tail: how many lines before the end, where not all are wanted.
         as_json: print the entries as they are stored, one on a line, instead of their text.
+        diff: follow what it changes in its worktree instead of what it prints; see `web.tail_diff`.
+        coloured: colour patches, for a terminal.
     """
 
     url: str
@@ -67,11 +69,16 @@ class Followed:
     from_offset: int | None = None
     tail: int | None = None
     as_json: bool = False
+    diff: bool = False
+    coloured: bool = False
 
     @property
     def stream_url(self) -> str:
         """The stream's address."""
-        return f"{self.url.rstrip('/')}/api/jobs/{self.job_id}/stream"
+        server = self.url.rstrip("/")
+        if self.diff:
+            return f"{server}/api/events/task-attempts/{self.job_id}/diff"
+        return f"{server}/api/jobs/{self.job_id}/stream"
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -97,11 +104,32 @@ async def follow(followed: Followed, write: Callable[[int, bytes], None], tell: 
     # A proxy of the environment is for the world outside of this machine.
     through_proxies = urlsplit(followed.url).hostname not in _LOOPBACK
     async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUTS, trust_env=through_proxies) as client:
-        return await _Follower(followed, client, write, tell).follow()
+        return await _follower(followed, client, write, tell).follow()
+
+
+def _follower(
+    followed: Followed, client: httpx.AsyncClient, write: Callable[[int, bytes], None], tell: Callable[[str], None]
+) -> Follower:
+    if followed.diff:
+        from web.tail_diff import DiffFollower  # noqa: PLC0415 - it is a Follower
+
+        return DiffFollower(followed, client, write, tell)
+    return Follower(followed, client, write, tell)
 
 
 @dataclass(slots=True)
-class _Follower:
+class Follower:
+    """Follows one job over any number of connections.
+
+    Attributes:
+        followed: what.
+        client: by which it asks.
+        write: writes bytes to stdout (1) or stderr (2).
+        tell: shows a message beside the output.
+        code: the exit code, once the job has ended.
+        waiting: what is to be written after what was received, and where.
+    """
+
     followed: Followed
     client: httpx.AsyncClient
     write: Callable[[int, bytes], None]
@@ -119,6 +147,7 @@ class _Follower:
     waiting: list[tuple[int, bytes]] = field(default_factory=list)
 
     async def follow(self) -> int:
+        """Follows it to its end; see `follow`."""
         self.heard_at_s = anyio.current_time()
         while True:
             code = await self._connected()
@@ -176,22 +205,25 @@ class _Follower:
     def _take(self, event: ServerEvent) -> None:
         self.waited, self.trouble = False, ""
         self.known, self.heard_at_s, self.pause_s = True, anyio.current_time(), TAIL_BACKOFF_S_MIN
-        data = _parsed(event.data)
+        self.show(event, _parsed(event.data))
+        self.last_id = event.last_id
+
+    def show(self, event: ServerEvent, data: Mapping[str, Any]) -> None:
+        """Takes one event of the stream; another format's follower has another one of these."""
         match event.name:
             case "output":
                 self._line(event, data)
             case "reset":
-                self._notice("the output was written anew; here it is from its start")
+                self.notice("the output was written anew; here it is from its start")
                 self.printed = -1
             case "gap":
-                self._notice(f"lines {data.get('from')} to {data.get('to')} are lost")
+                self.notice(f"lines {data.get('from')} to {data.get('to')} are lost")
             case "error" if data.get("message") != "Stream timeout":
-                self._notice(str(data.get("message", "")))
+                self.notice(str(data.get("message", "")))
             case "done":
                 self.code = SUCCEEDED if data.get("status") == "success" else FAILED
             case _:
                 pass
-        self.last_id = event.last_id
 
     def _line(self, event: ServerEvent, entry: Mapping[str, Any]) -> None:
         position = parse_position(event.last_id)
@@ -200,12 +232,13 @@ class _Follower:
                 return
             self.printed = position.offset
         if self.followed.as_json:
-            self.waiting.append((_OUT, (event.data or b"") + b"\n"))
+            self.waiting.append((OUT, (event.data or b"") + b"\n"))
         else:
-            to = _OUT if entry.get("stream") == "stdout" else _ERR
+            to = OUT if entry.get("stream") == "stdout" else _ERR
             self.waiting.append((to, str(entry.get("line", "")).encode("utf-8", "replace") + b"\n"))
 
-    def _notice(self, text: str) -> None:
+    def notice(self, text: str) -> None:
+        """Shows a message in its place among the output."""
         self._print()
         self.tell(text)
 

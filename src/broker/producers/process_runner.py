@@ -43,6 +43,7 @@ from broker.limits import (
     RUN_GRACE_S,
     RUN_KILL_S,
 )
+from broker.producers.diff_beside import Watched, diff_beside
 from broker.producers.outlets import Capture, Outlet, environment_for, open_outlets
 from broker.producers.recording import KILLED, Attention, Ended, Ran, record
 from broker.producers.secrets import masked_text
@@ -71,6 +72,7 @@ class Command:
         environment: its environment, before pagers and width are set.
         secrets: values to mask in what is recorded, as `broker.producers.secrets.secret_values` gives them.
         echo: whether its output is written to our stdout and stderr too.
+        diff: the worktree whose diff is published beside it; None: none is.
     """
 
     words: Sequence[str]
@@ -79,6 +81,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     secrets: Sequence[bytes] = ()
     echo: bool = True
+    diff: Watched | None = None
 
 
 async def run_command(
@@ -112,7 +115,8 @@ async def run_command(
 
     async def work(job: JobWriter, attention: Attention) -> Ended:
         on_open(job.id)
-        return await _Run(command, job, attention).ended()
+        async with diff_beside(job, redis_url, command.diff, attention):
+            return await _Run(command, job, attention).ended()
 
     return await record(redis_url, new, work, settings, flush_s=flush_s)
 
