@@ -16,6 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from broker.crowd import Crowd
 from broker.errors import InvalidIdError
 from broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
 from broker.msg_store import MsgStore, Retention
@@ -24,8 +25,9 @@ from broker.tables import owner_of
 from broker.wakeup import Bell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
+    from broker.segment import Encoding
     from broker.subscription import Subscription
 
 _ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_CHARS_MAX - 1}}}", re.ASCII)
@@ -123,12 +125,12 @@ class Job:
         diff: the files that differ, `{"files": {path: {...}}}`; see `broker.diffs`.
         presence: whether the truth has it.
         loaded: whether a source has read it at least once.
-        watchers: how many follow it now.
-        subscriptions: the cursors into its output, for the largest lag.
         diff_loaded: whether a source has read its diff since somebody began to watch that.
         diff_bytes: what the files of its diff take, as they are stored.
-        unwatched_since_s: when the last watcher left; None while there is one.
+        watchers: how many follow it now.
         diff_watchers: how many of them watch its diff.
+        subscriptions: the cursors into its output, for the largest lag.
+        unwatched_since_s: when the last watcher left; None while there is one.
         ended_since_s: when it was first seen terminal and drained; None before.
     """
 
@@ -151,13 +153,21 @@ class Job:
         self.diff = PatchStore(epoch, retention=kept, on_change=self.bell.ring, uses=uses)
         self.presence = Presence.UNKNOWN
         self.loaded = False
-        self.watchers = 0
-        self.subscriptions: WeakSet[Subscription] = WeakSet()
         self.diff_loaded = False
         self.diff_bytes = 0
-        self.unwatched_since_s: float | None = None
+        self.watchers = 0
         self.diff_watchers = 0
+        self.subscriptions: WeakSet[Subscription] = WeakSet()
+        self._crowds: dict[Hashable, Crowd] = {}
+        self.unwatched_since_s: float | None = None
         self.ended_since_s: float | None = None
+
+    def crowd(self, encoding: Encoding) -> Crowd:
+        """Its live readers in one encoding."""
+        crowd = self._crowds.get(encoding.key)
+        if crowd is None:
+            crowd = self._crowds[encoding.key] = Crowd(self, encoding)
+        return crowd
 
     @property
     def key(self) -> str:

@@ -21,6 +21,7 @@ from broker.wakeup import Waker
 if TYPE_CHECKING:
     from broker.jobs import Job
     from broker.position import Position
+    from broker.segment import Encoding
 
 
 class Archive(Protocol):
@@ -155,6 +156,14 @@ class Subscription:
             case _:
                 assert_never(outcome)
 
-    async def wait(self) -> None:
-        """Sleeps until the job has changed since the last `next`, or somebody pokes the waker."""
-        await self.waker.sleep(self.job.bell, self._rung)
+    async def wait(self, encoding: Encoding | None = None) -> None:
+        """Sleeps until the job has changed since the last `next`, or somebody pokes the waker.
+
+        Args:
+            encoding: with it, and a waker that takes bytes, new records are handed to that waker in its sleep, and the
+                cursor moves; to be given only where the last `next` was `CaughtUp`.
+        """
+        if encoding is None or self.waker.take is None or self.job.bell.rung != self._rung:
+            await self.waker.sleep(self.job.bell, self._rung)
+        else:
+            await self.job.crowd(encoding).stay(self, self.waker.take)

@@ -27,29 +27,37 @@ class Bell:
 
     def __init__(self) -> None:
         self.rung = 0
-        self._sleepers: dict[Waker, None] = {}
+        self._sleepers: dict[Sleeper, None] = {}
 
     def ring(self) -> None:
         """Wakes all who wait; never blocks."""
         self.rung += 1
         if self._sleepers:
             sleepers, self._sleepers = self._sleepers, {}
-            for waker in sleepers:
-                waker.poke()
+            for sleeper in sleepers:
+                sleeper.poke()
 
-    def _add(self, waker: Waker) -> None:
-        self._sleepers[waker] = None
+    def add(self, sleeper: Sleeper) -> None:
+        """Has it poked when the bell rings next, once."""
+        self._sleepers[sleeper] = None
 
-    def _discard(self, waker: Waker) -> None:
-        self._sleepers.pop(waker, None)
+    def discard(self, sleeper: Sleeper) -> None:
+        """Takes that back."""
+        self._sleepers.pop(sleeper, None)
 
 
 class Waker:
-    """One reader's sleep. Not shared between tasks."""
+    """One reader's sleep. Not shared between tasks.
 
-    __slots__ = ("_asleep", "_poked", "retired")
+    Attributes:
+        take: takes encoded records for the reader while it sleeps, or says that it cannot now (`broker.crowd`); None:
+            the reader must wake to read.
+    """
+
+    __slots__ = ("_asleep", "_poked", "retired", "take")
 
     def __init__(self) -> None:
+        self.take: Callable[[bytes], bool] | None = None
         self._asleep: asyncio.Future[None] | _Asleep | None = None
         self._poked = False
         self.retired = False
@@ -66,17 +74,24 @@ class Waker:
 
         Cancellation leaves nothing behind at the bell, and a poke that came with it ends the next sleep.
         """
-        if self._poked or bell.rung != rung:
+        if bell.rung != rung:
             self._poked = False
             return
-        assert self._asleep is None, "a waker is one reader's"
-        self._asleep = asleep = _asleep()
-        bell._add(self)  # noqa: SLF001 - one module
+        bell.add(self)
         try:
-            await asleep
+            await self.sleep_until_poked()
         finally:
-            self._asleep = None
-            bell._discard(self)  # noqa: SLF001
+            bell.discard(self)
+
+    async def sleep_until_poked(self) -> None:
+        """Sleeps until somebody pokes; a poke that came with a cancellation ends the next sleep."""
+        if not self._poked:
+            assert self._asleep is None, "a waker is one reader's"
+            self._asleep = asleep = _asleep()
+            try:
+                await asleep
+            finally:
+                self._asleep = None
         self._poked = False
 
 

@@ -70,13 +70,12 @@ class Connection:
     def write(self, framed: bytes) -> None:
         """Writes one or more whole HTTP chunks, after the head of the response; never blocks.
 
-        On a connection that is gone nothing happens.
+        On a connection that is gone nothing happens: its end is told to the application in another way.
         """
         try:
             self._transport.write(framed)
         except RuntimeError:  # uvloop's, for a transport that was closed an instant ago
-            if not self._transport.is_closing():
-                raise
+            self._transport.abort()
 
     @property
     def paused(self) -> bool:

@@ -44,6 +44,9 @@ class Sink(Protocol):
     async def flush(self) -> None:
         """Waits until there is room; returns also when the client is gone."""
 
+    def take(self, frames: bytes) -> bool:
+        """Takes frames like `write` if that leaves nothing to wait for; says whether it did."""
+
 
 def sink_for(scope: Scope, send: Send) -> Sink:
     """The fastest way there is for a request."""
@@ -92,6 +95,16 @@ class ConnectionSink:
             if rest:
                 self.write(rest)
 
+    def take(self, frames: bytes) -> bool:
+        """See `Sink`. A batch of the ordinary size is one send; longer ones go by `write` and `flush`."""
+        connection = self._connection
+        if self._rest or connection.paused or len(frames) > SEND_BYTES_MAX:
+            return False
+        chunk = _chunk(frames)
+        connection.write(chunk)
+        self.sent_bytes += len(chunk)
+        return True
+
 
 class AsgiSink:
     """`http.response.body` messages, under any server."""
@@ -119,6 +132,10 @@ class AsgiSink:
         for start in range(0, len(waiting), SEND_BYTES_MAX):
             part = waiting[start : start + SEND_BYTES_MAX]
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
+
+    def take(self, _: bytes) -> bool:
+        """See `Sink`: `send` must be awaited."""
+        return False
 
 
 _last_chunk: tuple[bytes, bytes] = (b"", b"")

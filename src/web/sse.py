@@ -210,13 +210,11 @@ class EventStreamResponse:
         """Sends what the face yields, and what falls due, in between; then ends the response."""
         async with aclosing(self._body) as body:
             await self._write(sink, retry(RETRY_MS))
+            self._waker.take = self._take
             self._alarm.poke_at(self._next_look_s(self._now_s()), self)
             async for frames in body:
                 if frames:
-                    sink.write(frames)
-                    if sink.full:
-                        await sink.flush()
-                    self._sent_at_s = self._now_s()
+                    await self._write(sink, frames)
                 elif self._now_s() - self._sent_at_s >= self._keepalive_s:
                     await self._write(sink, KEEP_ALIVE)
                 if self._ending is not None:
@@ -227,10 +225,20 @@ class EventStreamResponse:
         done.deadline = anyio.current_time() + STREAM_END_S  # for servers whose `receive` does not notice the end
 
     async def _write(self, sink: Sink, frames: bytes) -> None:
+        if sink.full:
+            await sink.flush()
         if frames:
             sink.write(frames)
-            await sink.flush()
             self._sent_at_s = self._now_s()
+        if sink.full:
+            await sink.flush()
+
+    def _take(self, frames: bytes) -> bool:
+        """Sends what another reader of the same log has read, while the face sleeps (`broker.crowd`)."""
+        if self._ending is not None or self._sink is None or not self._sink.take(frames):
+            return False
+        self._sent_at_s = self._now_s()
+        return True
 
     def _farewell(self, ending: Ending) -> bytes:
         return retry(RETRY_DRAIN_MS) if ending is Ending.DRAIN else self._last_words(ending)

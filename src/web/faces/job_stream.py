@@ -182,7 +182,7 @@ async def follow(
                 if over:
                     return
                 spoke = False
-                await subscription.wait()
+                await subscription.wait(face.output)
             case Closed():
                 return
             case None:
