@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,7 +22,6 @@ from broker import (
 from broker.sources.redis_ledger import RedisLedger
 from broker.tables import ChangeKind
 from support.tcp_proxy import tcp_proxy
-from support.wait import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,11 +39,19 @@ async def redis(each_redis_server: RedisServer) -> AsyncIterator[Redis]:
         yield client
 
 
+@asynccontextmanager
+async def ledger_at(url: str) -> AsyncIterator[RedisLedger]:
+    ledger = RedisLedger(Broker(), url)
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()
+
+
 @pytest.fixture
 async def ledger(each_redis_server: RedisServer) -> AsyncIterator[RedisLedger]:
-    ledger = RedisLedger(Broker(), each_redis_server.url)
-    yield ledger
-    await ledger.aclose()
+    async with ledger_at(each_redis_server.url) as ledger:
+        yield ledger
 
 
 def entries(start: int, stop: int) -> list[bytes]:
@@ -116,9 +124,7 @@ async def test_an_append_at_another_length_writes_nothing(redis: Redis, ledger: 
 
 
 async def test_of_two_appends_at_one_offset_one_wins(redis: Redis, each_redis_server: RedisServer) -> None:
-    ledgers = [RedisLedger(Broker(), each_redis_server.url) for _ in range(5)]
-    won = []
-    await ledgers[0].create_job("1", {})
+    won: list[int] = []
 
     async def append(ledger: RedisLedger) -> None:
         for number in range(100):
@@ -128,11 +134,12 @@ async def test_of_two_appends_at_one_offset_one_wins(redis: Redis, each_redis_se
                 continue
             won.append(number)
 
-    async with anyio.create_task_group() as tasks:
-        for ledger in ledgers:
-            tasks.start_soon(append, ledger)
-    for ledger in ledgers:
-        await ledger.aclose()
+    async with AsyncExitStack() as stack:
+        ledgers = [await stack.enter_async_context(ledger_at(each_redis_server.url)) for _ in range(5)]
+        await ledgers[0].create_job("1", {})
+        async with anyio.create_task_group() as tasks:
+            for ledger in ledgers:
+                tasks.start_soon(append, ledger)
     assert won == sorted(set(won))
     assert await redis.llen("job:1:output") == len(won)
 
@@ -141,8 +148,7 @@ async def test_an_append_whose_reply_was_lost_is_never_repeated_by_itself(
     redis_server: RedisServer, redis_client: Redis
 ) -> None:
     """Trap 41: the caller learns that it is not known, asks again with the same offset, and learns that it was done."""
-    async with tcp_proxy(redis_server.port) as proxy:
-        ledger = RedisLedger(Broker(), proxy.url)
+    async with tcp_proxy(redis_server.port) as proxy, ledger_at(proxy.url) as ledger:
         await ledger.create_job("1", {})
         await ledger.append_output("1", entries(0, 1), expected=0)
         proxy.cut_after_reply_bytes(0)
@@ -153,18 +159,16 @@ async def test_an_append_whose_reply_was_lost_is_never_repeated_by_itself(
             await ledger.append_output("1", entries(1, 3), expected=1)
         assert caught.value.length == 3
         assert await redis_client.llen("job:1:output") == 3
-        await ledger.aclose()
 
 
 async def test_a_restarted_redis_is_written_to_without_a_fault(make_redis_server: MakeRedisServer) -> None:
     server = make_redis_server(appendonly=True)
-    ledger = RedisLedger(Broker(), server.url)
-    await ledger.create_job("1", {})
-    server.kill9()
-    server.start()
-    await eventually(lambda: True)
-    assert await ledger.append_output("1", entries(0, 1)) == 0  # the old connection's end has been seen
-    await ledger.aclose()
+    async with ledger_at(server.url) as ledger:
+        await ledger.create_job("1", {})
+        server.kill9()
+        server.start()
+        await anyio.lowlevel.checkpoint()  # the event loop sees that the old connection has ended
+        assert await ledger.append_output("1", entries(0, 1)) == 0
 
 
 async def test_fields_are_set_and_removed_together(redis: Redis, ledger: RedisLedger) -> None:
@@ -235,12 +239,11 @@ async def test_rows_are_inserted_updated_and_deleted(redis: Redis, ledger: Redis
 
 async def test_a_server_that_takes_no_writes_is_unavailable(make_redis_server: MakeRedisServer) -> None:
     server = make_redis_server(config={"maxmemory": "1", "maxmemory-policy": "noeviction"})
-    ledger = RedisLedger(Broker(), server.url)
-    with pytest.raises(SourceUnavailableError):
+    async with ledger_at(server.url) as ledger:
+        with pytest.raises(SourceUnavailableError):
+            await ledger.create_job("1", {})
+        server.command("CONFIG", "SET", "maxmemory", "0")
         await ledger.create_job("1", {})
-    server.command("CONFIG", "SET", "maxmemory", "0")
-    await ledger.create_job("1", {})
-    server.command("REPLICAOF", "127.0.0.1", "1")
-    with pytest.raises(SourceUnavailableError):
-        await ledger.update_job("1", {"status": "failed"})
-    await ledger.aclose()
+        server.command("REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(SourceUnavailableError):
+            await ledger.update_job("1", {"status": "failed"})

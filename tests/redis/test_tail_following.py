@@ -28,6 +28,13 @@ async def redis(each_redis_server: RedisServer) -> AsyncIterator[Redis]:
         yield client
 
 
+@pytest.fixture
+async def link(each_redis_server: RedisServer) -> AsyncIterator[RedisLink]:
+    link = RedisLink(each_redis_server.url, name="test")
+    yield link
+    await link.close()
+
+
 def entries(*lines: str) -> list[bytes]:
     return [entry_of(1_700_000_000_000, line, "stdout") for line in lines]
 
@@ -45,13 +52,12 @@ async def put_job(redis: Redis, job_id: str, lines: list[str], **fields: str) ->
 
 @pytest.mark.parametrize("moment", range(5))
 async def test_output_pushed_before_a_terminal_status_is_read_before_it(
-    redis: Redis, each_redis_server: RedisServer, moment: int
+    redis: Redis, link: RedisLink, moment: int
 ) -> None:
     """Trap 1: whatever the moment, between any two of our commands, at which the job writes its last line and ends."""
     await put_job(redis, "1", ["first"])
     job = Job(JOB, "1", epoch="e", archived=True)
     follower = JobFollower(job, Leases(), 1_000_000, float)
-    link = RedisLink(each_redis_server.url, name="test")
     commands_sent = 0
     for _ in range(5):
         follower.mark()
@@ -66,7 +72,6 @@ async def test_output_pushed_before_a_terminal_status_is_read_before_it(
         if job.ended:
             assert job.output.tail == 2
     assert job.ended
-    await link.close()
 
 
 async def test_a_terminal_status_waits_for_all_pages_before_it(redis: Redis, each_redis_server: RedisServer) -> None:
