@@ -345,9 +345,9 @@ DIFF_STORE_BYTES_MAX: Final = 512 * MIB
 DIFF_FILES_MAX: Final = 20_000
 # Files whose patches are made by one round of git processes: 1,000 in one round, so that a burst costs one.
 DIFF_BATCH_FILES: Final = 1000
-# Renames with edits are looked for while new files times old ones stay below its square (git's own rule): 160,000
-# comparisons are under a second.
-DIFF_RENAME_FILES_MAX: Final = 400
+# Renames with edits are looked for while new files times old ones stay below its square: git's own rule and default.
+# 200,000 comparisons took 0.16 s.
+DIFF_RENAME_FILES_MAX: Final = 1000
 # How long the worktree must be quiet before it is looked at, and how long it may stay restless. A save is several
 # events within a millisecond; a checkout goes on for seconds.
 DIFF_DEBOUNCE_S: Final = 0.05

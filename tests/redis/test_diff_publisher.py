@@ -120,9 +120,9 @@ async def test_a_work_session_has_its_own_keys(redis_client: Redis) -> None:
         DiffPublisher(redis_client, "1:diff")
 
 
-@pytest.mark.parametrize("lost_after_bytes", [0, 3])
-async def test_a_lost_reply_leaves_nothing_doubled_and_nothing_stale(
-    redis_server: RedisServer, with_job: Redis, lost_after_bytes: int
+@pytest.mark.parametrize("cut", ["the reply whole", "within the reply", "within the request"])
+async def test_a_lost_write_leaves_nothing_doubled_and_nothing_stale(
+    redis_server: RedisServer, with_job: Redis, cut: str
 ) -> None:
     async with (
         tcp_proxy(redis_server.port) as proxy,
@@ -130,7 +130,13 @@ async def test_a_lost_reply_leaves_nothing_doubled_and_nothing_stale(
     ):
         publisher = DiffPublisher(client, "1")
         await publisher.publish(state(entry("a"), entry("b")))
-        proxy.cut_after_reply_bytes(lost_after_bytes)
+        match cut:
+            case "the reply whole":
+                proxy.cut_after_reply_bytes(0)
+            case "within the reply":
+                proxy.cut_after_reply_bytes(3)
+            case _:
+                proxy.cut_after_request_bytes(60)
         with pytest.raises(SourceUnavailableError):
             await publisher.publish(state(entry("a", 2), entry("c")))
         proxy.forward()

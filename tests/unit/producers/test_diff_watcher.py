@@ -261,11 +261,13 @@ async def test_nothing_is_asked_of_git_while_only_ignored_files_change(repositor
 
 
 async def test_steady_writing_makes_passes_rest(repository: GitRepository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pass and its rest take five times the pass; here a pass is made to take a fifth of a second."""
+    """A pass and its rest take five times the pass; here a pass is made to take an eighth of a second."""
+    monkeypatch.setattr(diff_watcher, "DIFF_DEBOUNCE_S", 0.002)
+    monkeypatch.setattr(diff_watcher, "DIFF_DEBOUNCE_S_MAX", 0.004)
     update = worktree_diff.WorktreeDiff.update
 
     async def slow(self: worktree_diff.WorktreeDiff, dirt: Dirt, *, cover: bool = True) -> Dirt:
-        await anyio.sleep(0.2)
+        await anyio.sleep(0.125)
         return await update(self, dirt, cover=cover)
 
     async with following(repository.root) as (watcher, _):
@@ -276,8 +278,8 @@ async def test_steady_writing_makes_passes_rest(repository: GitRepository, monke
         while time.monotonic() < ends_s:
             number += 1
             repository.write("file", f"{number}\n")
-            await anyio.lowlevel.checkpoint()
-        assert 1 <= watcher.statistics().passes - before <= 3
+            await anyio.sleep(0.002)
+        assert 1 <= watcher.statistics().passes - before <= 4
 
 
 # -- the end ---------------------------------------------------------------------------------------------------------

@@ -332,6 +332,25 @@ async def test_sockets_and_pipes_are_no_files(repository: GitRepository) -> None
         assert set(diff.entries) == {"new"}
 
 
+async def test_what_appears_before_its_directory_is_watched_is_found(
+    repository: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(repository.root) as diff:
+        await diff.update(everything())
+        cover = diff.tree.cover
+
+        async def late(ignored: set[bytes]) -> bool:
+            repository.write("new/late", "x\n")
+            return await cover(ignored)
+
+        repository.write("new/early", "x\n")
+        monkeypatch.setattr(diff.tree, "cover", late)
+        owed = await diff.update(Dirt(directories={b"new"}))
+        assert set(diff.entries) == {"new/early"}
+        await diff.update(owed)
+        assert set(diff.entries) == {"new/early", "new/late"}
+
+
 # -- limits (traps 23 and 33) ------------------------------------------------------------------------------------------
 
 
