@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import anyio
 import httpx
@@ -12,9 +11,6 @@ from broker.limits import RETRY_DRAIN_MS
 from support.served_app import ServedApp, served_app
 from support.sse_client import open_stream
 from support.wait import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 def stream_url(served: ServedApp) -> str:
@@ -100,22 +96,11 @@ async def test_a_second_signal_ends_everything_at_once() -> None:
             await eventually(lambda: len(served.context.streams) == 0, timeout_s=1, what="all streams over")
 
 
-async def test_a_request_under_way_is_answered_to_its_end() -> None:
-    async with served_app(drain_s=0.1) as served:
-        await served.broker.create_job("42")
-        async with httpx.AsyncClient() as client:
-
-            async def slow_body() -> AsyncIterator[bytes]:
-                for number in range(5):
-                    yield f'{{"line":"{number}"}}\n'.encode()
-                    if number == 2:
-                        served.server.stop()
-                    await anyio.sleep(0.05)  # a producer that takes its time
-
-            answer = await client.post(
-                f"{served.url}/api/jobs/42/output",
-                content=slow_body(),
-                headers={"Content-Type": "application/x-ndjson"},
-            )
-        assert answer.status_code in (200, 201)
-        assert served.broker.job("42").output.tail == 5
+async def test_connections_kept_open_for_later_requests_delay_nothing() -> None:
+    async with served_app(drain_s=0.0) as served, httpx.AsyncClient() as client:
+        assert (await client.get(f"{served.url}/healthz")).status_code == 200
+        assert len(served.server.server_state.connections) == 1
+        began_s = time.monotonic()
+        served.server.stop()
+        await eventually(lambda: not served.server.server_state.connections, what="no connection left")
+        assert time.monotonic() - began_s < 1
