@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 
-from broker.producers.job_writer import Deleted, Delivered, NewJob, open_job
+from broker.limits import LEASE_BEATS
+from broker.producers.job_writer import Deleted, Delivered, NewJob, WriterSettings, open_job
 from faults.lossy_redis import cut_file, written, written_bytes
+from support.wait import eventually
 
 if TYPE_CHECKING:
-    from conftest import MakeRedisServer
     from redis.asyncio import Redis
+
+    from conftest import MakeRedisServer
     from support.redis_server import ServerKind
 
 
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
 async def test_a_status_never_overtakes_lines_that_must_be_written_anew(
     lost: str, kind: ServerKind, make_redis_server: MakeRedisServer
 ) -> None:
-    """Traps 1 and 40 over a loss: the writer says nothing between the crash and the end, so that is when it finds out."""
+    """Traps 1 and 40 over a loss. The writer says nothing between the crash and the end, so that is when it learns."""
     redis = make_redis_server(appendonly=True, binary=kind)
     async with open_job(redis.url, NewJob(id="42", user_id="ada")) as job:
         await job.append([f"line {number}" for number in range(500)])
@@ -54,3 +58,14 @@ async def test_a_change_of_a_job_that_was_deleted_does_not_bring_it_back(
         assert await job.finish() == Deleted()
     assert not await redis_client.exists("job:42")
     assert "was deleted" in caplog.text
+
+
+async def test_a_writer_that_has_ended_its_job_takes_no_lease_again(redis_url: str, redis_client: Redis) -> None:
+    """Else nobody could take the job up for the lease's time."""
+    settings = WriterSettings(lease_s=0.05 * LEASE_BEATS)
+    async with open_job(redis_url, NewJob(id="42"), settings) as job:
+        assert await job.finish() == Delivered()
+        before = (await redis_client.info("commandstats"))["cmdstat_set"]["calls"]
+        with anyio.move_on_after(0.3):
+            await eventually(lambda: redis_client.exists("job:42:lease"))
+        assert (await redis_client.info("commandstats"))["cmdstat_set"]["calls"] == before
