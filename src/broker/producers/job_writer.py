@@ -232,6 +232,7 @@ class JobWriter:
         with anyio.move_on_after(flush_s):
             await self._delivery.settled()
         self.ending = await self._ended()
+        self._delivery.stop()  # it would take the lease again
         return self.ending
 
     def statistics(self) -> DeliveryStatistics:
