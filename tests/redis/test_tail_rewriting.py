@@ -193,6 +193,23 @@ async def test_a_position_whose_entry_was_trimmed_away_is_a_reset(redis: Redis, 
         assert back.lines == lines("line", 1000, 3000)
 
 
+async def test_a_page_of_a_list_written_anew_unnoticed_is_not_taken(
+    redis: Redis, each_redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis.rpush(OUTPUT, *entries("old", 0, 3000))
+    async with tailing(each_redis_server.url) as broker, broker.watch("1") as job:
+        monkeypatch.setattr(broker.source, "_on_key", lambda _: None)  # as if the pushes were still under way
+        monkeypatch.setattr(broker.source, "_mark_what_is_due", lambda: None)
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.delete(OUTPUT)
+            pipe.rpush(OUTPUT, *entries("new", 0, 4000))
+            await pipe.execute()
+        assert job.output.tail == 3000
+        async with watching(broker, "1") as viewer:
+            await eventually(lambda: viewer.lines == lines("new", 0, 4000))
+            assert viewer.resets == 1
+
+
 async def test_a_reader_behind_the_window_never_mixes_two_lists(redis: Redis, each_redis_server: RedisServer) -> None:
     """Pages of the archive are proven: the list is written anew, again and again, while it is being paged in."""
     async with tailing(each_redis_server.url) as broker:
