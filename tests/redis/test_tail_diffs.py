@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -90,22 +90,12 @@ async def test_a_diff_that_nobody_watches_is_not_read(redis: Redis, each_redis_s
 async def test_ten_viewers_cost_one_reading(redis: Redis, each_redis_server: RedisServer) -> None:
     """Trap 22, on the server's side."""
     before = await readings(redis)
-    ready: list[Job] = []
-
-    async def view(broker: Broker) -> None:
-        async with watching_diff(broker) as job:
-            ready.append(job)
-            await eventually(lambda: patches(job).get("a") == "@@")
-
-    async with tailing(each_redis_server.url) as broker, anyio.create_task_group() as tasks:
-        for _ in range(10):
-            tasks.start_soon(view, broker)
-        await eventually(lambda: len(ready) == 10)
-        # The first asks, and those that come before it is answered ask again, together.
-        assert await readings(redis) <= before + 2
-        between = await readings(redis)
+    async with tailing(each_redis_server.url) as broker, AsyncExitStack() as viewers:
+        jobs = [await viewers.enter_async_context(watching_diff(broker)) for _ in range(10)]
+        assert await readings(redis) == before + 1
         await redis.hset("job:1:diff", "a", entry("a"))
-    assert await readings(redis) == between + 1
+        await eventually(lambda: all(patches(job) == {"a": "@@"} for job in jobs))
+        assert await readings(redis) == before + 2
 
 
 async def test_the_last_pass_is_out_before_the_terminal_status(redis: Redis, each_redis_server: RedisServer) -> None:
