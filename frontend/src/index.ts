@@ -11,8 +11,49 @@ export {
 } from "./hooks/useEventSourceManager";
 export { type LogEntry, useLogStream } from "./hooks/useLogStream";
 export { useDiffFiles, useDiffStream } from "./hooks/useDiffStream";
+export {
+  type TransportInfo,
+  useMultiplePipelineState,
+  usePipelineMonitoring,
+  usePipelineState,
+  useTransportInfo,
+} from "./hooks/usePipelineStateAdapter";
+export {
+  type SSEFallbackState,
+  useMultiplePipelineStateSSE,
+  usePipelineMonitoringSSE,
+  usePipelineStateSSE,
+  useSSEConnectionState,
+  useSSEFallbackState,
+} from "./hooks/usePipelineStateSSE";
+export {
+  useMultiplePipelineState as useMultiplePipelineStatePolling,
+  usePipelineMonitoring as usePipelineMonitoringPolling,
+  usePipelineState as usePipelineStatePolling,
+} from "./hooks/usePipelineState";
+export type { PipelineStatuses } from "./hooks/usePipelineBoard";
+export { type JobContext, JobProvider, type JobProviderProps, useJobContext } from "./hooks/useJobContext";
 export { type Client, type ClientSettings, createClient } from "./stream/client";
 export type { ConnectionState } from "./stream/connection-state";
 export type { DiffState, FileDiff } from "./stream/diff-store";
 export { type Job, type JobMetadata, type JobOutput, type JobStatus, isTerminal } from "./stream/job";
 export type { ConnectionProblem, ConnectionStatus, ServerEvent, StreamSource } from "./stream/stream-source";
+export type { PipelineStatusChange, PipelineStatusListener, PipelineView } from "./stream/pipeline-board";
+export { PipelineSSEManager, pipelineSSEManager } from "./stream/pipeline-sse-manager";
+export {
+  FALLBACK_EVENT,
+  type FallbackDetail,
+  type SSEConnectionState,
+  type SSEManagerConfig,
+} from "./stream/pipeline-sse-config";
+export type {
+  PipelineEvent,
+  PipelineProblem,
+  PipelineStatus,
+  SSEBatchUpdateEvent,
+  SSEErrorEvent,
+  SSEHeartbeatEvent,
+  SSEStatusUpdateEvent,
+} from "./stream/pipeline-status";
+export type { ActiveRun, RunEnd } from "./stream/run-registry";
+export { type RunOutcome, type RunStatus, isTerminalRun } from "./stream/run-status";

@@ -9,11 +9,13 @@ import "./ui/styles/tokens.css";
 import "./ui/styles/base.css";
 import "./ui/styles/pages.css";
 import "./ui/styles/log.css";
+import "./ui/styles/status.css";
 
 const initial = readInitialData(document);
 const client = createClient({
   // One missed keep-alive may be chance; half as long again is not.
   silenceMs: initial.config.keepAliveS * 1500,
+  useSSEStatus: initial.config.useSSEStatus,
   ...(initial.view.page === "jobs" ? { initialTables: initial.view } : {}),
 });
 

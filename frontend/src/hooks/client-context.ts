@@ -1,6 +1,7 @@
 /** The client that the hooks of a tree use. Without a provider they share one for the page's own origin. */
 import { createContext, use } from "react";
 import { type Client, createClient } from "../stream/client";
+import { pipelineSSEManager } from "../stream/pipeline-sse-manager";
 
 const ClientContext = createContext<Client | null>(null);
 
@@ -12,6 +13,6 @@ let ownOrigin: Client | null = null;
 export function useClient(): Client {
   const given = use(ClientContext);
   if (given) return given;
-  ownOrigin ??= createClient();
+  ownOrigin ??= createClient({ pipelines: pipelineSSEManager });
   return ownOrigin;
 }

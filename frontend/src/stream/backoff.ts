@@ -20,6 +20,8 @@ export interface BackoffInput {
   readonly attempt: number;
   /** The wait after the first failure. */
   readonly baseMs: number;
+  /** What the doubling leads to at most. Default BACKOFF_CAP_MS. */
+  readonly capMs?: number;
   /** The server's advice, where it gave one. */
   readonly adviceMs: number | null;
   /** Uniform in [0, 1). */
@@ -27,8 +29,14 @@ export interface BackoffInput {
 }
 
 /** The wait in milliseconds. */
-export function backoffMs({ attempt, baseMs, adviceMs, random }: BackoffInput): number {
-  const doubled = Math.min(BACKOFF_CAP_MS, baseMs * 2 ** Math.min(attempt - 1, 16));
+export function backoffMs({
+  attempt,
+  baseMs,
+  capMs = BACKOFF_CAP_MS,
+  adviceMs,
+  random,
+}: BackoffInput): number {
+  const doubled = Math.min(capMs, baseMs * 2 ** Math.min(attempt - 1, 16));
   const floor = Math.min(ADVICE_CAP_MS, adviceMs ?? 0);
   // The first try after a sound connection follows the advice alone; the server has put its own jitter into it.
   const wait = attempt === 1 && adviceMs !== null ? floor : Math.max(floor, doubled);

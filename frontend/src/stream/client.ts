@@ -2,6 +2,10 @@
  * Everything that the hooks need of the outside, in one object: the streams, the REST questions, and the documents
  * that several components share. An application makes one, or takes the default for the page's own origin.
  */
+import { PipelineBoard } from "./pipeline-board";
+import { PipelinePolls } from "./pipeline-polls";
+import { PipelineSSEManager } from "./pipeline-sse-manager";
+import { RunRegistry } from "./run-registry";
 import { DocumentStore } from "./document-store";
 import { FetchStreams } from "./fetch-streams";
 import type { JsonObject } from "./json";
@@ -11,6 +15,11 @@ import type { StreamSource } from "./stream-source";
 export interface Client {
   readonly streams: StreamSource;
   readonly api: JobsApi;
+  /** The status of pipelines, by stream and by polls. */
+  readonly pipelines: PipelineSSEManager;
+  /** Whether pipelines are followed by stream; else they are polled. */
+  readonly useSSEStatus: boolean;
+  readonly runs: RunRegistry;
   /** The document of some tables; the same store for the same names, however many components ask. */
   tables(names: readonly string[]): DocumentStore;
 }
@@ -23,6 +32,10 @@ export interface ClientSettings {
   readonly silenceMs?: number;
   readonly streams?: StreamSource;
   readonly api?: JobsApi;
+  readonly pipelines?: PipelineSSEManager;
+  /** Default true. */
+  readonly useSSEStatus?: boolean;
+  readonly runs?: RunRegistry;
   /** Tables that the page brought, with the position they are as of. */
   readonly initialTables?: { readonly tables: JsonObject; readonly position: string | null };
 }
@@ -48,7 +61,17 @@ export function createClient(settings: ClientSettings = {}): Client {
     return store;
   }
 
-  return { streams, api, tables };
+  const pipelines = settings.pipelines ?? pipelinesOf(settings, streams);
+  const runs = settings.runs ?? new RunRegistry({ ...settings, streams });
+  return { streams, api, tables, pipelines, runs, useSSEStatus: settings.useSSEStatus ?? true };
+}
+
+function pipelinesOf(settings: ClientSettings, streams: StreamSource): PipelineSSEManager {
+  const board = new PipelineBoard();
+  const polls = new PipelinePolls({ ...settings, board });
+  const { silenceMs } = settings;
+  const config = silenceMs === undefined ? {} : { heartbeatTimeout: silenceMs };
+  return new PipelineSSEManager(config, { streams, board, polls });
 }
 
 function tablesTopic(names: readonly string[]): string {

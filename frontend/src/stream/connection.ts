@@ -38,6 +38,9 @@ export const CONNECT_TIMEOUT_MS = 20_000;
 /** Wait between tries while polling stands in for the stream. */
 export const PROBE_MS = 30_000;
 
+/** Refusals that a poll would be met with just the same. */
+const DENIALS: ReadonlySet<number> = new Set([400, 401, 403]);
+
 /** The longest frame taken in, in UTF-16 units; a server's longest line is 1 MiB. */
 export const FRAME_LENGTH_MAX = 16 * 1024 * 1024;
 
@@ -47,7 +50,6 @@ export const STRETCH_MS = 8;
 export interface ConnectionSettings extends SubscribeOptions {
   readonly url: string;
   readonly headers?: () => Readonly<Record<string, string>>;
-  readonly silenceMs?: number;
 }
 
 export class Connection implements Subscription {
@@ -159,7 +161,7 @@ export class Connection implements Subscription {
       case "ended":
         return this.finish();
       case "refused":
-        return this.#refuse({ kind: "refused", status: answer.status, message: answer.message });
+        return this.#takeRefusal({ kind: "refused", status: answer.status, message: answer.message });
       case "overload":
         this.#adviceMs = answer.retryAfterMs;
         return this.#lose({ kind: "overload", status: answer.status, message: answer.message });
@@ -222,6 +224,12 @@ export class Connection implements Subscription {
     }
   }
 
+  #takeRefusal(problem: ConnectionProblem & { kind: "refused" }): void {
+    if (!this.#settings.pollWhenExhausted || DENIALS.has(problem.status)) return this.#refuse(problem);
+    this.#stop();
+    this.#retryAfter(PROBE_MS, "fallback", { attempt: this.#status.attempt + 1, problem });
+  }
+
   #refuse(problem: ConnectionProblem): void {
     this.#stop();
     this.#move("refused", { retryAtMs: null, problem });
@@ -242,15 +250,19 @@ export class Connection implements Subscription {
       return this.#move("exhausted", { attempt, retryAtMs: null, problem });
     }
     const waitMs = exhausted ? PROBE_MS : this.#waitMs(attempt);
-    const retryAtMs = this.#platform.now() + waitMs;
-    this.#move(exhausted ? "fallback" : "lost", { attempt, retryAtMs, problem });
+    this.#retryAfter(waitMs, exhausted ? "fallback" : "lost", { attempt, problem });
+  }
+
+  #retryAfter(waitMs: number, event: ConnectionEvent, change: Partial<ConnectionStatus>): void {
+    // Armed before it is told, so that a sink that closes what it hears of leaves no timer behind.
     this.#stopWaking = this.#platform.onWake(() => this.#retry());
     this.#cancelTimer = this.#platform.after(waitMs, () => this.#retry());
+    this.#move(event, { ...change, retryAtMs: this.#platform.now() + waitMs });
   }
 
   #waitMs(attempt: number): number {
-    const baseMs = this.#settings.reconnectDelayMs ?? 3000;
-    return backoffMs({ attempt, baseMs, adviceMs: this.#adviceMs, random: this.#platform.random() });
+    const { reconnectDelayMs: baseMs = 3000, reconnectDelayMaxMs: capMs } = this.#settings;
+    return backoffMs({ attempt, baseMs, capMs, adviceMs: this.#adviceMs, random: this.#platform.random() });
   }
 
   #retry(): void {

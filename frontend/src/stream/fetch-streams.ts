@@ -23,7 +23,7 @@ export class FetchStreams implements StreamSource {
   subscribe(topic: string, sink: StreamSink, options: SubscribeOptions = {}): Subscription {
     const { baseUrl = "", platform = browserPlatform, headers, silenceMs } = this.#settings;
     const connection = new Connection(
-      { ...options, url: baseUrl + topic, headers, silenceMs },
+      { ...options, url: baseUrl + topic, headers, silenceMs: options.silenceMs ?? silenceMs },
       sink,
       platform,
     );

@@ -3,13 +3,10 @@
  * them beside what it already has.
  */
 import { type Job, type JobOutput, readJob, readOutput } from "./job";
-import { type Json, isList, isObject, number, parseJson } from "./json";
-import { refusalText } from "./response";
+import { type Json, isList, isObject, number } from "./json";
+import { type Fetched, type QuestionSettings, askJson } from "./questions";
 
-export type Fetched<T> =
-  | { readonly ok: true; readonly value: T }
-  /** `status` is 0 where no answer came. */
-  | { readonly ok: false; readonly status: number; readonly message: string };
+export type { Fetched } from "./questions";
 
 /** A page of output: entry `i` is at offset `from + i`; `next` is the offset behind the last one. */
 export interface OutputPage {
@@ -27,11 +24,7 @@ export interface JobsApi {
   downloadUrl(id: string): string;
 }
 
-export interface JobsApiSettings {
-  readonly baseUrl?: string;
-  readonly headers?: () => Readonly<Record<string, string>>;
-  readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
-}
+export type JobsApiSettings = QuestionSettings;
 
 export class FetchJobsApi implements JobsApi {
   readonly #settings: JobsApiSettings;
@@ -52,26 +45,12 @@ export class FetchJobsApi implements JobsApi {
     return `${this.#settings.baseUrl ?? ""}${jobPath(id)}/output?download=1`;
   }
 
-  async #ask<T>(
+  #ask<T>(
     path: string,
     read: (value: Json | undefined) => T | null,
     signal?: AbortSignal,
   ): Promise<Fetched<T>> {
-    const { baseUrl = "", headers, fetch = (url, init) => globalThis.fetch(url, init) } = this.#settings;
-    try {
-      const init: RequestInit = {
-        headers: { Accept: "application/json", ...headers?.() },
-        credentials: "same-origin",
-        ...(signal ? { signal } : {}),
-      };
-      const response = await fetch(baseUrl + path, init);
-      if (!response.ok) return { ok: false, status: response.status, message: await refusalText(response) };
-      const value = read(parseJson(await response.text()));
-      if (value !== null) return { ok: true, value };
-      return { ok: false, status: response.status, message: "the answer has another shape than expected" };
-    } catch (fault) {
-      return { ok: false, status: 0, message: fault instanceof Error ? fault.message : "network error" };
-    }
+    return askJson(this.#settings, path, read, signal);
   }
 }
 

@@ -44,9 +44,16 @@ export interface SubscribeOptions {
   readonly autoReconnect?: boolean;
   /** The wait after a first failure where the server advises none, in milliseconds. Default 3000. */
   readonly reconnectDelayMs?: number;
+  /** The longest wait that doubling leads to, in milliseconds. Default 30,000. */
+  readonly reconnectDelayMaxMs?: number;
+  /** Silence after which the connection counts as dead, in milliseconds. Default: the source's. */
+  readonly silenceMs?: number;
   /** Tries in a row before giving up. Default: no bound, since the wait between them has one. */
   readonly attemptsMax?: number;
-  /** Whether giving up means polling (by the consumer) instead of an error. Default false. */
+  /**
+   * Whether giving up means polling (by the consumer) instead of an error. Default false. Then a refusal is answered
+   * so too, unless it would meet a poll just the same (400, 401, 403): a proxy may let questions pass, and no streams.
+   */
   readonly pollWhenExhausted?: boolean;
 }
 

@@ -5,6 +5,8 @@ import { JobPage } from "./JobPage";
 import { JobsPage } from "./JobsPage";
 import { Mark } from "./Mark";
 import { NotFound } from "./NotFound";
+import { PipelinesPage } from "./PipelinesPage";
+import { RunsPage } from "./RunsPage";
 
 interface AppProps {
   readonly initial: InitialData;
@@ -24,6 +26,8 @@ export function App({ initial }: AppProps) {
         </Link>
         <nav aria-label="Pages">
           <Link href="/">Jobs</Link>
+          <Link href="/pipelines">Pipelines</Link>
+          <Link href="/runs">Runs</Link>
         </nav>
         {user.name !== null && <span className="user muted">{user.name}</span>}
       </header>
@@ -31,6 +35,8 @@ export function App({ initial }: AppProps) {
         <Switch>
           <Route path="/" component={JobsPage} />
           <Route path="/jobs" component={JobsPage} />
+          <Route path="/pipelines" component={PipelinesPage} />
+          <Route path="/runs" component={RunsPage} />
           <Route path="/jobs/:id">
             {({ id }) => <JobPage key={id} id={id} initial={viewOfJob(view, id)} />}
           </Route>

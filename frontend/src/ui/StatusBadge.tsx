@@ -1,7 +1,7 @@
 /** A status in words, with a sign and a colour beside: no one has to tell colours apart. */
 import type { JobStatus } from "../stream/job";
 
-type Tone = "idle" | "active" | "good" | "bad" | "off";
+type Tone = "idle" | "active" | "good" | "bad" | "warn" | "off";
 
 const TONES: Readonly<Record<string, readonly [tone: Tone, sign: string]>> = {
   pending: ["idle", "○"],
@@ -13,6 +13,21 @@ const TONES: Readonly<Record<string, readonly [tone: Tone, sign: string]>> = {
   archived: ["off", "–"],
   failed: ["bad", "✕"],
   cancelled: ["off", "–"],
+  // pipelines
+  active: ["good", "●"],
+  starting: ["active", "●"],
+  resuming: ["active", "●"],
+  pausing: ["active", "●"],
+  stopping: ["active", "●"],
+  terminating: ["active", "●"],
+  paused: ["warn", "‖"],
+  stopped: ["off", "■"],
+  // runs
+  waiting: ["idle", "○"],
+  passed: ["good", "✓"],
+  completed: ["good", "✓"],
+  error: ["bad", "✕"],
+  blocked: ["bad", "✕"],
 };
 
 interface StatusBadgeProps {
