@@ -1,7 +1,7 @@
 """Many readers of one job against random schedules: each sees every record once, in order, or is told why not.
 
 A truth that is written, trimmed and written anew; a source that notices late and does not always answer; memory of a
-few records; readers fast and slow that are cut and come back with their positions. The clock is simulated and every
+few records; readers fast and slow, alone and in a crowd, that are cut and come back. The clock is simulated and every
 choice comes from one seed, so a schedule can be had again: a failing one is a case by the name of its seed.
 
 The oracle is the truth itself (`lists`, one for each time the log was written anew). It says of each step of each
@@ -25,8 +25,9 @@ from broker.entries import entry_of
 from broker.errors import SourceUnavailableError
 from broker.msg_store import Batch
 from broker.outcomes import CaughtUp, Diverged, Lost
-from broker.position import Position, parse_position
+from broker.position import Position, checksum, log_position, parse_position
 from broker.segment import Encoding
+from broker.wakeup import Waker
 from support import virtual_time
 from support.simulated_source import SimulatedSource, SimulatedTruth
 
@@ -160,6 +161,8 @@ class Reader:
         self.told = 0
         self.position: str | None = None
         self.slow_s = world.chance.choice([0.0, 0.0, 0.2, 8.0])
+        self.refuses = world.chance.choice([0.0, 0.0, 0.3])
+        self.in_crowd = world.happens(0.5)
         self.ended = False
 
     async def read(self) -> None:
@@ -173,7 +176,10 @@ class Reader:
 
     async def follow(self, job: Job) -> None:
         """One connection: comes with its position, reads until it is cut or at the end."""
-        world, subscription = self.world, self.world.broker.subscribe(job)
+        world, waker = self.world, Waker()
+        if self.in_crowd:
+            waker.take = self.take_asleep
+        subscription = world.broker.subscribe(job, waker)
         position = parse_position(self.position)
         refused = None if position is None else await subscription.seek(position)
         self.check_seek(job, subscription, position, refused)
@@ -196,8 +202,14 @@ class Reader:
                         assert self.told == len(world.truth.job(JOB_ID).entries)
                         self.ended = True
                         return
-                    await self.send()  # the state, to a slow client: lines may come meanwhile
-                    await subscription.wait()
+                    if self.in_crowd:
+                        await subscription.wait(FACE)
+                    else:
+                        await self.send()  # the state, to a slow client: lines may come meanwhile
+                        await subscription.wait()
+                    assert subscription.cursor.generation != job.output.generation or (
+                        subscription.cursor.offset == self.told
+                    )
         world.note(self.name, f"cut at {self.position}")
 
     def check_seek(
@@ -226,6 +238,19 @@ class Reader:
     def is_old(self, job: Job) -> bool:
         """Whether the truth was written anew, and the job's log still shows the one before."""
         return self.world.source.list_of(job, job.output.generation) != len(self.world.truth.job(JOB_ID).lists) - 1
+
+    def take_asleep(self, encoded: bytes) -> bool:
+        """Is handed lines while it waits (`broker.crowd`), and cannot always take them."""
+        if self.world.happens(self.refuses):
+            return False
+        lines = encoded.splitlines()
+        assert self.list is not None
+        entries = self.world.truth.job(JOB_ID).lists[self.list][self.told : self.told + len(lines)]
+        assert lines == entries
+        self.told += len(lines)
+        self.position = str(log_position(self.told - 1, checksum(entries[-1])))
+        self.world.note(self.name, f"took {len(lines)}")
+        return True
 
     async def send(self) -> None:
         """Waits as long as this client's socket takes."""
@@ -269,5 +294,5 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 def test_the_schedules_contain_what_they_are_for() -> None:
     seen = "\n".join(line for seed in range(0, 100, 4) for line in run(seed))
-    for what in ("Lost(", "Diverged(", "cut at", "no answer", "trimmed", "written anew", "CaughtUp"):
+    for what in ("Lost(", "Diverged(", "cut at", "no answer", "trimmed", "written anew", "CaughtUp", "took "):
         assert what in seen
