@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import gc
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from broker.broker import Broker, BrokerLimits
+from broker.crowd import Crowd
 from broker.entries import entry_of, line_of, record_of
 from broker.errors import NotFoundError, SourceUnavailableError
 from broker.jobs import JOB, Job, Presence
@@ -21,6 +22,7 @@ from broker.limits import ARCHIVE_TRIES_MAX, SEGMENT_RECORDS
 from broker.msg_store import Batch, Retention
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost, Reason
 from broker.position import Position, checksum, log_position
+from broker.segment import Encoding
 from broker.subscription import Subscription
 from broker.wakeup import Waker
 from support.cancellation import cancelled_at
@@ -28,6 +30,8 @@ from support.simulated_source import SimulatedSource, SimulatedTruth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    Read: TypeAlias = Callable[["World"], Coroutine[Any, Any, None]]
 
 on_both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
@@ -74,7 +78,7 @@ class World:
         found: dict[str, object] = {"asking": self.source.asking}
         if job is not None:
             found |= {
-                "sleepers": len(job.bell._sleepers),
+                "sleepers": sum(not isinstance(one, Crowd) or len(one) > 0 for one in job.bell._sleepers),
                 "watchers": job.watchers,
                 "subscriptions": len(job.subscriptions),
             }
@@ -341,12 +345,16 @@ async def test_the_position_of_an_empty_log_is_its_start() -> None:
 # -- cut at every await ---------------------------------------------------------------------------------------------
 
 
-async def sweep(world_of: Callable[[], World], read: Callable[[World], Coroutine[Any, Any, None]]) -> int:
-    """Cuts a reader at every await it makes; returns how many there are."""
+async def sweep(world_of: Callable[[], World], read: Read, beside: Read | None = None) -> int:
+    """Cuts a reader at every await it makes, while another, if given, must come to its end.
+
+    Returns:
+        How many awaits there are.
+    """
     for nth in range(500):
         world = world_of()
         with anyio.fail_after(10):
-            cut = await cut_at(nth, world, read)
+            cut = await cut_at(nth, world, read, beside)
         assert world.leaks() == {}, f"left behind when cut at await {nth}"
         with anyio.fail_after(10):
             await read_all(world)  # whoever comes next finds everything
@@ -356,11 +364,14 @@ async def sweep(world_of: Callable[[], World], read: Callable[[World], Coroutine
     raise AssertionError("it never ends")
 
 
-async def cut_at(nth: int, world: World, read: Callable[[World], Coroutine[Any, Any, None]]) -> bool:
+async def cut_at(nth: int, world: World, read: Read, beside: Read | None) -> bool:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(world.source.run)
         tasks.start_soon(produce, world)
-        cut = await cancelled_at(nth, lambda: read(world))
+        async with anyio.create_task_group() as others:
+            if beside is not None:
+                others.start_soon(beside, world)
+            cut = await cancelled_at(nth, lambda: read(world))
         tasks.cancel_scope.cancel()
     return cut
 
@@ -405,6 +416,35 @@ async def test_a_reader_cut_at_any_await_leaves_nothing_behind() -> None:
 
     assert await sweep(lambda: World(12, page=lambda: 3, skips=lambda: False), read) > 5
     assert await sweep(lambda: World(12, page=lambda: 3), read) > 10
+
+
+@on_both
+async def test_a_reader_in_a_crowd_cut_at_any_await_leaves_nothing_behind_and_the_others_go_on() -> None:
+    face = Encoding("face", lambda _, records: [b"%s\n" % record.data for record in records])
+
+    async def read(world: World) -> None:
+        taken: list[bytes] = []
+
+        def take(encoded: bytes) -> bool:
+            taken.append(encoded)
+            return True
+
+        waker = Waker()
+        waker.take = take
+        async with world.broker.watch("42") as job:
+            subscription = world.broker.subscribe(job, waker)
+            while True:
+                step = await subscription.next()
+                if isinstance(step, Batch):
+                    taken.append(step.encoded(face))
+                elif job.ended:
+                    break
+                else:
+                    await subscription.wait(face)
+        assert [line_of(line) for line in b"".join(taken).splitlines()] == [f"line {number}" for number in range(16)]
+
+    assert await sweep(lambda: World(12, page=lambda: 3, skips=lambda: False), read, beside=read) > 2
+    assert await sweep(lambda: World(12, page=lambda: 3), read, beside=read) > 4
 
 
 @on_both
