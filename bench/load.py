@@ -37,9 +37,6 @@ class Listener(asyncio.Protocol):
             self.markers += came
             self._crowd.came(came)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        self._crowd.lost()
-
 
 @dataclass
 class Crowd:
@@ -57,11 +54,9 @@ class Crowd:
         self.listeners: list[Listener] = []
         self.arrivals_s: list[float] | None = None
         self._open = 0
-        self._left = 0
         self._seen = 0
         self._awaited: tuple[int, asyncio.Future[float]] | None = None
         self._all_open: asyncio.Future[None] | None = None
-        self._all_lost: asyncio.Future[None] | None = None
 
     async def connect(self) -> None:
         """Opens all connections and waits until each has had its first bytes."""
@@ -72,7 +67,6 @@ class Crowd:
         ).encode()
         loop = asyncio.get_running_loop()
         self._all_open = loop.create_future()
-        self._all_lost = loop.create_future()
         assert parts.hostname is not None
         assert parts.port is not None
         for start in range(0, self.size, 50):
@@ -95,12 +89,6 @@ class Crowd:
         async with asyncio.timeout(120):
             return await self._awaited[1]
 
-    async def closed(self) -> None:
-        """Waits until the server has closed every connection."""
-        assert self._all_lost is not None
-        async with asyncio.timeout(120):
-            await self._all_lost
-
     def close(self) -> None:
         """Closes all connections."""
         for listener in self.listeners:
@@ -122,9 +110,3 @@ class Crowd:
             awaited, self._awaited = self._awaited[1], None
             if not awaited.done():
                 awaited.set_result(time.perf_counter())
-
-    def lost(self) -> None:
-        """A connection ended."""
-        self._left += 1
-        if self._left == self.size and self._all_lost is not None and not self._all_lost.done():
-            self._all_lost.set_result(None)

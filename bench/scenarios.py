@@ -197,7 +197,7 @@ async def replay(lines: int = 100_000) -> list[Row]:
         await crowd.connect()
         await crowd.received(markers)
         taken_s = time.perf_counter() - started_s
-        await crowd.closed()
+        crowd.close()
         return taken_s
 
     cold_s, listed_s = [], []
