@@ -4,80 +4,39 @@ from __future__ import annotations
 
 import gc
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from broker.broker import Broker, BrokerLimits, JobStats
-from broker.entries import entry_of, line_of, record_of
+from broker.entries import line_of
 from broker.errors import InvalidIdError, NotFoundError, SourceUnavailableError, StoreClosedError, TooManyJobsError
-from broker.jobs import JOB, WORK_SESSION, Job, Presence
+from broker.jobs import JOB, WORK_SESSION, Presence
 from broker.limits import HOUSEKEEPING_S, SEGMENT_RECORDS
-from broker.msg_store import Batch
-from broker.outcomes import CaughtUp, Closed, Lost
-from broker.position import checksum, log_position
+from broker.outcomes import CaughtUp, Closed
+from broker.position import log_position
 from broker.segment import Encoding
 from support import virtual_time
 from support.simulated_source import SimulatedSource, SimulatedTruth
+from support.simulated_world import LIMITS, SimulatedWorld, entry, position
 
 if TYPE_CHECKING:
     from broker.position import Position
-    from broker.subscription import Step
 
 FACE = Encoding("face", lambda _, records: [b"data: %s\n\n" % record.data for record in records])
 on_both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
 
-def entry(number: int, length: int = 0) -> bytes:
-    return entry_of(number, f"line {number}".ljust(length), "stdout")
-
-
-def position(number: int) -> Position:
-    return log_position(number, checksum(entry(number)))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.s = 0.0
-
-    def __call__(self) -> float:
-        return self.s
-
-
-class World:
-    """A broker with a clock that the test sets, and, unless it is a library, a truth to follow."""
-
-    def __init__(self, *, library: bool = False, **limits: Any) -> None:
-        self.clock = Clock()
-        self.truth = SimulatedTruth()
-        self.away = False
-        bounds = BrokerLimits(**{"idle_s": 60.0, "linger_s": 30.0, **limits})
-        self.broker = Broker(None if library else self._follow, limits=bounds, now_s=self.clock)
-
-    def _follow(self, broker: Broker) -> SimulatedSource:
-        self.source = SimulatedSource(broker, self.truth, fails=lambda: self.away)
-        return self.source
-
+class World(SimulatedWorld):
     def check(self, *job_ids: str) -> None:
         """These are in the registry after housekeeping, and no others are followed."""
         self.broker.free_what_is_over()
         assert sorted(job.id for job in self.broker._jobs.values()) == sorted(job_ids)
         if self.broker.source is not None:
             assert set(self.source.followed) <= set(job_ids)
-
-    def wait_s(self, seconds: float) -> None:
-        self.clock.s += seconds
-
-
-def job_with(broker: Broker, job_id: str, count: int, length: int = 0) -> Job:
-    """A job of the registry with so many lines in memory."""
-    job = broker.job(job_id)
-    for number in range(0, count, 100):
-        page = [record_of(entry(at, length), 0) for at in range(number, min(number + 100, count))]
-        job.output.append(page, broker.now_s())
-    return job
 
 
 # -- who is there, and for how long ---------------------------------------------------------------------------------
@@ -210,7 +169,7 @@ async def test_in_a_library_a_running_job_is_kept_however_idle_and_a_finished_on
 
 
 async def test_a_full_registry_refuses_new_ids_and_still_serves_those_it_has() -> None:
-    world = World(jobs_max=2)
+    world = World(limits=replace(LIMITS, jobs_max=2))
     for job_id in "12":
         world.truth.put(job_id, status="running")
     async with world.broker.watch("1"), AsyncExitStack() as stack:
@@ -227,7 +186,7 @@ async def test_a_full_registry_refuses_new_ids_and_still_serves_those_it_has() -
 
 
 async def test_inventing_ids_fills_no_registry() -> None:
-    world = World(jobs_max=2)
+    world = World(limits=replace(LIMITS, jobs_max=2))
     for number in range(100):
         async with world.broker.watch(f"invented-{number}") as job:
             assert job.presence is Presence.ABSENT
@@ -275,98 +234,6 @@ async def test_a_thousand_readers_opened_and_cut_leave_nothing() -> None:  # tra
         gc.collect()
         assert (job.watchers, len(job.bell._sleepers), len(job.subscriptions)) == (1, 0, 0)
         assert world.source.asking == 0
-
-
-# -- memory ---------------------------------------------------------------------------------------------------------
-
-
-def heads(*jobs: Job) -> list[int]:
-    return [job.output.head // SEGMENT_RECORDS for job in jobs]
-
-
-def test_all_logs_share_one_budget_and_what_was_read_longest_ago_goes_first() -> None:
-    broker = World(library=True).broker
-    first, second, third = jobs = [job_with(broker, name, 3 * SEGMENT_RECORDS) for name in ("1", "2", "3")]
-    for job in (third, first):  # the second was never read
-        job.output.read(job.output.start())
-    sealed_bytes = first.output._segments[0].size
-
-    def after_freeing(segments: int) -> list[int]:
-        total = sum(job.retained_bytes for job in jobs)
-        broker.limits = BrokerLimits(total_bytes_max=int(total - (segments - 0.5) * sealed_bytes))
-        broker.enforce_budget()
-        assert sum(job.retained_bytes for job in jobs) <= broker.limits.total_bytes_max
-        return heads(first, second, third)
-
-    assert after_freeing(0) == [0, 0, 0]
-    assert after_freeing(2) == [0, 2, 0]
-    assert after_freeing(2) == [0, 2, 2]
-    assert after_freeing(2) == [2, 2, 2]
-
-
-def test_the_open_segments_stay_whatever_the_budget() -> None:
-    world = World(library=True, total_bytes_max=1)
-    jobs = [job_with(world.broker, str(number), 10) for number in range(5)]
-    world.broker.enforce_budget()
-    assert all(isinstance(job.output.read(job.output.start()), Batch) for job in jobs)
-
-
-def test_housekeeping_lets_what_is_too_old_go() -> None:
-    world = World(library=True)
-    job = job_with(world.broker, "1", 10)
-    world.wait_s(25 * 3600)
-    world.broker.enforce_budget()
-    assert job.output.read(job.output.start()) == Lost(0, 10)
-
-
-async def test_memory_is_bounded_by_bytes_while_slow_and_fast_readers_read_all_of_it() -> None:  # traps 26 and 28
-    world = World(store_bytes_max=300_000)
-    world.truth.put("1", status="running")
-    async with world.broker.watch("1") as job:
-        fast, slow = world.broker.subscribe(job), world.broker.subscribe(job)
-        read = {fast: 0, slow: 0}
-
-        async def step(who: Any) -> bool:
-            batch = await who.next()
-            if not isinstance(batch, Batch):
-                assert batch == CaughtUp()
-                return False
-            assert batch.first == read[who]
-            assert batch.encoded(FACE).count(b"data: ") == len(batch)
-            read[who] += len(batch)
-            return True
-
-        for number in range(0, 4000, 100):
-            world.truth.push("1", *[entry(at, 500) for at in range(number, number + 100)])
-            await world.source.refresh(job)
-            while await step(fast):
-                pass
-            await step(slow)
-            world.broker.enforce_budget()
-            assert job.output.retained_bytes <= 300_000
-        while await step(slow):
-            world.broker.enforce_budget()
-            assert job.output.retained_bytes <= 300_000
-        assert read == {fast: 4000, slow: 4000}
-
-
-def assert_shared(steps: list[Step]) -> None:
-    taken = [step.encoded(FACE) for step in steps if isinstance(step, Batch)]
-    assert len(taken) == len(steps)
-    assert all(one is taken[0] for one in taken)
-
-
-async def test_readers_of_one_job_are_given_the_very_same_bytes() -> None:  # trap 26
-    world = World()
-    world.truth.put("1", status="running")
-    world.truth.push("1", *[entry(number) for number in range(2 * SEGMENT_RECORDS)])
-    async with world.broker.watch("1") as job:
-        readers = [world.broker.subscribe(job) for _ in range(10)]
-        for _ in range(2):
-            assert_shared([await reader.next() for reader in readers])
-        world.truth.push("1", entry(9999))
-        await world.source.refresh(job)
-        assert_shared([await reader.next() for reader in readers])
 
 
 # -- statistics -----------------------------------------------------------------------------------------------------
@@ -434,7 +301,7 @@ async def test_a_library_publishes_and_follows_to_the_end() -> None:
 @pytest.mark.parametrize("in_memory", [True, False])
 async def test_lines_before_the_terminal_status_are_given_before_the_end(in_memory: bool) -> None:  # traps 1 and 20
     world = World()
-    world.source._skips = lambda: not in_memory
+    world.in_memory = in_memory
     world.truth.put("1", status="running")
     lines: list[int] = []
     async with aclosing(world.broker.records("1")) as records, anyio.create_task_group() as tasks:
@@ -465,7 +332,7 @@ async def test_following_a_job_that_does_not_exist_is_an_error(library: bool) ->
 
 
 async def test_a_library_tells_a_slow_follower_by_the_offsets_what_was_evicted() -> None:
-    world = World(library=True, store_bytes_max=1)
+    world = World(library=True, limits=replace(LIMITS, store_bytes_max=1))
     await world.broker.create_job("1")
     async with aclosing(world.broker.records("1")) as records:
         await world.broker.publish("1", "line 0")

@@ -1,0 +1,120 @@
+"""What all logs of a broker may hold together, and what readers share of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from broker.broker import Broker, BrokerLimits
+from broker.entries import record_of
+from broker.limits import SEGMENT_RECORDS
+from broker.msg_store import Batch
+from broker.outcomes import CaughtUp, Lost
+from broker.segment import Encoding
+from support.simulated_world import SimulatedWorld, entry
+
+if TYPE_CHECKING:
+    from broker.jobs import Job
+    from broker.subscription import Step
+
+FACE = Encoding("face", lambda _, records: [b"data: %s\n\n" % record.data for record in records])
+
+
+def job_with(broker: Broker, job_id: str, count: int, length: int = 0) -> Job:
+    """A job of the registry with so many lines in memory."""
+    job = broker.job(job_id)
+    for number in range(0, count, 100):
+        page = [record_of(entry(at, length), 0) for at in range(number, min(number + 100, count))]
+        job.output.append(page, broker.now_s())
+    return job
+
+
+# -- memory ---------------------------------------------------------------------------------------------------------
+
+
+def heads(*jobs: Job) -> list[int]:
+    return [job.output.head // SEGMENT_RECORDS for job in jobs]
+
+
+def test_all_logs_share_one_budget_and_what_was_read_longest_ago_goes_first() -> None:
+    broker = SimulatedWorld(library=True).broker
+    first, second, third = jobs = [job_with(broker, name, 3 * SEGMENT_RECORDS) for name in ("1", "2", "3")]
+    for job in (third, first):  # the second was never read
+        job.output.read(job.output.start())
+    sealed_bytes = first.output._segments[0].size
+
+    def after_freeing(segments: int) -> list[int]:
+        total = sum(job.retained_bytes for job in jobs)
+        broker.limits = BrokerLimits(total_bytes_max=int(total - (segments - 0.5) * sealed_bytes))
+        broker.enforce_budget()
+        assert sum(job.retained_bytes for job in jobs) <= broker.limits.total_bytes_max
+        return heads(first, second, third)
+
+    assert after_freeing(0) == [0, 0, 0]
+    assert after_freeing(2) == [0, 2, 0]
+    assert after_freeing(2) == [0, 2, 2]
+    assert after_freeing(2) == [2, 2, 2]
+
+
+def test_the_open_segments_stay_whatever_the_budget() -> None:
+    world = SimulatedWorld(library=True, limits=BrokerLimits(total_bytes_max=1))
+    jobs = [job_with(world.broker, str(number), 10) for number in range(5)]
+    world.broker.enforce_budget()
+    assert all(isinstance(job.output.read(job.output.start()), Batch) for job in jobs)
+
+
+def test_housekeeping_lets_what_is_too_old_go() -> None:
+    world = SimulatedWorld(library=True)
+    job = job_with(world.broker, "1", 10)
+    world.wait_s(25 * 3600)
+    world.broker.enforce_budget()
+    assert job.output.read(job.output.start()) == Lost(0, 10)
+
+
+async def test_memory_is_bounded_by_bytes_while_slow_and_fast_readers_read_all_of_it() -> None:  # traps 26 and 28
+    world = SimulatedWorld(limits=BrokerLimits(store_bytes_max=300_000))
+    world.truth.put("1", status="running")
+    async with world.broker.watch("1") as job:
+        fast, slow = world.broker.subscribe(job), world.broker.subscribe(job)
+        read = {fast: 0, slow: 0}
+
+        async def step(who: Any) -> bool:
+            batch = await who.next()
+            if not isinstance(batch, Batch):
+                assert batch == CaughtUp()
+                return False
+            assert batch.first == read[who]
+            assert batch.encoded(FACE).count(b"data: ") == len(batch)
+            read[who] += len(batch)
+            return True
+
+        for number in range(0, 4000, 100):
+            world.truth.push("1", *[entry(at, 500) for at in range(number, number + 100)])
+            await world.source.refresh(job)
+            while await step(fast):
+                pass
+            await step(slow)
+            world.broker.enforce_budget()
+            assert job.output.retained_bytes <= 300_000
+        while await step(slow):
+            world.broker.enforce_budget()
+            assert job.output.retained_bytes <= 300_000
+        assert read == {fast: 4000, slow: 4000}
+
+
+def assert_shared(steps: list[Step]) -> None:
+    taken = [step.encoded(FACE) for step in steps if isinstance(step, Batch)]
+    assert len(taken) == len(steps)
+    assert all(one is taken[0] for one in taken)
+
+
+async def test_readers_of_one_job_are_given_the_very_same_bytes() -> None:  # trap 26
+    world = SimulatedWorld()
+    world.truth.put("1", status="running")
+    world.truth.push("1", *[entry(number) for number in range(2 * SEGMENT_RECORDS)])
+    async with world.broker.watch("1") as job:
+        readers = [world.broker.subscribe(job) for _ in range(10)]
+        for _ in range(2):
+            assert_shared([await reader.next() for reader in readers])
+        world.truth.push("1", entry(9999))
+        await world.source.refresh(job)
+        assert_shared([await reader.next() for reader in readers])
