@@ -200,10 +200,11 @@ async def test_exactly_once_in_order_over_many_cuts_while_lines_are_written(serv
                         break
 
     received: list[list[str]] = [[], [], []]
-    async with anyio.create_task_group() as tasks:
-        for got in received:
-            tasks.start_soon(follow, got)
-        tasks.start_soon(write)
+    with anyio.fail_after(40):
+        async with anyio.create_task_group() as tasks:
+            for got in received:
+                tasks.start_soon(follow, got)
+            tasks.start_soon(write)
     assert received == [[str(number) for number in range(total)]] * 3
 
 
