@@ -143,7 +143,7 @@ class StatusStream(StreamEndpoint):
         every_s = self._context.settings.keepalive_s
         ping_due_s = now_s() + every_s
         alarm.poke_at(ping_due_s, waker)
-        follower = _Follower(log)
+        follower = StatusFollower(log)
         told = follower.opening()
         cut = False
         while not follower.over(now_s()):
@@ -163,7 +163,7 @@ class StatusStream(StreamEndpoint):
         yield told
 
 
-class _Follower:
+class StatusFollower:
     """What one client was told of a state, and what is next."""
 
     def __init__(self, log: StatusLog) -> None:

@@ -1,0 +1,88 @@
+"""The command `fantail publish`: one line of a worker's script says where a test or a run stands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from broker.errors import BrokerError, InvalidIdError
+
+MISUSED = 2
+NOT_PUBLISHED = 125
+
+
+def publish(
+    kind: Annotated[str, typer.Argument(metavar="run|test", help="What it is.")],
+    subject_id: Annotated[str, typer.Argument(metavar="ID", help="Its id.")],
+    status: Annotated[str, typer.Argument(metavar="STATUS", help="running, passed, failed, …")],
+    *,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A member of the payload: startedAt=…, duration=…. JSON where it reads as such. Repeatable.",
+        ),
+    ] = None,
+    complete: Annotated[
+        bool | None,
+        typer.Option("--complete/--progress", help="Whether it is the end. Without it, the status says so."),
+    ] = None,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(
+            "--redis-url",
+            metavar="URL",
+            help="Redis or Valkey. Without it: FANTAIL_REDIS_URL, REDIS_URL, or the running server's own.",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server whose Redis is used.")
+    ] = None,
+) -> int:
+    """Say where a test or a run stands, to dashboards that watch it.
+
+    Exit code: 0; 2 for a wrong kind, id or member; 125 if Redis does not answer for half a minute.
+    """
+    from web.locate import NotLocatedError, redis_address  # noqa: PLC0415 - imported late, as all commands do
+
+    if kind not in {"run", "test"}:
+        return _refuse(f"not a kind: {kind!r}; say run or test")
+    members: dict[str, Any] = {}
+    for given in member or ():
+        name, separator, value = given.partition("=")
+        if not name or not separator:
+            return _refuse(f"not a member: {given!r}; say NAME=VALUE")
+        members[name] = _value(value)
+
+    async def say(url: str) -> None:
+        from broker.producers.status_publisher import StatusPublisher  # noqa: PLC0415
+
+        async with StatusPublisher(url) as publisher:
+            await publisher.publish(kind, subject_id, status, members, complete=complete)
+
+    try:
+        anyio.run(say, redis_address(redis_url, data_dir))
+    except (NotLocatedError, InvalidIdError) as error:
+        return _refuse(str(error))
+    except (BrokerError, ValueError) as error:
+        typer.echo(f"fantail: {error}", err=True)
+        return NOT_PUBLISHED
+    return 0
+
+
+def _value(text: str) -> Any:
+    """Objects, lists, numbers, true, false, null as JSON; anything else as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _refuse(why: str) -> int:
+    typer.echo(f"fantail: {why}", err=True)
+    return MISUSED
