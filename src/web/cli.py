@@ -19,6 +19,7 @@ import typer
 
 from broker.errors import BrokerError, InvalidIdError
 from broker.limits import SPOOL_BYTES_MAX
+from web.cli_publish import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -346,6 +347,9 @@ def token(
         _say(str(error))
         return MISUSED
     return 0
+
+
+app.command()(publish)
 
 
 def _recorded(
