@@ -196,8 +196,16 @@ def test_what_a_producer_writes_is_read_back() -> None:
 
 
 def test_a_page_gives_one_record_for_each_entry() -> None:
-    entries = [stored("a"), b"", b"b"]
-    assert records_of(entries, 7) == [record_of(entry, 7) for entry in entries]
+    plain = entry_of(1, "a", "stdout")
+    for entries in ([], [plain, plain], [stored("a"), b"", b"b"], [plain, plain + b"\n" + plain], [plain + b"\n"]):
+        assert list(records_of(entries, 7)) == [record_of(entry, 7) for entry in entries]
+
+
+def test_two_entries_in_one_with_a_line_feed_between_are_one_line_and_no_event() -> None:  # trap 29
+    plain = entry_of(1, "a", "stdout")
+    both = plain + b"\n" + plain
+    check(both, text(both.decode()))
+    assert b"\n" not in records_of([both], NOON_MS)[0].data
 
 
 def test_a_string_without_lone_surrogates_is_returned_as_it_is() -> None:
