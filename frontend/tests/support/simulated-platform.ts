@@ -24,6 +24,7 @@ export class Exchange {
       this.#answer = resolve;
       this.#refuse = reject;
     });
+    this.signal?.addEventListener("abort", () => this.#refuse(new Error("aborted")));
   }
 
   get position(): string | null {
@@ -121,7 +122,7 @@ export class SimulatedPlatform implements Platform {
     return Promise.resolve();
   }
 
-  debug(): void {}
+  debug: (message: string) => void = () => {};
 
   /** Lets time pass, running what falls due in order. */
   pass(ms: number): void {
