@@ -23,16 +23,19 @@ export class Server {
   #process: ChildProcess | null = null;
   readonly #jobs: Job[] = [];
   readonly #fifos: Fifo[] = [];
+  readonly #settings: Readonly<Record<string, string>>;
   #log = "";
 
-  private constructor(dataDir: string, port: number) {
+  private constructor(dataDir: string, port: number, settings: Readonly<Record<string, string>>) {
     this.dataDir = dataDir;
     this.port = port;
+    this.#settings = settings;
   }
 
-  static async start(): Promise<Server> {
+  /** `settings` are further variables of its environment. */
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Server> {
     const dataDir = await mkdtemp(join(tmpdir(), "fantail-browser-"));
-    const server = new Server(dataDir, await freePort());
+    const server = new Server(dataDir, await freePort(), settings);
     try {
       await server.launch();
     } catch (fault) {
@@ -54,7 +57,7 @@ export class Server {
   async launch(): Promise<void> {
     const child = spawn(PROGRAM, ["serve", "--port", String(this.port), "--data-dir", this.dataDir], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, FANTAIL_DRAIN_S: "1" },
+      env: { ...process.env, FANTAIL_DRAIN_S: "1", ...this.#settings },
     });
     this.#process = child;
     child.stderr.on("data", (text: Buffer) => {
