@@ -109,7 +109,8 @@ async def test_what_is_unknown_or_no_uuid_is_unknown_and_no_fault(tables: Tables
         subjects = [Subject(kind, given) for given in [*hostile, known] for kind in (RUN, TEST)]
         assert set(await opened.read(subjects)) == {Subject(RUN, known)}
         for given in hostile:
-            assert await opened.run(given) is None
+            with pytest.raises(NotFoundError):
+                await opened.run(given)
             with pytest.raises(NotFoundError):
                 await opened.owner(Subject(RUN, given))
 
@@ -341,6 +342,16 @@ async def test_a_file_that_is_no_database_does_not_answer(tmp_path: Any) -> None
     async with database(f"sqlite:///{path}") as opened:
         with pytest.raises(SourceUnavailableError):
             await opened.running_jobs()
+
+
+async def test_a_file_that_is_not_there_is_not_made(tmp_path: Any) -> None:
+    path = tmp_path / "no such 100%.db"
+    async with database(f"sqlite:///{path}") as opened:
+        with pytest.raises(SourceUnavailableError):
+            await opened.running_jobs()
+        assert list(tmp_path.iterdir()) == []
+        path.touch()
+        assert await opened.running_jobs() == []
 
 
 def test_a_name_of_nothing_is_refused() -> None:

@@ -422,6 +422,14 @@ async def test_without_a_database_a_run_is_what_workers_said(board: Dashboard) -
     }
 
 
+async def test_a_database_without_runs_leaves_them_to_what_workers_said(redis_url: str, tables: SqliteTables) -> None:
+    tables.execute("DROP TABLE runs")
+    async with dashboard(redis_url, database_url=tables.url) as board, StatusPublisher(redis_url) as worker:
+        assert (await board.get("/api/runs/r/status")).status_code == 404
+        await worker.run("r", "passed")
+        assert (await board.get("/api/runs/r/status")).json()["status"] == "passed"
+
+
 async def test_the_running_jobs_are_the_databases_runs(redis_url: str, tables: SqliteTables) -> None:
     run_id, job_id = new_id(), new_id()
     insert(tables, "jobs", id=job_id, name="Nightly")

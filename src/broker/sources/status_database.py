@@ -14,6 +14,7 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 import anyio
 import orjson
@@ -132,27 +133,27 @@ class StatusDatabase:
             SourceUnavailableError: it does not answer.
         """
         name = "runs" if subject.kind is RUN else "tests"
-        missing = False
 
         def statement(schema: Schema) -> sa.Executable | None:
-            nonlocal missing
             table = schema.get(name)
-            missing = table is None
             return None if table is None else sa.select(table.text("user_id")).where(_is(table, "id", [subject.id]))
 
-        rows = await self._rows(statement)
-        if not rows and not missing:
+        rows, there = await self._rows_of(name, statement)
+        if not rows and there:
             raise NotFoundError(subject.kind.name.capitalize())
         return rows[0][0] if rows else None
 
     async def run(self, run_id: str) -> RunDetails | None:
-        """All that is told of a run; None: it is unknown.
+        """All that is told of a run; None: there is no table of runs.
 
         Raises:
+            NotFoundError: there is one, and it is not in there.
             SourceUnavailableError: it does not answer.
         """
-        rows = await self._rows(lambda schema: _details(schema, run_id))
+        rows, there = await self._rows_of("runs", lambda schema: _details(schema, run_id))
         if not rows:
+            if there:
+                raise NotFoundError("Run")
             return None
         job_id, status, started_at, completed_at, duration, error_details, owner, report_url = rows[0]
         return RunDetails(
@@ -176,6 +177,17 @@ class StatusDatabase:
         return [RunningJob(*row) for row in await self._rows(_running)]
 
     # -- asking -----------------------------------------------------------------------------------------------------
+
+    async def _rows_of(self, table: str, make: Callable[[Schema], sa.Executable | None]) -> tuple[Sequence[Any], bool]:
+        """The rows, and whether there is that table."""
+        there = False
+
+        def noting(schema: Schema) -> sa.Executable | None:
+            nonlocal there
+            there = schema.get(table) is not None
+            return make(schema)
+
+        return await self._rows(noting), there
 
     async def _rows(self, make: Callable[[Schema], sa.Executable | None]) -> Sequence[Any]:
         try:
@@ -222,6 +234,9 @@ def _address(url: str) -> URL:
     scheme = address.drivername.partition("+")[0]
     if scheme not in DRIVERS:
         raise WrongDatabaseError(f"{scheme} cannot be read here; postgresql and sqlite can")
+    if scheme == "sqlite" and address.database and not address.database.startswith((":", "file:")):
+        # A file that is not there is a mistake in the address, not a database to be made.
+        address = address.set(database=f"file:{quote(address.database)}", query={"mode": "rw", "uri": "true"})
     return address.set(drivername=DRIVERS[scheme])
 
 

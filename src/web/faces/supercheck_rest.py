@@ -12,7 +12,7 @@ import orjson
 from starlette.responses import Response
 from starlette.routing import Route
 
-from broker import SourceUnavailableError
+from broker import NotFoundError, SourceUnavailableError
 from broker.sources.status_state import RUN, iso, rank_of
 from broker.tables import owner_of
 from web.auth import viewer_required
@@ -53,7 +53,7 @@ class StatusQuestions:
         return _json(_run_status(subject, details, state))
 
     async def _details(self, subject: Subject, viewer: Viewer) -> RunDetails | None:
-        """What the database has; None: there is none, or it does not answer somebody who may see everything."""
+        """What the database has; None: it has no runs, or does not answer somebody who may see everything."""
         if self._database is None:
             return None
         try:
@@ -62,9 +62,9 @@ class StatusQuestions:
             if not viewer.admin:
                 raise
             return None
-        if details is None:
-            raise unknown(RUN)
-        if not viewer.may_see(details.owner):
+        except NotFoundError as fault:
+            raise unknown(RUN) from fault
+        if details is not None and not viewer.may_see(details.owner):
             raise forbidden()
         return details
 
