@@ -12,7 +12,7 @@ No HTTP here (that is the package `web`), and no Redis outside `broker.sources`,
 from __future__ import annotations
 
 from broker.broker import Broker, BrokerLimits, BrokerStats, JobStats
-from broker.entries import Record, entry_of
+from broker.entries import Record, Records, entry_of
 from broker.errors import (
     AlreadyExistsError,
     BrokerError,
@@ -65,6 +65,7 @@ __all__ = [
     "Presence",
     "Reason",
     "Record",
+    "Records",
     "Retention",
     "SourceUnavailableError",
     "StoreClosedError",

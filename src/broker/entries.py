@@ -15,19 +15,27 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import orjson
+import re2
 
 from broker.limits import LINE_BYTES_MAX, NESTING_MAX
 from broker.position import checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
 
 STREAMS: Final = frozenset({"stdout", "stderr", "system", "error"})
 # The last quote may be missing, so that whatever is tried is taken: what is no JSON costs one pass too.
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+# An entry as nearly every producer writes it: the three or four members in this order, no spaces, no escapes but the
+# short ones and those of control characters. A whole page of such is recognised at 600 MB/s, where parsing its
+# entries one by one takes 1.7 µs each.
+_PLAIN_ENTRY: Final = rb'\{"timestamp":(?:0|[1-9][0-9]{0,14}),"line":"STRING","stream":"(?:stdout|stderr|system|error)"(?:,"source":"STRING")?\}'
+_PLAIN_STRING: Final = rb'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u00[0-9a-fA-F]{2}))*'
+_PLAIN_PAGE: Final = re2.compile(rb"(?:" + _PLAIN_ENTRY.replace(b"STRING", _PLAIN_STRING) + rb"\n)*")
 
 
 class Record(NamedTuple):
@@ -35,6 +43,44 @@ class Record(NamedTuple):
 
     data: bytes
     crc: int
+
+
+class Records(Sequence[Record]):
+    """Consecutive records by columns: a page of thousands costs two lists, and no object for each.
+
+    Attributes:
+        data: what viewers may be sent of each.
+        crcs: the checksum of each.
+    """
+
+    __slots__ = ("crcs", "data")
+
+    def __init__(self, data: list[bytes], crcs: list[int]) -> None:
+        self.data = data
+        self.crcs = crcs
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Records:
+        """The same records by columns."""
+        if isinstance(records, Records):
+            return records
+        listed = list(records)
+        return cls([record.data for record in listed], [record.crc for record in listed])
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Record]:
+        return map(Record, self.data, self.crcs)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Records: ...
+    def __getitem__(self, index: int | slice) -> Record | Records:
+        if isinstance(index, slice):
+            return Records(self.data[index], self.crcs[index])
+        return Record(self.data[index], self.crcs[index])
 
 
 def record_of(entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int = LINE_BYTES_MAX) -> Record:
@@ -54,11 +100,11 @@ def record_of(entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int = LI
     return Record(_shaped(value, entry, fallback_timestamp_ms, line_bytes_max), checksum(entry))
 
 
-def records_of(
-    entries: Sequence[bytes], fallback_timestamp_ms: int, line_bytes_max: int = LINE_BYTES_MAX
-) -> list[Record]:
-    """Turns a page of stored entries into records, one for each."""
-    return [record_of(entry, fallback_timestamp_ms, line_bytes_max) for entry in entries]
+def records_of(entries: Sequence[bytes], fallback_timestamp_ms: int, line_bytes_max: int = LINE_BYTES_MAX) -> Records:
+    """Turns a page of stored entries into records, one for each, as `record_of` does."""
+    if _are_plain(entries, line_bytes_max):
+        return Records(list(entries), list(map(checksum, entries)))
+    return Records.of(record_of(entry, fallback_timestamp_ms, line_bytes_max) for entry in entries)
 
 
 def entry_of(timestamp_ms: int, line: str, stream: str, source: str | None = None) -> bytes:
@@ -84,6 +130,20 @@ def without_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def _are_plain(entries: Sequence[bytes], line_bytes_max: int) -> bool:
+    """Whether viewers may be sent all these entries as they are stored."""
+    page = b"\n".join(entries) + b"\n"
+    if max(map(len, entries), default=0) > line_bytes_max or page.count(b"\n") != len(entries):
+        return False  # an entry that holds a line feed would pass for two
+    if _PLAIN_PAGE.fullmatch(page) is None:
+        return False
+    try:
+        page.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_output(value: Any) -> bool:

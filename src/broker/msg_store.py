@@ -24,6 +24,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from broker.entries import Records
 from broker.errors import StoreClosedError
 from broker.limits import (
     SEGMENT_RECORDS,
@@ -82,7 +83,7 @@ class Batch:
         """The offset of the first record."""
         return self._segment.base + self._start
 
-    def records(self) -> Sequence[Record]:
+    def records(self) -> Records:
         """The records themselves."""
         return self._segment.records(self._start, self._stop)
 
@@ -244,13 +245,13 @@ class MsgStore:
         first = self.tail
         if not records:
             return first
+        columns = Records.of(records)
         segment = self._open_segment(now_s)
-        for record in records:
+        while (taken := self.tail - first) < len(columns):
             if segment.full:
                 segment = self._sealed_and_next(segment, now_s)
-            segment.append(record, now_s)
-            self.tail += 1
-        self._last_crc = records[-1].crc
+            self.tail += segment.take(columns, taken, now_s)
+        self._last_crc = columns.crcs[-1]
         self._recount(segment)
         self.retained_records += len(records)
         self._shrink()
@@ -275,6 +276,7 @@ class MsgStore:
         """
         assert 0 <= start <= start + len(records) <= self.tail, "the archive has nothing past the tail"
         filled_since = next(self._uses)
+        columns = Records.of(records)
         position = start
         stop = start + len(records)
         while position < stop:
@@ -284,7 +286,7 @@ class MsgStore:
                 continue
             index = bisect_right(self._bases, position)
             above = self._bases[index] if index < len(self._bases) else stop
-            position = self._insert(position, records[position - start : min(above, stop) - start], now_s)
+            position = self._insert(position, columns[position - start : min(above, stop) - start], now_s)
         self._shrink(used_before=filled_since)
 
     def forget_below(self, floor: int) -> None:
@@ -397,20 +399,13 @@ class MsgStore:
         self._bases.insert(index, base)
         return segment
 
-    def _insert(self, base: int, records: Sequence[Record], now_s: float) -> int:
+    def _insert(self, base: int, records: Records, now_s: float) -> int:
         """Fills one hole, or its beginning, with sealed segments; returns the offset after them."""
-        segment: Segment | None = None
-        for offset, record in enumerate(records, base):
-            if segment is None or segment.full:
-                if segment is not None:
-                    self._finish_inserted(segment)
-                segment = self._add(bisect_right(self._bases, offset), offset, now_s)
-            segment.append(record, now_s)
-        if segment is not None:
-            self._finish_inserted(segment)
-        return base + len(records)
-
-    def _finish_inserted(self, segment: Segment) -> None:
-        segment.seal()
-        self.retained_records += len(segment)
-        self._recount(segment)
+        taken = 0
+        while taken < len(records):
+            segment = self._add(bisect_right(self._bases, base + taken), base + taken, now_s)
+            taken += segment.take(records, taken, now_s)
+            segment.seal()
+            self.retained_records += len(segment)
+            self._recount(segment)
+        return base + taken

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from broker.entries import Record
+from broker.entries import Records
 from broker.limits import SEGMENT_BYTES, SEGMENT_RECORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable
 
 # What Python needs for a record beside its bytes while its segment is open: two object headers, two pointers.
 OPEN_RECORD_BYTES: Final = 160
@@ -39,7 +40,7 @@ class Encoding:
     """
 
     key: Hashable
-    encode: Callable[[int, Sequence[Record]], list[bytes]]
+    encode: Callable[[int, Records], list[bytes]]
 
 
 class _Encoded:
@@ -84,9 +85,9 @@ class _Encoded:
         end = self._ends[-1] if start else 0
         parts = encoding.encode(segment.base + start, segment.records(start, stop))
         assert len(parts) == stop - start, "an encoding gives bytes for each record"
-        for part in parts:
-            end += len(part)
-            self._ends.append(end)
+        ends = itertools.accumulate(map(len, parts), initial=end)
+        next(ends)
+        self._ends.extend(ends)
         self._buffer += b"".join(parts)
 
 
@@ -103,7 +104,7 @@ class Segment:
         self.counted_bytes = 0
         self.touched = touched
         self.youngest_s = now_s
-        self._open: list[Record] | None = []
+        self._open: Records | None = Records([], [])
         self._joined = b""
         self._ends = array("I")
         self._crcs = array("I")
@@ -131,34 +132,37 @@ class Segment:
         encoded = sum(cache.size for cache in self._encoded.values())
         return SEGMENT_FIXED_BYTES + self.raw_bytes + each * len(self) + encoded
 
-    def append(self, record: Record, now_s: float) -> None:
+    def take(self, records: Records, start: int, now_s: float) -> int:
+        """Takes records, from the one at `start` on, until it is full; returns how many."""
         assert self._open is not None, "a sealed segment does not grow"
-        self._open.append(record)
-        self.raw_bytes += len(record.data)
+        data = records.data[start : start + SEGMENT_RECORDS - len(self)]
+        raw_bytes = list(itertools.accumulate(map(len, data), initial=self.raw_bytes))
+        count = min(len(data), bisect_left(raw_bytes, SEGMENT_BYTES, 1))
+        self._open.data += data[:count]
+        self._open.crcs += records.crcs[start : start + count]
+        self.raw_bytes = raw_bytes[count]
         self.youngest_s = now_s
+        return count
 
     def seal(self) -> None:
         if self._open is None:
             return
-        self._joined = b"".join([record.data for record in self._open])
-        self._ends = array("I", itertools.accumulate(len(record.data) for record in self._open))
-        self._crcs = array("I", [record.crc for record in self._open])
+        self._joined = b"".join(self._open.data)
+        self._ends = array("I", itertools.accumulate(map(len, self._open.data)))
+        self._crcs = array("I", self._open.crcs)
         self._open = None
 
-    def records(self, start: int, stop: int) -> Sequence[Record]:
+    def records(self, start: int, stop: int) -> Records:
         """The records `start <= i < stop`, counted from `base`."""
         if self._open is not None:
             return self._open[start:stop]
-        first = self._ends[start - 1] if start else 0
-        found = []
-        for index in range(start, stop):
-            last = self._ends[index]
-            found.append(Record(self._joined[first:last], self._crcs[index]))
-            first = last
-        return found
+        ends = self._ends[start:stop].tolist()
+        starts = [self._ends[start - 1] if start else 0, *ends[:-1]]
+        data = [self._joined[first:last] for first, last in zip(starts, ends, strict=stop > start)]
+        return Records(data, self._crcs[start:stop].tolist())
 
     def crc(self, index: int) -> int:
-        return self._crcs[index] if self._open is None else self._open[index].crc
+        return self._crcs[index] if self._open is None else self._open.crcs[index]
 
     def recently_encoded(self, encoding: Encoding, start: int, stop: int) -> bytes | None:
         """The very bytes that the last reader of the same records was given: the way of a live line to its crowd."""

@@ -36,7 +36,7 @@ from broker.sources.tail_proof import TailProof, find_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from broker.entries import Record
+    from broker.entries import Records
     from broker.msg_store import MsgStore
     from broker.sources.redis_link import Command
 
@@ -112,7 +112,7 @@ class ListTail:
             self.log.forget_below(min(floor + count, self.log.tail))
             self.slack = min(SLACK_RECORDS_MAX, max(self.slack, 2 * count + PROOF_RECORDS))
 
-    def records(self, entries: Sequence[bytes], created_ms: int) -> list[Record]:
+    def records(self, entries: Sequence[bytes], created_ms: int) -> Records:
         """What viewers are shown of entries."""
         return records_of(entries, created_ms, self._line_bytes_max)
 
@@ -209,7 +209,7 @@ class ListTail:
         known = min(PROOF_RECORDS, self._length)
         if len(entries) < known or (reading.run and find_run(reading.run, proof, reading.expected) != reading.expected):
             return  # it has changed under our hands: look again from where we are
-        crcs = [record.crc for record in self.records(entries[:known], created_ms)]
+        crcs = self.records(entries[:known], created_ms).crcs
         self.pages.seen(entries[:known])
         self.proof.clear()
         self.proof.extend(entries[:known], crcs)
@@ -248,7 +248,7 @@ class ListTail:
         if entries:
             records = self.records(entries, created_ms)
             self.pages.seen(entries)
-            self.proof.extend(entries, [record.crc for record in records])
+            self.proof.extend(entries, records.crcs)
             self.log.append(records, self._now_s())
 
 

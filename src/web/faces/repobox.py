@@ -12,6 +12,7 @@ events, and what happens when Redis is away, is in `web.faces.job_stream`.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -23,20 +24,20 @@ from web.faces.job_stream import JobStreamEndpoint
 from web.sse import Ending, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from broker import Broker, Job, JobKind, Record
+    from broker import Broker, Job, JobKind, Records
     from web.context import Context
 
 GONE: Final = "Job no longer exists"
 TIMEOUT: Final = "Stream timeout"
 
 
-def _output_frames(first: int, records: Sequence[Record]) -> list[bytes]:
+def _output_frames(first: int, records: Records) -> list[bytes]:
     """A record's data is JSON on one line (`broker.entries`), so nothing is left to escape here."""
     return [
-        b"id: %d-%08x\nevent: output\ndata: %b\n\n" % (offset, record.crc, record.data)
-        for offset, record in enumerate(records, first)
+        b"id: %d-%08x\nevent: output\ndata: %b\n\n" % row
+        for row in zip(itertools.count(first), records.crcs, records.data, strict=False)
     ]
 
 
