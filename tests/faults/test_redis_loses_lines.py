@@ -17,18 +17,22 @@ import orjson
 import pytest
 
 from broker.entries import entry_of
+from broker.position import checksum, log_position
 from broker.producers.job_writer import Delivered, NewJob, open_job
 from faults.cutting import AHEAD_MAX
 from faults.everyone import LINE_BYTES_MIN, everyone, in_blocks
 from faults.lossy_redis import cut_file, written_bytes
-from faults.readers import Tab, terminal
+from faults.readers import REPOBOX, VIBE_KANBAN, Tab, terminal
 from faults.server_to_kill import server_to_kill
 from redis import Redis
+from support.sse_client import open_stream
 from support.wait import eventually
 
 if TYPE_CHECKING:
     import random
     from pathlib import Path
+
+    from redis.asyncio import Redis as AsyncRedis
 
     from conftest import MakeRedisServer
     from faults.readers import Reader
@@ -74,6 +78,26 @@ async def test_what_the_producer_writes_anew_is_on_every_screen_once(
     assert listed(redis, "42") == lines
 
     readers.check(lines, resets_max=len(moments))
+
+
+async def test_a_client_that_is_cut_right_behind_a_reset_comes_back_without_the_old_position(
+    redis_url: str, redis_client: AsyncRedis
+) -> None:
+    """Its position may be true again by then, and the screen is empty."""
+    entries = [entry_of(1, f"line {number}", "stdout") for number in range(10)]
+    await redis_client.hset("job:42", "status", "success")
+    await redis_client.rpush("job:42:output", *entries[:5])
+    async with server_to_kill("--redis-url", redis_url) as server:
+        tabs = [Tab(server.url, "42", face) for face in (REPOBOX, VIBE_KANBAN)]
+        for tab in tabs:
+            tab.last_id = str(log_position(9, checksum(entries[9])))
+            async with open_stream(server.url + tab.face.path.format(42), last_id=tab.last_id) as stream:
+                reset = (await stream.until("reset"))[-1]
+                tab.last_id = reset.id if reset.has_id else tab.last_id
+        await redis_client.rpush("job:42:output", *entries[5:])
+        for tab in tabs:
+            await tab.follow()
+            assert tab.lines == [f"line {number}" for number in range(10)]
 
 
 @pytest.mark.parametrize("way", ["frozen meanwhile", "killed before"])

@@ -130,8 +130,12 @@ def end_is_true(job: Job, position: Position) -> bool:
 
 
 def reset_frame(diverged: Diverged) -> bytes:
-    """The log is another one than the client's: it starts over."""
-    return frame(orjson.dumps({"reason": diverged.reason}), event="reset")
+    """The log is another one than the client's: it starts over.
+
+    The empty id makes an EventSource forget its position. Cut before the first line it would come back with it, to a
+    log in which it may be true again (a producer writes anew what Redis lost), and lack all that stands before it.
+    """
+    return b"id:\n" + frame(orjson.dumps({"reason": diverged.reason}), event="reset")
 
 
 def gap_frame(start: int, stop: int) -> bytes:
