@@ -136,7 +136,8 @@ export class Connection implements Subscription {
 
   async #run(generation: number, signal: AbortSignal): Promise<void> {
     const current = (): boolean => generation === this.#generation;
-    const resumedFrom = this.#position;
+    // An empty position is none: the stream took it back, with a reset, and is to send everything anew.
+    const resumedFrom = this.#position === "" ? null : this.#position;
     try {
       const response = await this.#platform.fetch(this.#settings.url, this.#request(resumedFrom, signal));
       if (!current()) return;

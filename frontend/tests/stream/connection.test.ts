@@ -90,6 +90,20 @@ describe("a sound connection", () => {
 });
 
 describe("a lost connection", () => {
+  it("comes back without a position where the stream took it back", async () => {
+    await opened({ position: "3-aa" });
+    platform.last.send('id:\nevent: reset\ndata: {"reason":"tag"}\n\n');
+    await settle();
+    platform.last.end();
+    await settle();
+    platform.pass(10_000);
+    await settle();
+    expect(platform.last.position).toBe(null);
+    platform.last.open();
+    await settle();
+    expect(sink.opens).toEqual(["3-aa", null]);
+  });
+
   it("goes on behind the last event that was handed on", async () => {
     await opened();
     platform.last.send("id: 0-aa\ndata: 0\n\nid: 1-bb\ndata: 1\n\nid: 2-cc\ndata: cut in the mid");
