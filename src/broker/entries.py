@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
+from zlib import crc32
 
 import orjson
 import re2
@@ -33,7 +34,10 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 # An entry as nearly every producer writes it: the three or four members in this order, no spaces, no escapes but the
 # short ones and those of control characters. A whole page of such is recognised at 600 MB/s, where parsing its
 # entries one by one takes 1.7 µs each.
-_PLAIN_ENTRY: Final = rb'\{"timestamp":(?:0|[1-9][0-9]{0,14}),"line":"STRING","stream":"(?:stdout|stderr|system|error)"(?:,"source":"STRING")?\}'
+_PLAIN_ENTRY: Final = (
+    rb'\{"timestamp":(?:0|[1-9][0-9]{0,14}),"line":"STRING",'
+    rb'"stream":"(?:stdout|stderr|system|error)"(?:,"source":"STRING")?\}'
+)
 _PLAIN_STRING: Final = rb'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u00[0-9a-fA-F]{2}))*'
 _PLAIN_PAGE: Final = re2.compile(rb"(?:" + _PLAIN_ENTRY.replace(b"STRING", _PLAIN_STRING) + rb"\n)*")
 
@@ -103,7 +107,8 @@ def record_of(entry: bytes, fallback_timestamp_ms: int, line_bytes_max: int = LI
 def records_of(entries: Sequence[bytes], fallback_timestamp_ms: int, line_bytes_max: int = LINE_BYTES_MAX) -> Records:
     """Turns a page of stored entries into records, one for each, as `record_of` does."""
     if _are_plain(entries, line_bytes_max):
-        return Records(list(entries), list(map(checksum, entries)))
+        # `checksum`, without a Python frame for each: 13 ms against 26 for 100,000 entries.
+        return Records(list(entries), list(map(crc32, entries)))
     return Records.of(record_of(entry, fallback_timestamp_ms, line_bytes_max) for entry in entries)
 
 

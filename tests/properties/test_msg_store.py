@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from broker import segment as segments
-from broker.entries import Record
+from broker.entries import Record, Records
 from broker.errors import StoreClosedError
 from broker.msg_store import EVICTED, Batch, MsgStore, Retention
 from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
@@ -118,7 +118,7 @@ class LogMachine(RuleBasedStateMachine):
         assert batch.last_position() == log_position(batch.next.offset - 1, expected[-1].crc)
         for encoding in ENCODINGS:
             taken = batch.encoded(encoding)
-            assert taken == b"".join(encoding.encode(batch.first, expected))
+            assert taken == b"".join(encoding.encode(batch.first, Records.of(expected)))
             assert batch.encoded(encoding) is taken  # shared by whoever reads the same
 
     def check(self, cursor: Cursor, outcome: ReadOutcome, memory: set[int]) -> None:

@@ -140,6 +140,8 @@ async def open_stream(
     sent = {"Accept": "text/event-stream", **(headers or {})}
     if last_id is not None:
         sent["Last-Event-ID"] = last_id
-    async with httpx.AsyncClient(timeout=httpx.Timeout(WAIT_S, read=None)) as client:
-        async with client.stream("GET", url, headers=sent) as response:
-            yield Stream(response)
+    async with (
+        httpx.AsyncClient(timeout=httpx.Timeout(WAIT_S, read=None)) as client,
+        client.stream("GET", url, headers=sent) as response,
+    ):
+        yield Stream(response)

@@ -56,7 +56,7 @@ class _Link:
 
     def reset(self) -> None:
         for stream in (self.client, self.server):
-            raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 (anyio's, not Django's)
+            raw = stream.extra(SocketAttribute.raw_socket)
             if raw.fileno() >= 0:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
 
@@ -178,7 +178,7 @@ async def tcp_proxy(upstream_port: int, upstream_host: str = "127.0.0.1") -> Asy
     """Run a proxy to that server on a port of its own on loopback while the context lasts."""
     proxy = TcpProxy(upstream_host, upstream_port)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    proxy.port = listener.extra(SocketAttribute.local_port)  # noqa: S610 (anyio's, not Django's)
+    proxy.port = listener.extra(SocketAttribute.local_port)
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, proxy._serve, tasks)
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.entries import Record
+from broker.entries import Record, Records
 from broker.limits import SEGMENT_BYTES, SEGMENT_RECORDS
 from broker.position import checksum
 from broker.segment import Encoding, Segment
@@ -28,12 +28,23 @@ class Counting:
         return [b"%d:%s;" % (offset, record.data) for offset, record in enumerate(records, first)]
 
 
+def put(segment: Segment, record: Record) -> int:
+    return segment.take(Records.of([record]), 0, 0.0)
+
+
 def filled(count: int, base: int = 0, *, sealed: bool = False) -> Segment:
     segment = Segment(base, 0.0, 0)
     for offset in range(base, base + count):
-        segment.append(Record(b"line %d" % offset, checksum(b"%d" % offset)), 0.0)
+        assert put(segment, Record(b"line %d" % offset, checksum(b"%d" % offset))) == 1
     if sealed:
         segment.seal()
+    return segment
+
+
+def holding(*sizes: int) -> Segment:
+    segment = Segment(0, 0.0, 0)
+    for size in sizes:
+        assert put(segment, Record(b"x" * size, 0)) == 1
     return segment
 
 
@@ -57,7 +68,7 @@ def test_records_are_the_same_open_and_sealed(base: int) -> None:
 
 def test_a_sealed_segment_does_not_grow() -> None:
     with pytest.raises(AssertionError):
-        filled(1, sealed=True).append(Record(b"", 0), 0.0)
+        put(filled(1, sealed=True), Record(b"", 0))
 
 
 def test_a_sealed_segment_holds_little_more_than_its_bytes() -> None:
@@ -70,11 +81,8 @@ def test_a_sealed_segment_holds_little_more_than_its_bytes() -> None:
 def test_it_is_full_at_its_count_or_its_bytes() -> None:
     assert not filled(SEGMENT_RECORDS - 1).full
     assert filled(SEGMENT_RECORDS).full
-    segment = Segment(0, 0.0, 0)
-    segment.append(Record(b"x" * (SEGMENT_BYTES - 1), 0), 0.0)
-    assert not segment.full
-    segment.append(Record(b"x", 0), 0.0)
-    assert segment.full
+    assert not holding(SEGMENT_BYTES - 1).full
+    assert holding(SEGMENT_BYTES - 1, 1).full
 
 
 def test_a_record_is_encoded_once_whoever_many_read_it_in_whatever_pieces() -> None:

@@ -61,8 +61,8 @@ end
 return 1
 """
 
-# KEYS: the hash. ARGV: the id of a server process (empty: any), the TTL in ms, then names and values. Writes nothing and
-# returns 0 where another process answers, or there is no hash: half of one, without its owner, would be everyone's.
+# KEYS: the hash. ARGV: the id of a server process (empty: any), the TTL in ms, then names and values. Writes nothing
+# and returns 0 where another process answers, or there is no hash: half of one, without its owner, would be everyone's.
 _UPDATE: Final = """
 local server = redis.pcall('INFO', 'server')
 if type(server) == 'string' and not string.find(server, ARGV[1], 1, true) then return 0 end

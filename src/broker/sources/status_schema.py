@@ -83,7 +83,7 @@ class Table:
         """The column itself, to compare with."""
         return self.source.c[self._columns[column]]
 
-    def text(self, column: str) -> ColumnElement[str | None]:
+    def text(self, column: str) -> ColumnElement[str]:
         """The column's value as text; NULL where there is no such column."""
         return sa.cast(self.column(column) if self.has(column) else sa.null(), sa.String).label(column)
 
