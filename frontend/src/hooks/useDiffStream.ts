@@ -3,8 +3,13 @@ import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { type DiffState, DiffStore } from "../stream/diff-store";
 import { useClient } from "./client-context";
 
+export interface WatchedDiff extends DiffState {
+  /** Tries now, where the connection waits or was refused. */
+  readonly reconnect: () => void;
+}
+
 /** The files that differ now, by name. A file that did not change keeps its object. */
-export function useDiffFiles(attemptId: string): DiffState {
+export function useDiffFiles(attemptId: string): WatchedDiff {
   const { streams } = useClient();
   const store = useMemo(() => {
     const topic = `/api/events/task-attempts/${encodeURIComponent(attemptId)}/diff`;
@@ -14,7 +19,8 @@ export function useDiffFiles(attemptId: string): DiffState {
     store.start();
     return () => store.stop();
   }, [store]);
-  return useSyncExternalStore(store.subscribe, store.getState, store.getState);
+  const state = useSyncExternalStore(store.subscribe, store.getState, store.getState);
+  return { ...state, reconnect: store.reconnect };
 }
 
 /** The present diffs of all files as one text: a file that changes again replaces its diff, and is not added to it. */

@@ -79,6 +79,9 @@ export class DiffStore {
     if (this.#state.connection.state !== "done") this.#change({ connection: IDLE });
   }
 
+  /** Tries now, where the connection waits or was refused. */
+  readonly reconnect = (): void => this.#subscription?.reconnect();
+
   #take(event: ServerEvent): void {
     if (event.event === "snapshot") this.#snapshot = [];
     else if (event.event === "ready") this.#becomeReady();

@@ -22,6 +22,8 @@ export interface JobsApi {
   output(id: string, from: number, limit: number, signal?: AbortSignal): Promise<Fetched<OutputPage>>;
   /** Where all of a job's output is, as text. */
   downloadUrl(id: string): string;
+  /** Where all that it changes in its worktree is, as one patch. */
+  patchUrl(id: string): string;
 }
 
 export type JobsApiSettings = QuestionSettings;
@@ -43,6 +45,10 @@ export class FetchJobsApi implements JobsApi {
 
   downloadUrl(id: string): string {
     return `${this.#settings.baseUrl ?? ""}${jobPath(id)}/output?download=1`;
+  }
+
+  patchUrl(id: string): string {
+    return `${this.#settings.baseUrl ?? ""}${jobPath(id)}/diff?download=1`;
   }
 
   #ask<T>(

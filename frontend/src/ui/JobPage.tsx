@@ -7,6 +7,7 @@ import type { InitialView } from "../stream/initial-data";
 import { type Job, type JobMetadata, isTerminal } from "../stream/job";
 import { ConnectionMark } from "./ConnectionMark";
 import { Facts } from "./Facts";
+import { JobTabs } from "./JobTabs";
 import { NotFound } from "./NotFound";
 import { StatusBadge } from "./StatusBadge";
 import { LogViewer } from "./log/LogViewer";
@@ -67,7 +68,7 @@ function FoundJob({ id, initial }: JobPageProps) {
       </div>
       <Facts job={shown} />
       <Troubles job={shown} error={session.error} />
-      <Log id={id} session={session} job={shown} />
+      <JobTabs id={id} job={shown} log={<Log id={id} session={session} job={shown} />} />
     </article>
   );
 }

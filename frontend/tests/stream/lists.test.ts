@@ -133,6 +133,7 @@ describe("older lines", () => {
     job: () => Promise.resolve<Fetched<Job>>({ ok: false, status: 0, message: "" }),
     output: (_, from, limit) => Promise.resolve(page(from, limit)),
     downloadUrl: () => "",
+    patchUrl: () => "",
   });
   const pageOf = (from: number, count: number): Fetched<OutputPage> => ({
     ok: true,

@@ -20,6 +20,7 @@ const api: JobsApi = {
     return Promise.resolve(value ? { ok: true, value } : notFound);
   },
   downloadUrl: (id) => `/api/jobs/${id}/output?download=1`,
+  patchUrl: (id) => `/api/jobs/${id}/diff?download=1`,
 };
 
 beforeEach(() => {

@@ -1,0 +1,107 @@
+/**
+ * What a job printed, and what it changed. Both keep their place while the other is looked at: neither is ever taken
+ * out of the page, and the diff, with its stream and its script, comes when it is first asked for.
+ */
+import { type KeyboardEvent, type ReactNode, Suspense, lazy, useRef, useState } from "react";
+import { useClient } from "../hooks/client-context";
+import type { Job } from "../stream/job";
+import { Changes } from "./JobsPage";
+
+const DiffTab = lazy(() =>
+  import("./diff/DiffTab").catch(() => ({
+    // Another version of the server has another file; what is on the page stays.
+    default: () => <p className="log-empty">The diff could not be loaded. Reload the page to try again.</p>,
+  })),
+);
+
+type Tab = "log" | "diff";
+
+const TABS: readonly Tab[] = ["log", "diff"];
+
+interface JobTabsProps {
+  readonly id: string;
+  readonly job: Job;
+  readonly log: ReactNode;
+}
+
+export function JobTabs({ id, job, log }: JobTabsProps) {
+  const { api } = useClient();
+  const [tab, setTab] = useState<Tab>(() => (globalThis.location?.hash === "#diff" ? "diff" : "log"));
+  const [wanted, setWanted] = useState(tab === "diff");
+  const buttons = useRef<Partial<Record<Tab, HTMLButtonElement | null>>>({});
+  const change = (next: Tab): void => {
+    setTab(next);
+    if (next === "diff") setWanted(true);
+    // The address leads back to what is shown; lines have addresses of their own.
+    const { pathname, search } = globalThis.location;
+    globalThis.history.replaceState(
+      globalThis.history.state,
+      "",
+      pathname + search + (next === "diff" ? "#diff" : ""),
+    );
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
+    const next = tab === "log" ? "diff" : "log";
+    change(next);
+    buttons.current[next]?.focus();
+  };
+  const changed = (job.linesAdded ?? 0) + (job.linesRemoved ?? 0) > 0;
+  return (
+    <>
+      <div className="tabs" role="tablist" aria-label="Of this job" tabIndex={-1} onKeyDown={onKeyDown}>
+        {TABS.map((one) => (
+          <button
+            key={one}
+            type="button"
+            role="tab"
+            id={`tab-${one}`}
+            aria-controls={`panel-${one}`}
+            aria-selected={tab === one}
+            tabIndex={tab === one ? 0 : -1}
+            ref={(element) => {
+              buttons.current[one] = element;
+            }}
+            onClick={() => change(one)}
+          >
+            {one === "log" ? "Log" : "Diff"}
+            {one === "diff" && changed && <Changes added={job.linesAdded} removed={job.linesRemoved} />}
+          </button>
+        ))}
+      </div>
+      <div className="panels">
+        <Panel tab="log" shown={tab === "log"}>
+          {log}
+        </Panel>
+        <Panel tab="diff" shown={tab === "diff"}>
+          {wanted && (
+            <Suspense fallback={<p className="log-empty">Loading…</p>}>
+              <DiffTab attemptId={id} active={tab === "diff"} downloadUrl={api.patchUrl(id)} />
+            </Suspense>
+          )}
+        </Panel>
+      </div>
+    </>
+  );
+}
+
+interface PanelProps {
+  readonly tab: Tab;
+  readonly shown: boolean;
+  readonly children: ReactNode;
+}
+
+/** Invisible where it is not shown, and not gone: what is taken out of the layout forgets where it was scrolled to. */
+function Panel({ tab, shown, children }: PanelProps) {
+  return (
+    <div
+      role="tabpanel"
+      id={`panel-${tab}`}
+      aria-labelledby={`tab-${tab}`}
+      className={shown ? undefined : "behind"}
+      inert={!shown}
+    >
+      {children}
+    </div>
+  );
+}
