@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from broker.entries import STREAMS, entry_of, line_of, record_of, records_of, without_surrogates
+from broker.entries import STREAMS, entry_of, line_of, record_of, without_surrogates
 
 LINE_BYTES_MAX = 64
 
@@ -25,12 +25,6 @@ shaped = st.fixed_dictionaries(
     {"timestamp": numbers | values, "line": lines | values, "stream": streams},
     optional={"source": st.text() | values, "more": values},
 )
-
-
-# What nearly every producer writes; a list entry is free to hold two of them, with a line feed in between.
-PLAIN = b'{"timestamp":1,"line":"hi","stream":"stdout"}'
-plain = st.builds(entry_of, st.integers(0, 2**53), lines, st.sampled_from(sorted(STREAMS)), st.none() | st.text())
-joined = st.lists(plain, min_size=2, max_size=3).map(b"\n".join)
 
 
 @st.composite
@@ -78,17 +72,6 @@ def test_any_bytes_give_one_valid_record(entry: bytes, fallback_ms: int) -> None
 @settings(max_examples=600, deadline=None)
 def test_whatever_is_nearly_an_entry_gives_one_valid_record(entry: bytes) -> None:
     check(entry, 0)
-
-
-@given(page=st.lists(plain | joined | nearly_entries() | st.binary(max_size=40), max_size=6))
-@example(page=[PLAIN + b"\n" + PLAIN])
-@example(page=[PLAIN, PLAIN + b"\n"])
-@example(page=[PLAIN, b"", PLAIN])
-@example(page=[PLAIN.replace(b"hi", b"\xff")])
-@example(page=[PLAIN.replace(b"hi", rb"\ud800")])
-@settings(max_examples=300, deadline=None)
-def test_a_page_becomes_what_its_entries_become_one_by_one(page: list[bytes]) -> None:
-    assert list(records_of(page, 7, LINE_BYTES_MAX)) == [record_of(entry, 7, LINE_BYTES_MAX) for entry in page]
 
 
 @given(

@@ -85,6 +85,25 @@ def test_it_is_full_at_its_count_or_its_bytes() -> None:
     assert holding(SEGMENT_BYTES - 1, 1).full
 
 
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [
+        ([SEGMENT_BYTES], 1),
+        ([10 * SEGMENT_BYTES, 1], 1),
+        ([SEGMENT_BYTES - 1, 5, 5], 2),
+        ([0, 1], 2),
+        ([1] * (SEGMENT_RECORDS + 9), SEGMENT_RECORDS),
+    ],
+    ids=["one that fills", "one beyond", "the one that fills is taken whole", "all", "no more than its count"],
+)
+def test_it_takes_records_until_it_is_full(sizes: list[int], taken: int) -> None:
+    records = Records([b"not this one", *(b"x" * size for size in sizes)], [0, *range(len(sizes))])
+    segment = Segment(0, 0.0, 0)
+    assert segment.take(records, 1, 0.0) == taken
+    assert list(segment.records(0, taken)) == list(records)[1 : taken + 1]
+    assert segment.raw_bytes == sum(sizes[:taken])
+
+
 def test_a_record_is_encoded_once_whoever_many_read_it_in_whatever_pieces() -> None:
     face = Counting()
     segment = filled(10)
