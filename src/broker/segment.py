@@ -88,7 +88,11 @@ class _Encoded:
         ends = itertools.accumulate(map(len, parts), initial=end)
         next(ends)
         self._ends.extend(ends)
-        self._buffer += b"".join(parts)
+        joined = b"".join(parts)
+        if start == 0 and segment.sealed and stop == len(segment):
+            self._whole = joined  # all at once, as a replay does: nothing is copied twice
+        else:
+            self._buffer += joined
 
 
 class Segment:
