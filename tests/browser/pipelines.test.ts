@@ -37,6 +37,7 @@ beforeEach(async () => {
   await page.clock.install();
   await page.addInitScript(() => {
     localStorage.setItem("fantail.pipelines", '["orders","billing"]');
+    // oxlint-disable-next-line no-console -- how the page tells the test
     globalThis.addEventListener("sse-fallback-triggered", () => console.debug("heard: the fallback"));
   });
   page.on("console", (message) => {

@@ -40,7 +40,10 @@ function wrapper({ children }: { children: ReactNode }) {
   );
 }
 
-const pass = (ms: number): Promise<void> => act(() => vi.advanceTimersByTimeAsync(ms).then(() => {}));
+const pass = (ms: number): Promise<void> =>
+  act(async () => {
+    await vi.advanceTimersByTimeAsync(ms);
+  });
 
 describe("useJobContext", () => {
   it("knows at first which jobs run, and follows them", async () => {

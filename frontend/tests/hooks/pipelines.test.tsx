@@ -42,7 +42,10 @@ function wrapper({ children }: { children: ReactNode }) {
   );
 }
 
-const pass = (ms: number): Promise<void> => act(() => vi.advanceTimersByTimeAsync(ms).then(() => {}));
+const pass = (ms: number): Promise<void> =>
+  act(async () => {
+    await vi.advanceTimersByTimeAsync(ms);
+  });
 
 async function say(...events: Said[]): Promise<void> {
   source.last.say(...events);

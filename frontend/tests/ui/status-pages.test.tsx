@@ -33,7 +33,10 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const pass = (ms = 300): Promise<void> => act(() => vi.advanceTimersByTimeAsync(ms).then(() => {}));
+const pass = (ms = 300): Promise<void> =>
+  act(async () => {
+    await vi.advanceTimersByTimeAsync(ms);
+  });
 
 async function show(page: "pipelines" | "runs", useSSEStatus = true): Promise<void> {
   render(
