@@ -11,12 +11,17 @@ import importlib.util
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from support.redis_server import DEBIAN_REDIS, RedisServer, ServerKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+# An example may take as long as a busy machine makes it take: no test is timed.
+settings.register_profile("fantail", deadline=None)
+settings.load_profile("fantail")
 
 NO_DEBIAN_REDIS = f"Debian's redis-server is not installed ({DEBIAN_REDIS})"
 

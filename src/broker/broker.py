@@ -148,7 +148,7 @@ class Broker:
         """
         job = self.find(checked_id(job_id), kind)
         if job is None:
-            if len(self._jobs) >= self.limits.jobs_max:
+            if len(self._jobs) >= self.limits.jobs_max and not self._free_one_that_lingers():
                 raise TooManyJobsError(f"{self.limits.jobs_max} jobs are being watched")
             job = self._jobs[(kind.name, job_id)] = Job(
                 kind,
@@ -362,16 +362,26 @@ class Broker:
             self.free_what_is_over()
             self.enforce_budget()
 
+    def _free_one_that_lingers(self) -> bool:
+        """Makes room for a newcomer: the job that nobody has watched for longest goes before its time."""
+        idle = [job for job in self._jobs.values() if job.unwatched_since_s is not None and not self._is_truth(job)]
+        if not idle:
+            return False
+        self.forget_if_unwatched(min(idle, key=lambda job: job.unwatched_since_s or 0.0))
+        return True
+
+    def _is_truth(self, job: Job) -> bool:
+        """Whether the job is nowhere but here: without a source, one that runs is kept however idle."""
+        return self.source is None and job.presence is Presence.PRESENT and job.ended_since_s is None
+
     def free_what_is_over(self) -> None:
         """Frees jobs that nobody has watched for long enough."""
         now_s = self.now_s()
         for job in list(self._jobs.values()):
-            if job.unwatched_since_s is None:
+            if job.unwatched_since_s is None or self._is_truth(job):
                 continue
             if job.ended_since_s is not None:
                 since_s, wait_s = max(job.unwatched_since_s, job.ended_since_s), self.limits.linger_s
-            elif self.source is None and job.presence is Presence.PRESENT:
-                continue  # here the stores are the truth: a running job is kept however idle
             else:
                 since_s, wait_s = job.unwatched_since_s, self.limits.idle_s
             if now_s - since_s >= wait_s:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
 
+from broker.errors import SourceUnavailableError
 from broker.limits import ARCHIVE_TRIES_MAX
 from broker.msg_store import Batch
 from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
@@ -109,7 +110,7 @@ class Subscription:
                 case Behind():
                     self.cursor = self.job.output.start()
                     return Diverged(Reason.OFFSET)
-        raise AssertionError("the archive does not give what it said it has")
+        raise SourceUnavailableError("the archive does not give what it said it has")
 
     async def next(self) -> Step:
         """The next step of the stream. Waits for the archive at most, never for news.
@@ -125,7 +126,7 @@ class Subscription:
                 return step
             assert self._archive is not None, "without an archive nothing is behind"
             await self._archive.fill(self.job, self.cursor.offset)
-        raise AssertionError("the archive does not give what it said it has")
+        raise SourceUnavailableError("the archive does not give what it said it has")
 
     def next_in_memory(self) -> Step | None:
         """As `next`, but never waits: None says that the archive must be asked, which `next` does.

@@ -185,6 +185,18 @@ async def test_a_full_registry_refuses_new_ids_and_still_serves_those_it_has() -
             pass
 
 
+async def test_in_a_full_registry_the_job_that_nobody_watches_makes_room() -> None:
+    world = World(limits=replace(LIMITS, jobs_max=2))
+    for job_id in "123":
+        world.truth.put(job_id, status="running")
+    async with world.broker.watch("2"):
+        async with world.broker.watch("1"):
+            pass
+        world.check("1", "2")
+        async with world.broker.watch("3"):
+            world.check("2", "3")
+
+
 async def test_inventing_ids_fills_no_registry() -> None:
     world = World(limits=replace(LIMITS, jobs_max=2))
     for number in range(100):
