@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from broker import Broker, LengthMismatchError, SourceUnavailableError, entry_of
 from broker.sources.redis_ledger import RedisLedger
+from broker.sources.redis_marks import Marks
 from broker.sources.redis_tailer import RedisTailer
 from support.tcp_proxy import TcpProxy, tcp_proxy
 from support.viewer import Viewer, is_tracking, tailing, watching
@@ -190,7 +191,7 @@ async def test_a_lost_push_costs_seconds_and_no_data(
     await redis_client.hset("job:1", mapping={"status": "running"})
     async with tailing(redis_server.url) as broker, watching(broker, "1") as viewer:
         await eventually(lambda: viewer.statuses)
-        monkeypatch.setattr(broker.source, "_on_key", lambda _: None)
+        monkeypatch.setattr(Marks, "_mark_key", lambda *_: None)
         await redis_client.rpush("job:1:output", *entries(0, 5))
         await eventually(lambda: viewer.lines == numbered(0, 5))
 

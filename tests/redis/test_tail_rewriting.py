@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from broker import entry_of
 from broker.position import checksum, log_position
+from broker.sources.redis_marks import Marks
 from support.viewer import Viewer, tailing, watching
 from support.wait import eventually
 
@@ -198,7 +199,7 @@ async def test_a_page_of_a_list_written_anew_unnoticed_is_not_taken(
 ) -> None:
     await redis.rpush(OUTPUT, *entries("old", 0, 3000))
     async with tailing(each_redis_server.url) as broker, broker.watch("1") as job:
-        monkeypatch.setattr(broker.source, "_on_key", lambda _: None)  # as if the pushes were still under way
+        monkeypatch.setattr(Marks, "_mark_key", lambda *_: None)  # as if the pushes were still under way
         monkeypatch.setattr(broker.source, "_mark_what_is_due", lambda: None)
         async with redis.pipeline(transaction=True) as pipe:
             pipe.delete(OUTPUT)

@@ -103,6 +103,7 @@ class _Pipeline:
     visible_watches: int = 0
     waiters: int = 0
     polling: bool = False
+    awaited: bool = False
     answer: Answer | None = None
     answered_s: float = float("-inf")
     interval_s: float = 0.0
@@ -220,6 +221,7 @@ class HealthPoller:
         pipeline.visible_watches += watch.visible
         fresh = self._age_s(pipeline) <= self._pace.steady_s
         if not fresh:
+            pipeline.awaited = True
             watch.unanswered.add(pipeline.id)
         if not pipeline.polling:
             due_s = pipeline.answered_s + min(pipeline.interval_s, self._pace.steady_s)
@@ -320,8 +322,10 @@ class HealthPoller:
         pipeline.answer = answer
         pipeline.answered_s = self._now_s()
         pipeline.polled.ring()
-        for watch in pipeline.watches:
-            watch.answered(pipeline.id)
+        if pipeline.awaited:
+            pipeline.awaited = False
+            for watch in pipeline.watches:
+                watch.answered(pipeline.id)
         if pipeline.watches:
             self._plan(pipeline, look_again=look_again)
         self._idle_if_unwanted(pipeline)

@@ -9,6 +9,9 @@ followed to another place, and becomes one of three values:
 
 Trouble says nothing about the pipeline (trap 17): whoever is told keeps the status that was known before.
 
+The connections are kept in several small pools. One pool of 64 looks through all its connections for each of them at
+each poll (httpcore 1.0): 3.1 ms of CPU and 150 polls a second, where sixteen pools of 4 take 0.45 ms.
+
 Decided against: httpx's own body reading (it would take 100 MB into memory before anybody can look, and unpack what
 is compressed, so we ask for no compression and refuse it) and the proxies of the environment (the backend is a
 neighbour; a proxy set for something else would answer in its place).
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -36,6 +40,8 @@ from broker.limits import (
 )
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fantail.sources.pipelines")
 
+# Small pools of connections, each of POLLS_MAX / POOLS.
+POOLS: Final = 16
 HEALTH_PATH: Final = "/pipeline/{id}/health"
 
 _ID: Final = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,38}[a-z0-9]", re.ASCII)
@@ -142,13 +150,8 @@ class PipelineBackend:
     def __init__(self, url: str, *, path: str = HEALTH_PATH, timeout_s: float = POLL_TIMEOUT_S) -> None:
         self._address = url.rstrip("/") + "/" + path.lstrip("/")
         self._timeout_s = timeout_s
-        self._client = httpx.AsyncClient(
-            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "fantail"},
-            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, POLL_CONNECT_TIMEOUT_S), pool=None),
-            limits=httpx.Limits(max_connections=POLLS_MAX, max_keepalive_connections=POLLS_MAX, keepalive_expiry=30.0),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        tls = httpx.create_ssl_context(trust_env=False)
+        self._pools = [_Pool(_client(timeout_s, tls)) for _ in range(POOLS)]
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,31 +160,62 @@ class PipelineBackend:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with anyio.move_on_after(POLL_CONNECT_TIMEOUT_S, shield=True):
-            await self._client.aclose()
+            for pool in self._pools:
+                await pool.client.aclose()
 
     async def health(self, pipeline_id: str) -> Answer:
         """Asks once; never raises, and takes no longer than the time-out. Cancelling it gives the connection up."""
         address = self._address.replace("{id}", quote(pipeline_id, safe=""))
         try:
-            with anyio.fail_after(self._timeout_s):
-                return await self._ask(address)
+            with anyio.fail_after(self._timeout_s), self._least_asked() as client:
+                return await _ask(client, address)
         except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
             return Trouble(Cause.SILENT, f"no answer within {self._timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Trouble(Cause.REFUSED, f"{type(error).__name__}: {error}")
 
-    async def _ask(self, address: str) -> Answer:
-        async with self._client.stream("GET", address) as response:
-            match response.status_code:
-                case 200:
-                    body = await _bounded(response)
-                    return Trouble(Cause.STRANGE, "a body past the bound, or packed") if body is None else _read(body)
-                case 404:
-                    return Unknown()
-                case status if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own borders
-                    return Trouble(Cause.STRANGE, f"a redirect ({status}), which is not followed")
-                case status:
-                    return Trouble(Cause.ERROR, f"status {status}")
+    @contextmanager
+    def _least_asked(self) -> Iterator[httpx.AsyncClient]:
+        pool = min(self._pools, key=lambda each: each.asked)
+        pool.asked += 1
+        try:
+            yield pool.client
+        finally:
+            pool.asked -= 1
+
+
+@dataclass(slots=True)
+class _Pool:
+    client: httpx.AsyncClient
+    asked: int = 0
+
+
+def _client(timeout_s: float, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    connections_max = POLLS_MAX // POOLS
+    return httpx.AsyncClient(
+        headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "fantail"},
+        timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, POLL_CONNECT_TIMEOUT_S), pool=None),
+        limits=httpx.Limits(
+            max_connections=connections_max, max_keepalive_connections=connections_max, keepalive_expiry=30.0
+        ),
+        follow_redirects=False,
+        trust_env=False,
+        verify=tls,
+    )
+
+
+async def _ask(client: httpx.AsyncClient, address: str) -> Answer:
+    async with client.stream("GET", address) as response:
+        match response.status_code:
+            case 200:
+                body = await _bounded(response)
+                return Trouble(Cause.STRANGE, "a body past the bound, or packed") if body is None else _read(body)
+            case 404:
+                return Unknown()
+            case status if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own borders
+                return Trouble(Cause.STRANGE, f"a redirect ({status}), which is not followed")
+            case status:
+                return Trouble(Cause.ERROR, f"status {status}")
 
 
 async def _bounded(response: httpx.Response) -> bytes | None:

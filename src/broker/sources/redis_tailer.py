@@ -46,9 +46,9 @@ from broker.sources.backoff import Backoff
 from broker.sources.leases import Leases
 from broker.sources.redis_archive import RedisArchive
 from broker.sources.redis_diffs import RedisDiffs
-from broker.sources.redis_follower import JobFollower
-from broker.sources.redis_keys import DIFF, KINDS, LEASE, OUTPUT, parse_patterns, without_overlaps
+from broker.sources.redis_keys import KINDS, parse_patterns, without_overlaps
 from broker.sources.redis_link import RedisLink, is_refusal, unavailable
+from broker.sources.redis_marks import Marks
 from broker.sources.redis_tracking import Mode, RedisTracking
 from broker.sources.table_mirror import TableMirror
 from broker.wakeup import Bell, Waker
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from broker.broker import Broker
     from broker.jobs import Job
     from broker.position import Cursor, Position
+    from broker.sources.redis_follower import JobFollower
     from broker.sources.redis_link import Command
 
 log = logging.getLogger("fantail.sources.redis")
@@ -76,7 +77,8 @@ class RedisTailer:
     Args:
         broker: what it feeds.
         url: redis://, rediss:// or unix://, as redis-py reads it.
-        table_patterns: which hashes are the rows of which of the broker's tables.
+        table_patterns: which hashes are the rows of which table; those of tables that the broker does not have are
+            left alone.
         timeout_s: Redis that says nothing for so long is away.
 
     Raises:
@@ -95,9 +97,8 @@ class RedisTailer:
         self.mode: str = Mode.CONNECTING
         self._broker = broker
         self._now_s = broker.now_s
-        patterns = parse_patterns(table_patterns)
+        patterns = [pattern for pattern in parse_patterns(table_patterns) if pattern.table in broker.tables.names]
         prefixes = without_overlaps([kind.prefix for kind in KINDS] + [pattern.prefix for pattern in patterns])
-        self._tracking = RedisTracking(url, prefixes, self._on_keys, self._on_mode, timeout_s)
         self._link = RedisLink(url, name="fantail-rounds", timeout_s=timeout_s)
         self._archive_links = [
             RedisLink(url, name="fantail-archive", timeout_s=timeout_s) for _ in range(ARCHIVE_LINKS)
@@ -108,15 +109,13 @@ class RedisTailer:
         self._leases = Leases()
         self._mirror = TableMirror(broker.tables, patterns, self._leases, self._now_s)
         self._tables_wanted = 0
-        self._followers: dict[bytes, JobFollower] = {}
-        self._marked: dict[JobFollower, None] = {}
-        self._work = Bell()
+        self._marks = Marks(self._mirror, self._leases, self._diffs.mark, broker.line_bytes_max, self._now_s)
+        self._tracking = RedisTracking(url, prefixes, self._marks.mark_keys, self._on_mode, timeout_s)
         self._probe = True
         self._away_since_s = self._now_s()
         self._told: type[BaseException] | None = None
         self._jobs_due_s = self._rows_due_s = 0.0
         self._scan_due_s = 0.0
-        self._reconciled = 0
         self._mirror.scan(reread=True)
 
     # -- the Source -------------------------------------------------------------------------------------------------
@@ -137,20 +136,13 @@ class RedisTailer:
 
     def watch(self, job: Job) -> None:
         """Starts to follow a job, or to follow it again."""
-        key = job.key.encode()
-        follower = self._followers.get(key)
-        if follower is None:
-            follower = self._followers[key] = JobFollower(job, self._leases, self._broker.line_bytes_max, self._now_s)
-        follower.mark()
-        self._mark(follower)
+        self._marks.follow(job)
 
     def unwatch(self, job: Job) -> None:
         """Stops following it."""
-        follower = self._followers.pop(job.key.encode(), None)
+        follower = self._marks.unfollow(job)
         if follower is not None:
-            self._marked.pop(follower, None)
             self._archive.forget(follower)
-            self._mirror.mark(follower.key)
 
     async def refresh(self, job: Job) -> None:
         """Reads a watched job afresh, all of it.
@@ -158,29 +150,29 @@ class RedisTailer:
         Raises:
             SourceUnavailableError: Redis has not answered in time.
         """
-        follower = self._followers[job.key.encode()]
+        follower = self._marks.of(job)
         number = follower.ask()
-        self._mark(follower)
+        self._marks.put(follower)
         await self._until(lambda: follower.answered >= number, follower.answers)
 
     async def refresh_diff(self, job: Job) -> None:
         """See `Source`."""
-        diff = self._followers[job.key.encode()].diff
+        diff = self._marks.of(job).diff
         number = diff.ask()
         self._diffs.mark(diff)
         await self._until(lambda: diff.answered >= number, diff.answers)
 
     async def fill(self, job: Job, offset: int) -> None:
         """See `Archive`."""
-        await self._archive.fill(self._followers[job.key.encode()], offset)
+        await self._archive.fill(self._marks.of(job), offset)
 
     async def relocate(self, job: Job, position: Position) -> Cursor | None:
         """See `Archive`."""
-        return await self._archive.relocate(self._followers[job.key.encode()], position)
+        return await self._archive.relocate(self._marks.of(job), position)
 
     async def entries(self, job: Job, start: int, stop: int) -> Sequence[bytes]:
         """See `Source`."""
-        return await self._archive.entries(self._followers[job.key.encode()], start, stop)
+        return await self._archive.entries(self._marks.of(job), start, stop)
 
     async def job_id_of(self, kind: str, alias: str) -> str | None:
         """See `Source`."""
@@ -199,70 +191,20 @@ class RedisTailer:
         await self._tracking.caught_up()
         number = self._mirror.ask() if self.mode == Mode.TRACKING else self._mirror.scan(reread=True)
         with self._wanting_tables():
-            self._work.ring()
+            self._marks.work.ring()
             try:
                 await self._until(lambda: self._mirror.has_read(number), self._mirror.progress)
             except SourceUnavailableError:
                 if not self._mirror.complete:
                     raise
 
-    # -- marks ------------------------------------------------------------------------------------------------------
-
-    def _mark(self, follower: JobFollower) -> None:
-        if follower.job.watchers:
-            self._marked[follower] = None
-            self._work.ring()
-
-    def _mark_everything(self) -> None:
-        for follower in self._followers.values():
-            follower.mark()
-            self._mark(follower)
-            self._diffs.mark(follower.diff)
-        self._mirror.start_over()
-        self._work.ring()
-
-    def _on_keys(self, keys: Sequence[bytes] | None) -> None:
-        if keys is None:
-            self._mark_everything()
-            return
-        for key in keys:
-            self._on_key(key)
-
-    def _on_key(self, key: bytes) -> None:
-        follower = self._followers.get(key)
-        if follower is not None:
-            follower.mark()
-            self._mark(follower)
-        base, _, part = key.rpartition(b":")
-        if part == OUTPUT and b":" in base:
-            follower = self._followers.get(base)
-            if follower is not None:
-                follower.mark_list()
-                self._mark(follower)
-        elif part == LEASE and b":" in base:
-            self._on_lease(base)
-        elif part == DIFF and b":" in base:
-            follower = self._followers.get(base)
-            if follower is not None:
-                self._diffs.mark(follower.diff)
-        else:
-            self._mirror.mark(key)
-            self._work.ring()
-
-    def _on_lease(self, base: bytes) -> None:
-        follower = self._followers.get(base)
-        if follower is not None:
-            follower.mark_lease()
-            self._mark(follower)
-        if follower is None or not follower.job.watchers:
-            self._mirror.mark_lease(base)
-            self._work.ring()
+    # -- what happens ------------------------------------------------------------------------------------------------
 
     def _on_diff(self, job: Job) -> None:
-        follower = self._followers.get(job.key.encode())
+        follower = self._marks.find(job)
         if follower is not None and follower.awaits_diff:
             follower.mark()
-            self._mark(follower)
+            self._marks.put(follower)
 
     def _diff_again_s(self) -> float:
         return DIFF_RECONCILE_S if self.mode == Mode.TRACKING else POLL_S
@@ -270,24 +212,24 @@ class RedisTailer:
     def _on_mode(self, mode: Mode) -> None:
         before, self.mode = self.mode, mode
         if mode is Mode.TRACKING:
-            self._mark_everything()
+            self._marks.mark_everything()
         if mode != before:
             log.info("following Redis by %s", mode)
             self._probe = True
             self._jobs_due_s = 0.0
-            self._work.ring()
+            self._marks.work.ring()
 
     # -- rounds -----------------------------------------------------------------------------------------------------
 
     async def _read_rounds(self) -> None:
         backoff, waker = Backoff(), Waker()
         while True:
-            rung = self._work.rung
+            rung = self._marks.work.rung
             self._mark_what_is_due()
             followers, commands = self._plan()
             if not commands:
                 with anyio.move_on_after(self._pause_s()):
-                    await waker.sleep(self._work, rung)
+                    await waker.sleep(self._marks.work, rung)
                 continue
             try:
                 replies = iter(await self._link.ask(commands))
@@ -300,13 +242,9 @@ class RedisTailer:
             self._on_answer()
 
     def _plan(self) -> tuple[list[JobFollower], list[Command]]:
-        followers = [follower for follower, _ in zip(self._marked, range(ROUND_JOBS_MAX), strict=False)]
         rows = self._plan_tables()
-        commands: list[Command] = []
-        for follower in followers:
-            del self._marked[follower]
-            commands += follower.plan()
-        commands += rows
+        followers = self._marks.take(ROUND_JOBS_MAX)
+        commands = [command for follower in followers for command in follower.plan()] + rows
         if self._probe and not commands:
             commands.append(("PING",))
         self._probe = False
@@ -317,8 +255,7 @@ class RedisTailer:
         if not mirror.has_work(leases=self._leases_wanted) or (now_s < self._rows_due_s and not self._in_a_hurry):
             return []
         self._rows_due_s = now_s + ROWS_INTERVAL_S
-        read_anyway = {follower.key for follower in self._marked if follower.hash_dirty}
-        return mirror.plan(leases=self._leases_wanted, elsewhere=read_anyway)
+        return mirror.plan(leases=self._leases_wanted, elsewhere=self._marks.hashes())
 
     def _take(self, followers: Sequence[JobFollower], replies: Iterator[object]) -> None:
         for follower in followers:
@@ -327,8 +264,8 @@ class RedisTailer:
                 self._mirror.put(follower.key, follower.newest_fields)
             elif with_lease:
                 self._mirror.show_lease(follower.key)
-            if follower.dirty and self._followers.get(follower.key) is follower:
-                self._mark(follower)
+            if follower.dirty:
+                self._marks.put(follower)
             if follower.diff.urgent:
                 self._diffs.mark(follower.diff)
         self._mirror.take(replies)
@@ -349,23 +286,15 @@ class RedisTailer:
         tracking = self.mode == Mode.TRACKING
         if now_s >= self._jobs_due_s:
             self._jobs_due_s = now_s + (RECONCILE_S if tracking else POLL_S)
-            self._mark_in_turn(RECONCILE_JOBS_MAX if tracking else len(self._followers))
+            self._marks.mark_in_turn(RECONCILE_JOBS_MAX if tracking else len(self._marks))
         if now_s >= self._scan_due_s and self._leases_wanted:
             self._scan_due_s = now_s + (TABLES_RECONCILE_S if tracking else TABLES_POLL_S)
             self._mirror.scan(reread=not tracking)
 
-    def _mark_in_turn(self, count: int) -> None:
-        followers = [follower for follower in self._followers.values() if follower.job.watchers]
-        start = self._reconciled if self._reconciled < len(followers) else 0
-        for follower in followers[start : start + count]:
-            follower.mark()
-            self._mark(follower)
-        self._reconciled = start + count
-
     def _pause_s(self) -> float | None:
         """How long there is nothing to do by the clock; None: for ever."""
         due = []
-        if any(follower.job.watchers for follower in self._followers.values()):
+        if self._marks.anybody_watches:
             due.append(self._jobs_due_s)
         if self._leases_wanted:
             due.append(self._scan_due_s)
@@ -387,7 +316,7 @@ class RedisTailer:
         if was_available:
             self._away_since_s = self._now_s()
             self._ring_all()
-        self._mark_everything()
+        self._marks.mark_everything()
 
     def _on_answer(self) -> None:
         if self.available:
@@ -399,7 +328,7 @@ class RedisTailer:
         self._ring_all()
 
     def _ring_all(self) -> None:
-        for follower in self._followers.values():
+        for follower in self._marks:
             follower.job.bell.ring()
             follower.answers.ring()
             follower.diff.answers.ring()

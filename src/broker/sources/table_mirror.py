@@ -179,6 +179,8 @@ class TableMirror:
     def put(self, key: bytes, fields: Fields | None) -> None:
         """Takes a hash that was just read."""
         self._rows.pop(key, None)
+        if self._tables.log.closed:
+            return
         for table, row_id in self.places(key):
             if fields is not None and self._has_no_room(table, row_id):
                 continue
