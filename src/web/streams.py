@@ -72,7 +72,7 @@ class Streams:
     def discard(self, stream: OpenStream, reason: str) -> None:
         """Counts a stream that has ended."""
         self._open.discard(stream)
-        self.ended[reason] += 1
+        self.ended[str(reason)] += 1  # of a StrEnum, which is no key for JSON
         self.sent_bytes_total += stream.sent_bytes
         if not self._open:
             self._none_open.set()

@@ -85,11 +85,13 @@ async def test_open_streams_are_counted_by_face_and_bytes() -> None:
                 system = (await http.get("/api/system")).json()
             await eventually(lambda: len(app.context.streams) == 0)
             after = (await http.get("/metrics")).text
+            system_after = (await http.get("/api/system")).json()
         assert 'fantail_streams{face="job"} 1.0' in text
         assert system["streams"]["byFace"] == {"job": 1}
         assert system["streams"]["sentBytes"] > 0
         assert "fantail_streams_opened_total 1.0" in after
         assert 'fantail_streams_ended_total{reason="client left"} 1.0' in after
+        assert system_after["streams"]["ended"] == {"client left": 1}
 
 
 async def test_no_id_is_a_label() -> None:
