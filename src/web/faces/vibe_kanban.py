@@ -29,11 +29,10 @@ from web.problems import bad_request
 from web.sse import EventStreamResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.types import Receive, Scope, Send
 
-    from broker import Broker, Job, Record
+    from broker import Broker, Job
+    from broker.entries import Records
     from web.auth import Viewer
     from web.context import Context
     from web.sse import Ending
@@ -63,10 +62,10 @@ class TablesEndpoint(StreamEndpoint):
         return View(tuple(name for name in names if name in asked), query.get("batch") == "1", viewer)
 
 
-def _log_frames(first: int, records: Sequence[Record]) -> list[bytes]:
+def _log_frames(first: int, records: Records) -> list[bytes]:
     return [
-        b"id: %d-%08x\ndata: %b\n\n" % (offset, record.crc, orjson.dumps(_log_entry(orjson.loads(record.data))))
-        for offset, record in enumerate(records, first)
+        b"id: %d-%08x\ndata: %b\n\n" % (offset, crc, orjson.dumps(_log_entry(orjson.loads(data))))
+        for offset, (crc, data) in enumerate(zip(records.crcs, records.data, strict=True), first)
     ]
 
 
