@@ -85,9 +85,9 @@ export class Server {
     await this.launch();
   }
 
-  /** Starts a job, and waits until it has an id. */
-  async run(name: string, ...command: readonly string[]): Promise<Job> {
-    const args = ["run", "--data-dir", this.dataDir, "--name", name, "--", ...command];
+  /** Starts a job, and waits until it has an id; `flags` are those of `fantail run`. */
+  async run(name: string, command: readonly string[], flags: readonly string[] = []): Promise<Job> {
+    const args = ["run", "--data-dir", this.dataDir, "--name", name, ...flags, "--", ...command];
     const job = await Job.start(args);
     this.#jobs.push(job);
     return job;
@@ -95,7 +95,7 @@ export class Server {
 
   /** Runs a shell script as a job. */
   shell(name: string, script: string): Promise<Job> {
-    return this.run(name, "bash", "-c", script);
+    return this.run(name, ["bash", "-c", script]);
   }
 
   async fifo(name: string): Promise<Fifo> {

@@ -21,7 +21,7 @@ export const DiffFile = memo(
     const { file, open, patch, split, note, rows, top, height } = section;
     return (
       <section className="d-file" aria-label={file.file} style={{ top, height }}>
-        <h3 className="d-head">
+        <h2 className="d-head">
           <button
             type="button"
             aria-expanded={open}
@@ -44,7 +44,7 @@ export const DiffFile = memo(
           )}
           {news && <span className="d-news">changed</span>}
           <Counts additions={file.additions} deletions={file.deletions} />
-        </h3>
+        </h2>
         {patch && (
           <div className="d-rows" style={{ top: HEADER_HEIGHT + from * ROW_HEIGHT }}>
             {Array.from({ length: Math.max(0, to - from) }, (_, index) => {

@@ -1,0 +1,233 @@
+/** The diff of a real repository in a real browser: `fantail run --diff` beside a command that the test leads. */
+import { execFileSync } from "node:child_process";
+import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import axe from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium, openPage } from "./chromium";
+import { type Job, Server } from "./fantail";
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
+
+afterEach(async () => {
+  const faults = opened?.faults ?? [];
+  await opened?.page.context().close();
+  opened = null;
+  expect(faults).toEqual([]);
+});
+
+/** A page; nothing may go wrong in it, the worker's start under the page's security policy included. */
+async function open(path: string): Promise<Page> {
+  opened = await openPage(browser);
+  await opened.page.goto(server.url + path);
+  return opened.page;
+}
+
+class Repository {
+  readonly root: string;
+
+  constructor(name: string) {
+    this.root = join(server.dataDir, name);
+    execFileSync("git", ["init", "-q", "-b", "main", this.root]);
+  }
+
+  git(...args: readonly string[]): string {
+    const who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
+    return execFileSync("git", ["-C", this.root, ...who, ...args]).toString();
+  }
+
+  async write(name: string, text: string | Buffer): Promise<void> {
+    const path = join(this.root, name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+  }
+
+  commit(): void {
+    this.git("add", "-A");
+    this.git("commit", "-q", "-m", "as it was");
+  }
+}
+
+/** A job that lasts until the test ends it, its diff published. */
+async function follow(repository: Repository, name: string): Promise<{ job: Job; end: () => Promise<void> }> {
+  const fifo = await server.fifo(name);
+  const job = await server.run(name, ["bash", "-c", fifo.untilEnd], ["--diff", repository.root]);
+  return {
+    job,
+    end: async () => {
+      await fifo.end();
+      await job.finished();
+    },
+  };
+}
+
+const numbered = (from: number, to: number, word: string): string =>
+  Array.from({ length: to - from }, (_, index) => `const ${word}${from + index} = "${word}";\n`).join("");
+
+const file = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
+const scrollTop = (page: Page): Promise<number> =>
+  page.locator(".d-scroller").evaluate((scroller) => scroller.scrollTop);
+
+/** What axe finds wrong with the page as it is. */
+async function violations(page: Page): Promise<readonly string[]> {
+  await page.evaluate(axe.source);
+  return page.evaluate(async () => {
+    const results = await (globalThis as unknown as { axe: typeof axe }).axe.run();
+    return results.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  });
+}
+
+describe("a job that changes its worktree", () => {
+  it("shows what differs, live: names, statistics, renames, modes, what has no lines", async () => {
+    const repository = new Repository("shown");
+    await repository.write("src/kept.ts", numbered(0, 40, "kept"));
+    await repository.write("src/old name.ts", numbered(0, 40, "moved"));
+    await repository.write("package-lock.json", "{}\n");
+    await repository.write("run.sh", "echo\n");
+    repository.commit();
+    const { job, end } = await follow(repository, "shown");
+    const page = await open(`/jobs/${job.id}`);
+    await page.getByRole("tab", { name: "Diff" }).click();
+    await page.getByText("No file differs from the base.").waitFor();
+
+    await repository.write(
+      "src/kept.ts",
+      numbered(0, 20, "kept") + numbered(20, 21, "new") + numbered(21, 40, "kept"),
+    );
+    await file(page, "src/kept.ts").locator(".d-row.added").getByText("new20").waitFor();
+    await page.locator(".d-row .k3", { hasText: "const" }).first().waitFor(); // coloured by the worker
+    await rename(join(repository.root, "src/old name.ts"), join(repository.root, "src/new name.ts"));
+    await file(page, "src/new name.ts").getByText("src/old name.ts →").waitFor();
+    await file(page, "src/new name.ts").getByText("No line differs.").waitFor();
+    await repository.write("package-lock.json", '{"version": 1}\n');
+    await file(page, "package-lock.json").locator('[aria-expanded="false"]').waitFor();
+    await repository.write("image.bin", Buffer.from([0, 1, 2, 255]));
+    await file(page, "image.bin").getByText("A binary file").waitFor();
+    await chmod(join(repository.root, "run.sh"), 0o755);
+    await file(page, "run.sh").getByText("100644 → 100755").waitFor();
+    expect(await page.locator(".d-file script, .d-file img").count()).toBe(0);
+
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole("button", { name: "Split" }).click();
+    await file(page, "src/kept.ts").locator(".d-side.removed").getByText("kept20").waitFor();
+    await page.emulateMedia({ colorScheme: "dark" });
+    expect(await violations(page)).toEqual([]);
+    expect(await page.locator(".d-list li").count()).toBe(5);
+    await rm(join(repository.root, "image.bin"));
+    await expect.poll(() => page.locator(".d-list li").count()).toBe(4);
+    await end();
+    await page.locator(".diff .connection").getByText("Complete").waitFor();
+  });
+
+  it("keeps the reader's place, and marks what changed elsewhere", async () => {
+    const repository = new Repository("kept");
+    for (const name of ["a", "b", "c", "d"]) await repository.write(`${name}.ts`, numbered(0, 60, name));
+    repository.commit();
+    for (const name of ["a", "b", "c", "d"])
+      await repository.write(`${name}.ts`, numbered(0, 60, `${name}x`));
+    const { job, end } = await follow(repository, "kept");
+    const page = await open(`/jobs/${job.id}#diff`);
+    await file(page, "a.ts").waitFor();
+    await page.locator(".d-list button", { hasText: "c.ts" }).click();
+    await page.locator(".d-scroller").evaluate((scroller) => scroller.scrollBy({ top: 500 }));
+    const top = (): Promise<string | null> =>
+      page.locator(".d-scroller").evaluate((scroller) => {
+        const { left, top } = scroller.getBoundingClientRect();
+        return document.elementFromPoint(left + 200, top + 60)?.closest(".d-row")?.textContent ?? null;
+      });
+    await expect.poll(top).toContain("const c");
+    const line = await top();
+    const before = await scrollTop(page);
+
+    await repository.write("a.ts", numbered(0, 120, "ay"));
+    await expect.poll(() => scrollTop(page)).toBeGreaterThan(before);
+    expect(await top()).toBe(line);
+    const entry = page.locator(".d-list li", { hasText: "a.ts" });
+    await entry.locator(".d-dot").waitFor();
+    await page.getByRole("tab", { name: "Log" }).click();
+    await page.getByRole("tab", { name: "Diff" }).click();
+    expect(await top()).toBe(line);
+
+    await entry.getByRole("button").click();
+    await entry.locator(".d-dot").waitFor({ state: "detached" });
+    await file(page, "a.ts").getByRole("button", { expanded: true }).click();
+    await repository.write("a.ts", numbered(0, 90, "az"));
+    await entry.getByText("+90").waitFor();
+    expect(await file(page, "a.ts").getByRole("button").getAttribute("aria-expanded")).toBe("false");
+    await end();
+  });
+
+  it("is whole again after the server was away, and never empty meanwhile", async () => {
+    const repository = new Repository("away");
+    await repository.write("a.txt", "one\n");
+    repository.commit();
+    await repository.write("a.txt", "two\n");
+    const { job, end } = await follow(repository, "away");
+    const page = await open(`/jobs/${job.id}#diff`);
+    await file(page, "a.txt").getByText("two").waitFor();
+    await page.evaluate(() => {
+      new MutationObserver(() => {
+        if (!document.querySelector(".d-file")) document.body.dataset.empty = "yes";
+      }).observe(document.body, { childList: true, subtree: true });
+    });
+    await server.restart("SIGTERM");
+    await repository.write("b.txt", "three\n");
+    await file(page, "b.txt").getByText("three").waitFor();
+    expect(await page.evaluate(() => document.body.dataset.empty)).toBeUndefined();
+    await end();
+  });
+
+  it("gives a patch that git takes", async () => {
+    const repository = new Repository("patch");
+    await repository.write("a b.txt", "one\n");
+    repository.commit();
+    await repository.write("a b.txt", "two");
+    const { job, end } = await follow(repository, "patch");
+    await end();
+    const page = await open(`/jobs/${job.id}#diff`);
+    const downloading = page.waitForEvent("download");
+    await page.locator(".diff").getByRole("link", { name: "Download" }).click();
+    const path = await (await downloading).path();
+    repository.git("checkout", "-q", ".");
+    repository.git("apply", path);
+    expect(await readFile(join(repository.root, "a b.txt"), "utf8")).toBe("two");
+  });
+});
+
+describe("a large diff", () => {
+  it("of 40 files, and one of 20,000 lines, is few rows in the page", async () => {
+    const repository = new Repository("large");
+    for (let part = 10; part < 50; part += 1)
+      await repository.write(`part${part}.ts`, numbered(0, 250, "before"));
+    await repository.write("long.ts", "");
+    repository.commit();
+    for (let part = 10; part < 50; part += 1)
+      await repository.write(`part${part}.ts`, numbered(0, 250, "after"));
+    await repository.write("long.ts", numbered(0, 20_000, "long"));
+    const { job, end } = await follow(repository, "large");
+    const page = await open(`/jobs/${job.id}#diff`);
+    await file(page, "long.ts").getByText("long0", { exact: false }).first().waitFor();
+    await expect.poll(() => page.locator(".diff").getByText("41 files").count()).toBe(1);
+    expect(await page.locator(".d-row").count()).toBeLessThan(200);
+    await page.locator(".d-scroller").evaluate((scroller) => scroller.scrollTo({ top: 19_990 * 20 }));
+    await file(page, "long.ts").getByText("long19990", { exact: false }).first().waitFor();
+    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/diff-long.png` });
+    await page.locator(".d-scroller").press("]");
+    await file(page, "part10.ts").getByText("before0", { exact: false }).first().waitFor();
+    await end();
+  });
+});
