@@ -472,6 +472,8 @@ PUBSUB_PING_S: Final = 5.0
 # One question to the database, connecting included; a check that takes longer is made again.
 DATABASE_TIMEOUT_S: Final = 5.0
 DATABASE_CONNECTIONS_MAX: Final = 4
+# At the end of the server, which has 8 s for everything.
+DATABASE_CLOSE_S_MAX: Final = 1.0
 # Tables that were missing are looked for again: a migration may have been run meanwhile.
 DATABASE_REFLECT_S: Final = 60.0
 RUNNING_JOBS_MAX: Final = 1000

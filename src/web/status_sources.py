@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from broker.limits import POLL_HIDDEN_S, POLL_STEADY_S
+from broker.limits import DATABASE_CLOSE_S_MAX, POLL_HIDDEN_S, POLL_STEADY_S
 from broker.sources.health_poller import HealthPoller
 from broker.sources.pipeline_backend import PipelineBackend
 from broker.sources.pipeline_board import TABLE
@@ -79,7 +79,7 @@ class StatusSources:
                         tasks.start_soon(source.run)
         finally:
             if self.database is not None:
-                with anyio.CancelScope(shield=True):
+                with anyio.move_on_after(DATABASE_CLOSE_S_MAX, shield=True):
                     await self.database.close()
 
     @asynccontextmanager
