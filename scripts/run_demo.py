@@ -41,7 +41,7 @@ def main() -> int:
     environment = {
         **os.environ,
         "FANTAIL_DATA_DIR": os.environ.get("FANTAIL_DATA_DIR") or str(ROOT / ".fantail"),
-        "FANTAIL_PORT": str(_free_port(int(os.environ.get("FANTAIL_PORT") or 8765))),
+        "FANTAIL_PORT": _free_port(os.environ.get("FANTAIL_PORT") or "8765"),
         "PYTHONUNBUFFERED": "1",
     }
     # In a session of its own: Ctrl-C comes to us alone, and the job ends before the server does.
@@ -94,15 +94,17 @@ def _run_job(name: str, words: list[str], environment: dict[str, str], url: str)
     _say(f"That job has ended with exit code {code}; its page stays.")
 
 
-def _free_port(wanted: int) -> int:
-    """The port if nothing listens there, else one that is free; says so."""
+def _free_port(wanted: str) -> str:
+    """The port if nothing listens there, else one that is free, and says so; what is no port the server refuses."""
+    if not wanted.isdigit():
+        return wanted
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
+            probe.bind(("127.0.0.1", int(wanted)))
+        except (OSError, OverflowError):
             with socket.create_server(("127.0.0.1", 0)) as other:
-                port: int = other.getsockname()[1]
+                port = str(other.getsockname()[1])
             _say(f"Port {wanted} is taken; using {port} (FANTAIL_PORT chooses another).")
             return port
     return wanted

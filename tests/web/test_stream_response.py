@@ -12,6 +12,7 @@ import anyio
 import httpx
 import orjson
 import pytest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from support.served_app import ServedApp, served_app
 from support.sse_client import open_stream
@@ -196,6 +197,20 @@ async def test_lines_of_any_length_arrive_whole_through_sends_of_bounded_size() 
         async with open_stream(stream_url(served)) as stream:
             events = await stream.rest()
         assert [len(event.json["line"]) for event in events if event.name == "output"] == [s // 2 for s in sizes]
+
+
+async def test_without_httptools_h11_serves_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.protocol.HttpToolsProtocol", None)
+    async with served_app() as served:
+        await served.broker.create_job("42")
+        async with open_stream(stream_url(served)) as stream:
+            await stream.next()
+            (protocol,) = served.server.server_state.connections
+            assert isinstance(protocol, H11Protocol)
+            await served.broker.publish("42", "x" * 100_000)
+            assert len((await stream.next()).json["line"]) == 100_000
+            await served.broker.update_job("42", status="success")
+            assert (await stream.rest())[-1].name == "done"
 
 
 async def test_a_client_of_http_1_0_gets_the_stream_too() -> None:

@@ -1,0 +1,55 @@
+"""`make run`: a server and a first real job, the address printed, everything ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+
+from support.fantail_process import environment
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "run_demo.py"
+
+
+def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_its_children(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        demo = subprocess.Popen(
+            [sys.executable, SCRIPT, "--command", "printf 'hello\\nworld\\n'"],
+            env=environment({"FANTAIL_DATA_DIR": str(tmp_path), "FANTAIL_PORT": port}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        giving_up = threading.Timer(40, demo.kill)
+        giving_up.start()
+        try:
+            assert demo.stdout is not None
+            said = ""
+            while "Ctrl-C ends it" not in said:
+                line = demo.stdout.readline()
+                assert line, said
+                said += line
+            assert f"Port {port} is taken" in said
+            url = next(word for word in said.split() if word.startswith("http://"))
+            (job,) = httpx.get(f"{url}/api/jobs").json()["jobs"]
+            assert (job["status"], job["exitCode"]) == ("success", 0)
+            assert (
+                httpx.get(f"{url}/api/jobs/{job['id']}/output", headers={"Accept": "text/plain"}).text
+                == "hello\nworld\n"
+            )
+            demo.send_signal(signal.SIGINT)
+            assert demo.wait(15) == 0
+        finally:
+            giving_up.cancel()
+            demo.kill()
+            demo.wait()
+            if demo.stdout is not None:
+                demo.stdout.close()
+    assert not (tmp_path / "valkey.sock").exists()
+    assert not (tmp_path / "server.json").exists()
