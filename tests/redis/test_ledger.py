@@ -59,7 +59,7 @@ def entries(start: int, stop: int) -> list[bytes]:
 
 
 async def test_a_job_is_created_whole_once(redis: Redis, ledger: RedisLedger) -> None:
-    await ledger.create_job("1", {"status": "running", "user_id": "ada", "created_at": "5"})
+    await ledger.create_job("1", {"status": "running", "user_id": "ada", "created_at": "5", "id": "another"})
     assert await redis.hgetall("job:1") == {"id": "1", "status": "running", "user_id": "ada", "created_at": "5"}
     assert 0 < await redis.pttl("job:1") <= DAY_MS
     assert await redis.zrange("jobs:user:ada", 0, -1, withscores=True) in ([("1", 5.0)], [["1", 5.0]])

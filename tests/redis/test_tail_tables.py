@@ -8,8 +8,10 @@ import anyio
 import pytest
 from redis.asyncio import Redis
 
+from broker import Broker
 from broker.patch_store import operation_of
 from broker.sources.redis_keys import TablePattern, without_overlaps
+from broker.sources.redis_tailer import RedisTailer
 from support.viewer import tailing, watching
 from support.wait import eventually
 
@@ -97,6 +99,14 @@ async def test_no_row_is_ever_seen_without_the_owner_it_was_created_with(each_re
                 seen_by_ada.append(operation)
         assert {"op": "remove", "path": "/jobs/7"} in seen_by_ada
         assert "his" not in str(seen_by_ada)
+
+
+async def test_a_broker_without_a_table_leaves_its_rows_alone(redis: Redis, each_redis_server: RedisServer) -> None:
+    await redis.hset("job:1", mapping={"status": "running"})
+    await redis.hset("task:1", mapping={"title": "one"})
+    broker = Broker(lambda b: RedisTailer(b, each_redis_server.url), tables=("jobs",))
+    async with broker.running(), broker.watch_tables() as tables:
+        assert tables.document == {"jobs": {"1": {"status": "running"}}}
 
 
 async def test_a_table_is_scanned_in_steps_while_others_are_served(

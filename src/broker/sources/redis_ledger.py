@@ -110,7 +110,7 @@ class RedisLedger:
         """See `Ledger`."""
         key = JOB.prefix + checked_id(job_id)
         made_ms = str(time.time_ns() // 1_000_000)
-        stored = {"id": job_id, "created_at": made_ms, **fields}
+        stored = {"created_at": made_ms, **fields, "id": job_id}
         if not await self._run(_CREATE, [key], [_TTL_MS, *_flat(stored)]):
             raise AlreadyExistsError(f"job {job_id}")
         user = stored.get("user_id")
@@ -155,7 +155,7 @@ class RedisLedger:
         data = {name: None if value is None else _text(value) for name, value in (change.data or {}).items()}
         match change.operation:
             case ChangeKind.INSERT:
-                row = {"id": change.id} | {name: value for name, value in data.items() if value is not None}
+                row = {**{name: value for name, value in data.items() if value is not None}, "id": change.id}
                 if not await self._run(_CREATE, [key], [0, *_flat(row)]):
                     raise AlreadyExistsError(f"row {change.id}")
             case ChangeKind.UPDATE:
