@@ -481,3 +481,18 @@ RUNNING_JOBS_MAX: Final = 1000
 PUBLISH_S_MAX: Final = 30.0
 # Counts of a queue are sent at most this often; people cannot read faster.
 QUEUE_STATS_INTERVAL_S: Final = 0.25
+
+# -- the web: many streams in one -----------------------------------------------------------------------------------
+# What one browser follows with some twenty tabs, ten of them each; a task and some 10 KiB each.
+TOPICS_MAX: Final = 200
+# What fits a request line of 8 KiB, a pipeline stream's 200 ids, and room; the stream itself could be asked no longer.
+TOPIC_CHARS_MAX: Final = 16 * KIB
+# All topics of a browser; each usual one has some hundred bytes.
+TOPICS_BODY_BYTES_MAX: Final = 1 * MIB
+# For a body of that size over a slow line; a client that sends it byte by byte would hold a place for ever.
+TOPICS_BODY_S: Final = 10.0
+# One array holds no more once it is this long, so that no topic waits behind all others' histories. A topic that is
+# longer by itself (one huge line) is sent whole.
+TOPICS_ARRAY_BYTES: Final = 64 * KIB
+# The body of a refusal: a sentence.
+TOPIC_REFUSAL_BYTES_MAX: Final = 4 * KIB

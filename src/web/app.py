@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from web import api, login, metrics, pages
 from web.auth import middleware
 from web.context import Context
-from web.faces import repobox, vibe_kanban
+from web.faces import multiplex, repobox, vibe_kanban
 from web.limiter import Limiter, Limits, Rate
 from web.problems import exception_handlers
 from web.settings import load_settings
@@ -41,8 +41,9 @@ def create_app(broker: Broker, settings: Settings | None = None, sources: Status
     settings = settings or load_settings()
     context = create_context(broker, settings)
     parts = (repobox, vibe_kanban, sources or StatusSources(), api, metrics, login, pages)
+    routes = [route for part in parts for route in part.routes(context)]
     app = Starlette(
-        routes=[route for part in parts for route in part.routes(context)],
+        routes=[*multiplex.routes(context, routes), *routes],
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )

@@ -27,7 +27,7 @@ import re
 import time
 from contextlib import aclosing
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
@@ -59,7 +59,11 @@ HEADERS: Final = (
     (b"x-accel-buffering", b"no"),
     (b"x-content-type-options", b"nosniff"),
 )
+# The first bytes: whoever has nothing to say yet has proxies flush and `onopen` fire all the same.
+OPENING: Final = b": fantail\n"
 KEEP_ALIVE: Final = b": keep-alive\n\n"
+# In the ASGI scope: who takes what a face yields, where the face is part of a stream of several.
+RELAY_KEY: Final = "fantail.relay"
 
 _WORD: Final = re.compile(r"[0-9A-Za-z._-]{1,128}", re.ASCII)
 _ONE_LINE: Final = bytes.maketrans(b"\r\n\0", b"   ")
@@ -114,6 +118,13 @@ class Ending(StrEnum):
     DRAIN = "drain"
     DISCONNECT = "client left"
     STALLED = "client stalled"
+
+
+class Relay(Protocol):
+    """Takes one face's frames in the place of a client of its own (`web.faces.multiplex`)."""
+
+    async def carry(self, body: AsyncGenerator[bytes, None]) -> None:
+        """Takes what a face yields to its end; does not close it."""
 
 
 def _nothing(_: Ending) -> bytes:
@@ -177,6 +188,9 @@ class EventStreamResponse:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the stream to its end."""
+        if RELAY_KEY in scope:
+            await self._hand_over(scope[RELAY_KEY])
+            return
         await send({"type": "http.response.start", "status": 200, "headers": _headers(scope)})
         if scope["method"] == "HEAD":
             await self._body.aclose()
@@ -206,10 +220,18 @@ class EventStreamResponse:
             lasted_s = self._now_s() - self._opened_s
             logger.info("stream of %s closed after %.1f s, %d bytes: %s", self.face, lasted_s, self.sent_bytes, reason)
 
+    async def _hand_over(self, relay: Relay) -> None:
+        """As part of another stream, which does for all its parts what is not the face's."""
+        try:
+            async with aclosing(self._body) as body:
+                await relay.carry(body)
+        finally:
+            self._alarm.retire(self._waker)
+
     async def _send_all(self, sink: Sink, send: Send, done: anyio.CancelScope) -> None:
         """Sends what the face yields, and what falls due, in between; then ends the response."""
         async with aclosing(self._body) as body:
-            await self._write(sink, retry(RETRY_MS))
+            await self._write(sink, OPENING + retry(RETRY_MS))
             self._waker.take = self._take
             self._alarm.poke_at(self._next_look_s(self._now_s()), self)
             async for frames in body:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -19,15 +20,16 @@ from broker.limits import RETRY_DRAIN_MS, RETRY_REFUSED_MS
 from web.auth import viewer_required
 from web.limiter import Refusal
 from web.problems import Problem, ProblemError, bad_request, refusal
-from web.sse import HEADERS, comment, retry
+from web.sse import HEADERS, RELAY_KEY, comment, retry
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from starlette.types import Receive, Scope, Send
 
     from broker.position import Position
     from web.auth import Viewer
     from web.context import Context
-    from web.limiter import StreamLease
 
 DIGITS_MAX: Final = 15
 
@@ -128,12 +130,14 @@ class LaterError(Exception):
         return refusal(scope, ProblemError(Problem(self.status, sentence, headers={"Retry-After": str(after_s)})))
 
 
-def room_for_stream(context: Context, viewer: Viewer, scope: Scope) -> StreamLease:
-    """Counts a stream in, or refuses it for now.
+def room_for_stream(context: Context, viewer: Viewer, scope: Scope) -> AbstractContextManager[object]:
+    """Counts a stream in while the block lasts, or refuses it for now; part of a stream that is counted needs no more.
 
     Raises:
         LaterError: the server is stopping, or a limit is reached.
     """
+    if RELAY_KEY in scope:
+        return nullcontext()
     if context.streams.draining:
         raise LaterError(503, "the server is stopping", RETRY_DRAIN_MS)
     lease = context.limiter.open_stream(viewer, context.limiter.address_of(scope))
