@@ -1,25 +1,21 @@
 """What dashboards of tests and runs are promised: the state at once, then what workers say, then the end, once.
 
-Real Redis, real sockets, a real database (SQLite; PostgreSQL is in test_supercheck_postgres.py).
+Real Redis, real sockets, a real database (SQLite; PostgreSQL is in tests/sql).
 """
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import httpx
-import orjson
 import pytest
-from redis.asyncio import Redis
 
 from broker.limits import STATUS_COMPLETE_WAIT_S
 from broker.producers.status_publisher import StatusPublisher
-from support.served_status import ServedStatus, served_status
 from support.sse_client import Stream, open_stream
 from support.status_tables import SqliteTables, create, insert, new_id
+from support.supercheck_board import COMPLETED, STARTED, Dashboard, dashboard, shown
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -27,36 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import MakeRedisServer
 
-STARTED, COMPLETED = "2026-01-31T12:00:00.000Z", "2026-01-31T12:01:00.000Z"
 TERMINAL = ["completed", "passed", "failed", "error", "cancelled", "blocked"]
-
-
-@dataclass(slots=True)
-class Dashboard:
-    """A server, and a worker's way to publish."""
-
-    served: ServedStatus
-    redis: Redis
-
-    def run_url(self, run_id: str) -> str:
-        return f"{self.served.url}/api/job-status/events/{run_id}"
-
-    def test_url(self, test_id: str) -> str:
-        return f"{self.served.url}/api/test-status/events/{test_id}"
-
-    async def say(self, channel: str, **payload: Any) -> None:
-        assert await self.redis.publish(channel, orjson.dumps(payload)) >= 1, "somebody listens"
-
-    async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
-            return await client.get(self.served.url + path, headers=headers)
-
-
-@asynccontextmanager
-async def dashboard(url: str, **settings: Any) -> AsyncIterator[Dashboard]:
-    async with served_status(url, **settings) as served, Redis.from_url(url) as client:
-        await eventually(lambda: served.statuses.available)
-        yield Dashboard(served, client)
 
 
 @pytest.fixture
@@ -71,14 +38,6 @@ def tables() -> Iterator[SqliteTables]:
     create(made)
     yield made
     made.close()
-
-
-async def shown(stream: Stream) -> dict[str, Any]:
-    """The next state."""
-    event = await stream.next()
-    assert event.name == "message", event
-    found: dict[str, Any] = event.json
-    return found
 
 
 # -- a run, a test --------------------------------------------------------------------------------------------------
@@ -181,14 +140,9 @@ async def test_who_was_told_the_end_and_comes_back_is_sent_away_for_good(board: 
     async with open_stream(board.test_url("t"), last_id="0-00000000.end") as stream:
         assert (await shown(stream))["status"] == "passed"
     await board.say("test:t:status", status="running", startedAt="2026-02-01T00:00:00Z")
-    await eventually(lambda: _kept_status(board, "test", "t", "running"))
+    await eventually(lambda: board.kept("test", "t", "running"))
     async with open_stream(board.test_url("t"), last_id=last_id) as stream:
         assert (await shown(stream))["status"] == "running", "the test was started again"
-
-
-async def _kept_status(board: Dashboard, kind: str, subject_id: str, status: str) -> bool:
-    kept = await board.redis.get(f"fantail:status:{kind}:{subject_id}")
-    return kept is not None and f'"status":"{status}"'.encode() in kept
 
 
 async def test_a_ping_is_sent_at_its_time(redis_url: str) -> None:
@@ -199,7 +153,7 @@ async def test_a_ping_is_sent_at_its_time(redis_url: str) -> None:
         await board.say("job:r:status", status="running")
         await shown(stream)
         await eventually(lambda: _read_more(stream, before))
-        assert set(stream.parser.comments) <= {"ping", "keep-alive"}
+        assert stream.parser.comments.count("ping") >= 2
 
 
 async def _read_more(stream: Stream, before: int) -> bool:
@@ -379,84 +333,3 @@ async def test_while_the_database_is_away_only_those_are_let_in_who_may_see_ever
         async with open_stream(board.run_url("r"), headers=admin) as stream:
             assert (await shown(stream))["status"] == "running", "what Redis has serves"
     assert tables.url
-
-
-# -- clients that poll, the queue -----------------------------------------------------------------------------------
-
-
-async def test_a_client_that_polls_is_told_all_of_a_run(redis_url: str, tables: SqliteTables) -> None:
-    run_id, job_id = new_id(), new_id()
-    insert(tables, "runs", id=run_id, job_id=job_id, status="running", started_at=STARTED)
-    insert(tables, "reports", entity_type="job", entity_id=run_id, status="passed", s3_url="http://s3/r")
-    async with dashboard(redis_url, database_url=tables.url) as board:
-        before = {
-            "runId": run_id,
-            "jobId": job_id,
-            "status": "running",
-            "startedAt": STARTED,
-            "completedAt": None,
-            "duration": None,
-            "errorDetails": None,
-            "reportUrl": "http://s3/r",
-        }
-        assert (await board.get(f"/api/runs/{run_id}/status")).json() == before
-        async with StatusPublisher(redis_url) as worker:
-            await worker.run(run_id, "failed", completedAt=COMPLETED, duration="60s", errorDetails="no")
-        ahead = {**before, "status": "failed", "completedAt": COMPLETED, "duration": "60s", "errorDetails": "no"}
-        assert (await board.get(f"/api/runs/{run_id}/status")).json() == ahead, "the database lags behind the worker"
-
-
-async def test_without_a_database_a_run_is_what_workers_said(board: Dashboard) -> None:
-    assert (await board.get("/api/runs/r/status")).status_code == 404
-    await board.say("job:r:complete", status="passed", completedAt=COMPLETED, jobId="j")
-    await eventually(lambda: _kept_status(board, "run", "r", "passed"))
-    assert (await board.get("/api/runs/r/status")).json() == {
-        "runId": "r",
-        "jobId": "j",
-        "status": "passed",
-        "startedAt": None,
-        "completedAt": COMPLETED,
-        "duration": None,
-        "errorDetails": None,
-        "reportUrl": None,
-    }
-
-
-async def test_a_database_without_runs_leaves_them_to_what_workers_said(redis_url: str, tables: SqliteTables) -> None:
-    tables.execute("DROP TABLE runs")
-    async with dashboard(redis_url, database_url=tables.url) as board, StatusPublisher(redis_url) as worker:
-        assert (await board.get("/api/runs/r/status")).status_code == 404
-        await worker.run("r", "passed")
-        assert (await board.get("/api/runs/r/status")).json()["status"] == "passed"
-
-
-async def test_the_running_jobs_are_the_databases_runs(redis_url: str, tables: SqliteTables) -> None:
-    run_id, job_id = new_id(), new_id()
-    insert(tables, "jobs", id=job_id, name="Nightly")
-    insert(tables, "runs", id=run_id, job_id=job_id, status="running")
-    async with dashboard(redis_url, database_url=tables.url) as board:
-        found = (await board.get("/api/jobs/status/running")).json()
-        assert found == {"runningJobs": [{"jobId": job_id, "name": "Nightly", "runId": run_id}]}
-
-
-async def test_without_a_database_the_running_jobs_are_our_own(redis_url: str, redis_client: Redis) -> None:
-    await redis_client.hset("job:1", mapping={"id": "1", "name": "Build", "status": "running"})
-    await redis_client.hset("job:2", mapping={"id": "2", "name": "Test", "status": "success"})
-    async with dashboard(redis_url, tailed=True) as board:
-        found = (await board.get("/api/jobs/status/running")).json()
-        assert found == {"runningJobs": [{"jobId": "1", "name": "Build", "runId": "1"}]}
-
-
-async def test_the_queue_is_told_at_first_and_when_a_number_changes(redis_url: str, redis_client: Redis) -> None:
-    await redis_client.hset("job:1", mapping={"id": "1", "status": "running"})
-    await redis_client.hset("job:2", mapping={"id": "2", "status": "pending"})
-    async with (
-        dashboard(redis_url, tailed=True, running_capacity=3, queued_capacity=9) as board,
-        open_stream(f"{board.served.url}/api/queue-stats/sse") as stream,
-    ):
-        assert await shown(stream) == {"running": 1, "runningCapacity": 3, "queued": 1, "queuedCapacity": 9}
-        await redis_client.hset("job:1", "name", "no number of the queue changes")
-        await redis_client.hset("job:2", "status", "running")
-        assert await shown(stream) == {"running": 2, "runningCapacity": 3, "queued": 0, "queuedCapacity": 9}
-        await redis_client.delete("job:1")
-        assert (await shown(stream))["running"] == 1
