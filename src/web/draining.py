@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
+    from anyio.abc import TaskStatus
     from starlette.applications import Starlette
 
     from web.context import Context
@@ -123,13 +124,17 @@ async def serve_app(app: Starlette, listener: socket.socket, on_ready: Callable[
     server = DrainingServer(app, on_ready)
     async with anyio.create_task_group() as tasks:
         if signals:
-            tasks.start_soon(_stop_at_signals, server)
+            # Taken before the server says that it is ready: whoever waits for that word may send one at once.
+            await tasks.start(_stop_at_signals, server)
         await server.serve([listener])
         tasks.cancel_scope.cancel()
 
 
-async def _stop_at_signals(server: DrainingServer) -> None:
+async def _stop_at_signals(
+    server: DrainingServer, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
     with anyio.open_signal_receiver(*SIGNALS) as received:
+        task_status.started()
         async for number in received:
             logger.info("%s: stopping%s", number.name, " at once" if server.should_exit else "")
             server.stop()

@@ -30,7 +30,7 @@ from broker.sources.redis_tailer import RedisTailer
 from web.app import create_app
 from web.draining import serve_app
 from web.logs import configure_logging
-from web.settings import WrongSettingError, load_settings, unknown_names
+from web.settings import WrongSettingError, is_loopback, load_settings, unknown_names
 from web.status_sources import StatusSources, status_tables
 
 if TYPE_CHECKING:
@@ -120,13 +120,21 @@ def listening_socket(settings: Settings) -> socket.socket:
     """The socket to listen on: inherited (`fd`, or systemd's LISTEN_FDS), else bound to host and port.
 
     Raises:
-        CannotListenError: the port is taken, the address is not this machine's, or the descriptor is no socket.
+        CannotListenError: the port is taken, the address is not this machine's, the descriptor is no socket, or one
+            that others than this machine reach while nobody is told apart.
     """
     descriptor = settings.fd
-    if descriptor is None and os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS"):
+    if descriptor is None and _are_handed_over(os.environ.get("LISTEN_PID"), os.environ.get("LISTEN_FDS")):
         descriptor = FIRST_INHERITED_FD
     if descriptor is not None:
-        return _inherited(descriptor)
+        listener = _inherited(descriptor)
+        if settings.auth == "none" and not _only_for_this_machine(listener):
+            listener.close()
+            raise CannotListenError(
+                f"FANTAIL_AUTH=none is for loopback addresses only, and file descriptor {descriptor} listens beyond: "
+                "anybody who reaches it could read and write everything; set FANTAIL_AUTH to jwt or proxy"
+            )
+        return listener
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -143,6 +151,15 @@ def listening_socket(settings: Settings) -> socket.socket:
         listener.close()
         raise CannotListenError(_why_not_bound(settings, fault)) from fault
     return listener
+
+
+def _are_handed_over(pid: str | None, count: str | None) -> bool:
+    return pid == str(os.getpid()) and count not in (None, "", "0")
+
+
+def _only_for_this_machine(listener: socket.socket) -> bool:
+    name = listener.getsockname()
+    return isinstance(name, str | bytes) or is_loopback(name[0])
 
 
 def _inherited(descriptor: int) -> socket.socket:

@@ -104,7 +104,9 @@ def fantail_process(
                 pipe.close()
 
 
-def refused(*arguments: str, settings: Mapping[str, str] | None = None) -> tuple[int, str]:
+def refused(
+    *arguments: str, settings: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()
+) -> tuple[int, str]:
     """Runs `fantail serve`, which is to end at once; returns its exit code and what it said on standard error."""
     done = subprocess.run(
         command("serve", *arguments),
@@ -113,6 +115,7 @@ def refused(*arguments: str, settings: Mapping[str, str] | None = None) -> tuple
         text=True,
         timeout=START_S,
         check=False,
+        pass_fds=pass_fds,
     )
     assert done.stdout == ""
     return done.returncode, done.stderr

@@ -150,6 +150,17 @@ def test_systemd_can_hand_the_socket_over(redis_url: str) -> None:
                 process.stdout.close()
 
 
+def test_without_authentication_an_inherited_socket_beyond_loopback_is_refused(redis_url: str) -> None:
+    """Trap 30: whoever bound it, what listens to everybody is not for nobody in particular."""
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        descriptor = listener.fileno()
+        arguments = ("--fd", str(descriptor), "--redis-url", redis_url)
+        code, said = refused(*arguments, pass_fds=[descriptor])
+        assert (code, said.count("\n")) == (1, 1), said
+        assert "loopback" in said
+        assert "FANTAIL_AUTH" in said
+
+
 async def test_it_raises_its_limit_of_open_files(redis_url: str) -> None:
     with fantail_process("--redis-url", redis_url) as server:
         limits = (await anyio.Path(f"/proc/{server.process.pid}/limits").read_text()).splitlines()
