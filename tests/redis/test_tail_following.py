@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import anyio
@@ -294,6 +295,18 @@ async def test_a_finished_job_without_its_list_says_that_the_output_expired(
     async with tailing(each_redis_server.url) as fresh, fresh.watch("1") as job:
         assert job.fields["output_expired"] is True
         assert job.ended
+
+
+async def test_a_finished_job_that_printed_nothing_does_not_say_that_its_output_expired(
+    redis: Redis, each_redis_server: RedisServer
+) -> None:
+    await put_job(redis, "1", [], status="success", created_at=str(time.time_ns() // 1_000_000))
+    await put_job(redis, "2", [], status="success", created_at="1700000000000")
+    async with tailing(each_redis_server.url) as broker:
+        async with broker.watch("1") as young:
+            assert "output_expired" not in young.fields
+        async with broker.watch("2") as old:
+            assert old.fields["output_expired"] is True
 
 
 async def test_an_unknown_job_is_absent_and_leaves_nothing_behind(each_redis_server: RedisServer) -> None:

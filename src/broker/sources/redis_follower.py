@@ -10,9 +10,11 @@ behind it too (`redis_diffs`): its last pass is written before the status.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.jobs import Presence, fields_of_hash, number
+from broker.limits import JOB_TTL_S
 from broker.sources.list_tail import ListTail
 from broker.sources.redis_diffs import DiffTail
 from broker.sources.redis_keys import LEASE, OUTPUT
@@ -184,12 +186,18 @@ class JobFollower:
         over = self._is_over(fields)
         if not over and self._leases.lost(self.key, fields):
             shown["stale"] = True
-        if self.tail.missing and (over or self.tail.log.tail > 0):
+        if self.tail.missing and (self.tail.log.tail > 0 or (over and not _too_young(fields))):
             shown["output_expired"] = True
         self.job.set_fields(shown, self._now_s())
 
     def _is_over(self, fields: Fields) -> bool:
         return fields.get("status") in self.job.kind.terminal
+
+
+def _too_young(fields: Fields) -> bool:
+    """Whether a list that the job had could not have expired yet: so it never had one, and printed nothing."""
+    created_ms = number(fields.get("created_at"))
+    return created_ms is not None and time.time() * 1000 - created_ms < JOB_TTL_S * 1000
 
 
 def members(reply: Any) -> Fields | None:
