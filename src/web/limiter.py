@@ -120,8 +120,11 @@ class Limiter:
         for key, (bound, reason) in zip(keys, bounds, strict=False):
             if self._streams[key] >= bound:
                 return Refusal(reason)
-        if not self._stream_buckets.take(address, 1.0, self._now_s()):
+        now_s = self._now_s()
+        if not self._stream_buckets.take(address, 1.0, now_s):
             return Refusal("too many new streams from this address")
+        if viewer.name is not None and not self._stream_buckets.take(f"user {viewer.name}", 1.0, now_s):
+            return Refusal("too many new streams of this user")
         self._streams.update(keys)
         return StreamLease(self, keys)
 

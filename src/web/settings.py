@@ -181,9 +181,12 @@ class Settings(BaseSettings):
         default=limits.STREAMS_PER_ADDRESS_MAX, description="streams at a time of one address"
     )
     streams_per_s: float = Field(
-        default=limits.STREAM_RATE_PER_S, gt=0, le=1e6, description="new streams per second of one address, over time"
+        default=limits.STREAM_RATE_PER_S,
+        gt=0,
+        le=1e6,
+        description="new streams per second of one user or address, over time",
     )
-    streams_burst: Count = Field(default=limits.STREAM_BURST, description="new streams of one address at once")
+    streams_burst: Count = Field(default=limits.STREAM_BURST, description="new streams of one user or address at once")
     ingest_bytes_per_s: Bytes = Field(
         default=limits.INGEST_BYTES_PER_S,
         description="bytes of ingest per second of one user or address; more is slowed down",

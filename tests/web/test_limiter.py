@@ -77,8 +77,9 @@ def test_new_streams_come_at_a_rate_after_a_burst() -> None:
     places = limiter(clock, stream_rate=Rate(per_s=2, burst=3))
     for _ in range(3):
         opened(places.open_stream(ANN, "a"))
-    check_refused(places.open_stream(ANN, "a"), "new streams")
-    opened(places.open_stream(ANN, "b"))
+    check_refused(places.open_stream(BOB, "a"), "new streams from this address")
+    check_refused(places.open_stream(ANN, "b"), "new streams of this user")
+    opened(places.open_stream(BOB, "b"))
     clock.now_s += 0.5
     opened(places.open_stream(ANN, "a"))
     check_refused(places.open_stream(ANN, "a"), "new streams")
@@ -104,10 +105,10 @@ def test_what_is_remembered_is_bounded_and_forgotten_when_it_says_nothing() -> N
     clock = Clock()
     places = limiter(clock, streams_max=10**6, stream_rate=Rate(per_s=1, burst=2))
     for number in range(LIMITER_KEYS_MAX + 500):
-        opened(places.open_stream(ANN, f"address {number}")).release()
+        opened(places.open_stream(EVERYONE, f"address {number}")).release()
     assert len(places._stream_buckets._held) <= LIMITER_KEYS_MAX
     clock.now_s += 10
-    opened(places.open_stream(ANN, "z"))
+    opened(places.open_stream(EVERYONE, "z"))
     assert len(places._stream_buckets._held) == 1
 
 
