@@ -62,6 +62,7 @@ async def test_headers_and_first_bytes_are_there_before_anything_happens(served:
         assert (await stream.next()).name == "status"
         assert stream.parser.retry_ms is not None
         assert 1000 <= stream.parser.retry_ms <= 3000
+        assert stream.parser.comments == ["fantail"]
 
 
 async def test_status_has_the_exact_fields_numbers_as_numbers_and_absent_ones_left_out(served: ServedApp) -> None:
