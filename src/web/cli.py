@@ -271,7 +271,7 @@ def tail(
     """
     from broker.jobs import checked_id  # noqa: PLC0415
     from broker.producers.stream_recorder import write_all  # noqa: PLC0415
-    from web.locate import job_address, server_address  # noqa: PLC0415
+    from web.locate import DEFAULT_URL, is_server_address, job_address, server_address  # noqa: PLC0415
     from web.tail import Followed, follow  # noqa: PLC0415
 
     if diff and (from_offset is not None or lines is not None):
@@ -281,8 +281,11 @@ def tail(
         checked_id(job_id)
     except InvalidIdError as error:
         raise MisuseError(str(error)) from error
+    address = named_url or server_address(url, data_dir)
+    if not is_server_address(address):
+        raise MisuseError(f"not the address of a server: {address!r}; one is like {DEFAULT_URL}")
     followed = Followed(
-        named_url or server_address(url, data_dir),
+        address,
         job_id,
         token=os.environ.get("FANTAIL_TOKEN") or None,
         from_offset=from_offset,

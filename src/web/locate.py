@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 
 from broker.embedded import default_data_dir, find_url, read_server_address
 from broker.errors import BrokerError
+from broker.sources.redis_link import check_address
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_URL: Final = "http://127.0.0.1:8765"
-_SCHEMES: Final = ("redis", "rediss", "unix")
 
 
 class NotLocatedError(BrokerError):
-    """No Redis was named, and none was found; the message says what to do."""
+    """What was named has no address that can be one, or nothing was named and nothing found; the message says it."""
 
 
 def redis_address(said: str | None, data_dir: Path | None) -> str:
@@ -39,8 +39,10 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
     if named is None and data_dir is None:
         named = os.environ.get("FANTAIL_REDIS_URL") or os.environ.get("REDIS_URL")
     if named:
-        if urlsplit(named).scheme not in _SCHEMES:
-            raise NotLocatedError("the address of Redis begins with redis://, rediss:// or unix://")
+        try:
+            check_address(named)
+        except ValueError as error:
+            raise NotLocatedError(str(error)) from error
         return named
     directory = data_dir or default_data_dir()
     found = find_url(directory)
@@ -56,6 +58,15 @@ def server_address(said: str | None, data_dir: Path | None) -> str:
     """The address of the server: what was said, or the best guess."""
     named = said or os.environ.get("FANTAIL_URL")
     return (named or read_server_address(data_dir or default_data_dir()) or DEFAULT_URL).rstrip("/")
+
+
+def is_server_address(url: str) -> bool:
+    """Whether a server could be there; nothing is asked."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # of the port
+        return False
 
 
 def job_address(said: str) -> tuple[str | None, str]:

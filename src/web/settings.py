@@ -27,6 +27,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker import limits
 from broker.errors import BrokerError
+from broker.sources.redis_link import check_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,6 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         default=None,
         validation_alias=AliasChoices("FANTAIL_REDIS_URL", "REDIS_URL"),
-        pattern=r"^(redis|rediss|unix)://",
         description="Redis or Valkey to follow; without one a private Valkey is started in the data directory",
     )
     data_dir: Path | None = Field(
@@ -241,6 +241,20 @@ class Settings(BaseSettings):
         for origin in value:
             if re.fullmatch(r"https?://[^/\s*]+", origin) is None:
                 raise ValueError(f"allowed are exact origins such as `https://example.org`; `{origin}` is none")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_address(value)
+        return value
+
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _check_data_dir(cls, value: Any) -> Any:
+        if value == "":
+            raise ValueError("it is empty; the directory of the moment is `.`")
         return value
 
     @field_validator("jwt_secret")

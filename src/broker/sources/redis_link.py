@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 import anyio
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
@@ -57,6 +58,25 @@ def connection_to(url: str, *, protocol: int) -> AbstractConnection:
         "driver_info": None,
     }
     return kind(**settings)
+
+
+def check_address(url: str) -> None:
+    """Makes sure that a server could be at an address, before anything depends on it; connects to nothing.
+
+    Raises:
+        ValueError: none could; the message does not repeat the address, which may hold a password.
+    """
+    try:
+        connection_to(url, protocol=2)
+        parts = urlsplit(url)
+        named = bool(parts.path) if parts.scheme == "unix" else (parts.path.strip("/") or "0").isdecimal()
+    except (ValueError, TypeError):  # the latter for a parameter that redis-py does not know
+        named = False
+    if not named:
+        raise ValueError(
+            "an address of Redis is like redis://user:password@host:6379/0 or unix:///path, "
+            "and a / or @ in a password is written %2F or %40"
+        )
 
 
 class RedisLink:
