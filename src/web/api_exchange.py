@@ -154,10 +154,13 @@ async def seen_job(broker: Broker, request: Request, kind: JobKind = JOB) -> Asy
 
 
 async def fresh_tables(broker: Broker) -> Tables:
-    """The tables as the source has them now; with the source away, as they were."""
+    """The tables as the source has them now; with the source away, as they were.
+
+    Raises:
+        SourceUnavailableError: they have never been read: an empty list would say that there is nothing.
+    """
     if broker.source is not None:
-        with suppress(SourceUnavailableError):
-            await broker.source.refresh_tables()
+        await broker.source.refresh_tables()
     return broker.tables
 
 

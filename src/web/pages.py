@@ -14,6 +14,7 @@ request from there is first asked again from a page of ours.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from broker import BrokerError
+from broker import BrokerError, SourceUnavailableError
 from broker.limits import INITIAL_BYTES_MAX, INITIAL_LINES_MAX, INITIAL_ROWS_MAX
 from broker.tables import owner_of
 from web.api_exchange import fresh_tables, seen_job
@@ -108,8 +109,9 @@ class Pages:
         viewer = viewer_of(request.scope)
         if viewer is None:
             return self._sign_in(request)
-        tables = await fresh_tables(self._broker)
-        return self._page(viewer, {"page": "jobs", **first_rows(tables, viewer)})
+        with suppress(SourceUnavailableError):  # then the page's own stream waits for it
+            await fresh_tables(self._broker)
+        return self._page(viewer, {"page": "jobs", **first_rows(self._broker.tables, viewer)})
 
     async def job(self, request: Request) -> Response:
         """Answers `GET /jobs/{id}`; a job that is not there, or not for this viewer, is a page that says so."""

@@ -36,6 +36,16 @@ async def test_redis_away_at_the_start_is_answered_with_retry_and_close() -> Non
             assert "127.0.0.1" not in answer.text
 
 
+async def test_redis_away_at_the_start_is_no_empty_list_of_jobs() -> None:
+    """An empty list would say that there are none; the page comes all the same, and waits."""
+    broker = Broker(lambda broker: RedisTailer(broker, "redis://127.0.0.1:1"))
+    async with served_app(broker) as served, httpx.AsyncClient(base_url=served.url, timeout=20) as client:
+        answer = await client.get("/api/jobs")
+        assert (answer.status_code, answer.json()) == (503, {"error": "The store of jobs does not answer now"})
+        assert int(answer.headers["retry-after"]) > 0
+        assert (await client.get("/")).status_code == 200
+
+
 async def test_redis_lost_while_streaming_is_told_once_and_the_stream_goes_on(
     make_redis_server: MakeRedisServer,
 ) -> None:
