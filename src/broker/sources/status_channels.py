@@ -75,6 +75,7 @@ class StatusChannels:
         self._on_subscribed = on_subscribed
         self._on_cut = on_cut
         self._asked = False
+        self._told = ""
 
     async def run(self) -> None:
         """Listens for ever."""
@@ -83,7 +84,9 @@ class StatusChannels:
             try:
                 await self._listen(backoff)
             except (RedisError, OSError, RuntimeError) as error:  # uvloop's closed transport raises a bare RuntimeError
-                logger.info("the status channels are cut: %s", error)
+                if str(error) != self._told:  # each cause once, not at every attempt
+                    self._told = str(error)
+                    logger.warning("the status channels are cut: %s", error)
                 self._on_cut()
                 await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
 
@@ -93,6 +96,7 @@ class StatusChannels:
             with anyio.fail_after(REDIS_TIMEOUT_S):
                 await self._subscribe(connection)
             backoff.reset()
+            self._told = ""
             self._on_subscribed()
             self._asked = False
             while True:
