@@ -49,7 +49,7 @@ function FoundJob({ id, initial }: JobPageProps) {
   const shown = merged(id, job, session);
   const title = shown.name ?? shown.command ?? shown.id;
   useEffect(() => {
-    document.title = `${SIGNS[shown.status] ?? "○"} ${title} · Fantail`;
+    document.title = `${SIGNS.get(shown.status) ?? "○"} ${title} · Fantail`;
   }, [shown.status, title]);
   if (missing && !job) return <NotFound what="job" />;
   return (
@@ -132,4 +132,9 @@ function present(metadata: JobMetadata): JobMetadata {
   return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== undefined));
 }
 
-const SIGNS: Readonly<Record<string, string>> = { running: "●", success: "✓", failed: "✕", cancelled: "–" };
+const SIGNS: ReadonlyMap<string, string> = new Map([
+  ["running", "●"],
+  ["success", "✓"],
+  ["failed", "✕"],
+  ["cancelled", "–"],
+]);

@@ -37,7 +37,8 @@ interface StatusBadgeProps {
 }
 
 export function StatusBadge({ status, stale = false }: StatusBadgeProps) {
-  const [tone, sign] = TONES[status] ?? ["idle", "○"];
+  // A status is a producer's own word, `constructor` if it likes.
+  const [tone, sign] = (Object.hasOwn(TONES, status) ? TONES[status] : undefined) ?? ["idle", "○"];
   return (
     <span className={`badge ${stale ? "warn" : tone}`}>
       <span className="sign" aria-hidden="true">

@@ -2,13 +2,15 @@
 import { formatAgo, formatDuration, formatMoment } from "./format";
 import { useNow } from "./useNow";
 
-/** How long ago, with the full date on hover. */
+/** How long ago, with the full date on hover. A number too large for any calendar (ECMA-262, 21.4.1.1) is no moment. */
 export function Ago({ atMs }: { readonly atMs: number | undefined }) {
   const nowMs = useNow();
-  if (atMs === undefined) return <span className="muted">–</span>;
+  const date = new Date(atMs ?? Number.NaN);
+  const ms = date.getTime();
+  if (Number.isNaN(ms)) return <span className="muted">–</span>;
   return (
-    <time dateTime={new Date(atMs).toISOString()} title={formatMoment(atMs)}>
-      {formatAgo(atMs, nowMs)}
+    <time dateTime={date.toISOString()} title={formatMoment(ms)}>
+      {formatAgo(ms, nowMs)}
     </time>
   );
 }

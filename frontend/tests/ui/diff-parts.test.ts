@@ -214,6 +214,8 @@ describe("colours", () => {
 
   it("leave a language nobody knows as it is", () => {
     expect(languageOf("a.unknown")).toBeNull();
+    expect(languageOf("src/constructor")).toBeNull();
+    expect(languageOf("a.__proto__")).toBeNull();
     expect(languageOf("Makefile")).not.toBeNull();
   });
 

@@ -89,6 +89,19 @@ describe("the jobs page", () => {
     expect(document.title).toBe("(1) Jobs · Fantail");
   });
 
+  it("a row with a time beyond every calendar, or a status like no other, is shown among the others", () => {
+    showJobs({
+      odd: { id: "odd", status: "__proto__", created_at: "99999999999999999", started_at: "-1e300" },
+      queer: { id: "queer", status: "constructor", created_at: "8640000000000001" },
+      plain: { id: "plain", status: "running", created_at: "2" },
+    });
+    expect(screen.getAllByRole("link").map((link) => link.textContent)).toEqual(
+      expect.arrayContaining(["odd", "queer", "plain"]),
+    );
+    expect(screen.getByText("__proto__")).toBeDefined();
+    expect(screen.getByText("constructor")).toBeDefined();
+  });
+
   it("tells how to start a first job where there is none", () => {
     showJobs({});
     expect(screen.getByText("fantail run -- make")).toBeDefined();

@@ -83,18 +83,18 @@ export const DiffFile = memo(
     before.onToggle === after.onToggle,
 );
 
-const LETTERS: Readonly<Record<string, string>> = {
-  added: "A",
-  modified: "M",
-  deleted: "D",
-  renamed: "R",
-  copied: "C",
-};
+const LETTERS: ReadonlyMap<string, string> = new Map([
+  ["added", "A"],
+  ["modified", "M"],
+  ["deleted", "D"],
+  ["renamed", "R"],
+  ["copied", "C"],
+]);
 
 export function ChangeMark({ change }: { readonly change: string }) {
   return (
-    <span className={`d-change ${change in LETTERS ? change : "modified"}`} title={change}>
-      <span aria-hidden="true">{LETTERS[change] ?? "M"}</span>
+    <span className={`d-change ${LETTERS.has(change) ? change : "modified"}`} title={change}>
+      <span aria-hidden="true">{LETTERS.get(change) ?? "M"}</span>
       <span className="unseen">{change}</span>
     </span>
   );

@@ -37,14 +37,15 @@ export function isFoldedAtFirst(file: FileDiff): boolean {
   return GENERATED.test(file.file);
 }
 
-const OMITTED: Readonly<Record<string, string>> = {
-  size: "Too large to be shown here: `git diff` in the worktree has it.",
-  binary: "A binary file: there are no lines to show.",
-  encoding: "Not UTF-8 text: its lines cannot be shown here.",
-};
+const OMITTED: ReadonlyMap<string, string> = new Map([
+  ["size", "Too large to be shown here: `git diff` in the worktree has it."],
+  ["binary", "A binary file: there are no lines to show."],
+  ["encoding", "Not UTF-8 text: its lines cannot be shown here."],
+]);
 
 function noteOf(file: FileDiff, patch: Patch | null): string | null {
-  if (file.omitted !== undefined) return OMITTED[file.omitted] ?? `The patch is left out: ${file.omitted}.`;
+  if (file.omitted !== undefined)
+    return OMITTED.get(file.omitted) ?? `The patch is left out: ${file.omitted}.`;
   if (!patch) return null;
   if (patch.lines.length > ROWS_MAX)
     return `${(patch.lines.length - ROWS_MAX).toLocaleString("en")} more rows: “Download” above has the whole patch.`;

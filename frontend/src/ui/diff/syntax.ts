@@ -77,7 +77,7 @@ const LUA = language(
   "and break do else elseif end false for function goto if in local nil not or repeat return then true until while",
 );
 
-const BY_ENDING: Readonly<Record<string, Language>> = Object.fromEntries(
+const BY_ENDING: ReadonlyMap<string, Language> = new Map(
   (
     [
       ["js mjs cjs jsx ts mts cts tsx vue svelte", SCRIPT],
@@ -101,7 +101,7 @@ const BY_ENDING: Readonly<Record<string, Language>> = Object.fromEntries(
 /** The language of a file, by its name; null: it is shown as it is. */
 export function languageOf(file: string): Language | null {
   const name = (file.split("/").at(-1) ?? "").toLowerCase();
-  return BY_ENDING[name.split(".").at(-1) ?? ""] ?? null;
+  return BY_ENDING.get(name.split(".").at(-1) ?? "") ?? null;
 }
 
 /** The colours of a patch: of line `i`, the triples (from, to, colour) from `starts[i]` to `starts[i + 1]`. */
