@@ -312,6 +312,13 @@ HIDDEN_ADVANCE_S: Final = 5.0
 # Rows of a snapshot are sent in pieces of about this size, so that a slow client holds little.
 SNAPSHOT_PIECE_BYTES: Final = 32 * KIB
 
+# -- the web: requests ---------------------------------------------------------------------------------------------
+# What other servers take, and more than a browser with all its cookies sends. One read of a socket may come on top.
+HEAD_BYTES_MAX: Final = 64 * KIB
+# From the connection, or the end of the last answer, to the end of the next head. Browsers open connections ahead of
+# need and are used to having them closed.
+HEAD_S_MAX: Final = 30.0
+
 # -- the web: limits per client -------------------------------------------------------------------------------------
 # Each stream is an open file and some 60 KiB; a server's usual limit of open files is 65,536 or lower.
 STREAMS_MAX: Final = 10_000
