@@ -145,6 +145,20 @@ async def test_a_capped_list_is_followed_live_without_loss(redis: Redis, each_re
         assert (viewer.resets, viewer.gaps) == (0, [])
 
 
+async def test_a_list_trimmed_to_less_than_its_proof_is_followed_without_a_reset(
+    redis: Redis, each_redis_server: RedisServer
+) -> None:
+    async with tailing(each_redis_server.url) as broker, watching(broker, "1") as viewer:
+        await redis.rpush(OUTPUT, *entries("line", 0, 50))
+        await eventually(lambda: len(viewer.lines) == 50)
+        await redis.ltrim(OUTPUT, 48, -1)
+        await redis.rpush(OUTPUT, *entries("line", 50, 55))
+        await redis.hset("job:1", "status", "success")
+        await eventually(lambda: viewer.done)
+        assert viewer.lines == lines("line", 0, 55)
+        assert (viewer.resets, viewer.gaps) == (0, [])
+
+
 async def test_a_reader_behind_a_capped_list_is_told_of_the_gap(redis: Redis, each_redis_server: RedisServer) -> None:
     async with tailing(each_redis_server.url) as broker:
         await redis.rpush(OUTPUT, *entries("line", 0, 3000))

@@ -31,7 +31,7 @@ from broker.limits import (
     SLACK_RECORDS_MAX,
 )
 from broker.sources.page_size import PageSize
-from broker.sources.tail_proof import TailProof, find_run
+from broker.sources.tail_proof import TailProof, find_rest, find_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -231,6 +231,9 @@ class ListTail:
         if found is not None:
             self._step = _Step.FOLLOW
             self.trimmed(reading.floor, reading.expected - found)
+        elif reading.start == 0 and (left := find_rest(reading.run, entries)):
+            self._step = _Step.FOLLOW
+            self.trimmed(reading.floor, reading.end - left)
         elif reading.start == 0 or self._searched >= SEARCH_RECORDS_MAX:
             self._step = _Step.FOLLOW
             self._restart()

@@ -80,6 +80,20 @@ def find_run(run: Sequence[int], entries: Sequence[bytes], expected: int) -> int
     return places[0]
 
 
+def find_rest(run: Sequence[int], entries: Sequence[bytes]) -> int:
+    """How many of the last entries of a run the list still begins with, after a trim that took the others; 0: none.
+
+    Args:
+        run: checksums, at least one.
+        entries: the front of the list.
+    """
+    crcs = [checksum(entry) for entry in entries[: len(run)]]
+    for left in range(min(len(run) - 1, len(crcs)), 0, -1):
+        if crcs[:left] == list(run[-left:]) and all(has_time(entry) for entry in entries[:left]):
+            return left
+    return 0
+
+
 def has_time(entry: bytes) -> bool:
     """Whether an entry carries a time, which makes it unlike any other."""
     try:
