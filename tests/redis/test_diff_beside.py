@@ -139,6 +139,26 @@ async def test_a_signal_ends_the_waiting_for_the_last_pass(
     assert await system_lines(redis_client) == ["the last state of the diff could not be published"]
 
 
+async def test_a_last_pass_that_fails_is_a_line_of_the_job(
+    redis_url: str, redis_client: Redis, repository: GitRepository
+) -> None:
+    """Trap 33: the diff that stays is not the worktree's last state, and says so."""
+    broken = repository.path(".git/HEAD")
+    words = python(f"open({str(broken)!r}, 'w').write('nonsense')")
+    ran = await run(redis_url, words, Watched(repository.root))
+    assert ran.ended.status == "success"
+    assert (await system_lines(redis_client))[-1] == "the last state of the diff could not be published"
+
+
+async def test_a_worktree_that_goes_with_the_end_of_its_command_is_told_once(
+    redis_url: str, redis_client: Redis, repository: GitRepository
+) -> None:
+    words = python(f"import os\nos.rename({str(repository.root)!r}, {str(repository.root.with_name('gone'))!r})")
+    await run(redis_url, words, Watched(repository.root))
+    (line,) = await system_lines(redis_client)
+    assert "is gone" in line
+
+
 async def test_a_worktree_is_followed_for_somebody_elses_job_until_that_ends(
     redis_url: str, redis_client: Redis, repository: GitRepository
 ) -> None:

@@ -117,7 +117,7 @@ async def _last_pass(watcher: DiffWatcher, attention: Attention, notice: Callabl
         attention.on_signal = lambda _: waiting.cancel()
         done = await watcher.last_pass()
     attention.on_signal = before
-    if not done and not watcher.ended:
+    if not done and not watcher.lost:
         notice("the last state of the diff could not be published")
 
 

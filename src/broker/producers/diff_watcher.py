@@ -156,6 +156,7 @@ class DiffWatcher:
         self._opened: WorktreeDiff | None = None
         self._passing = anyio.Lock()
         self._ending = anyio.Event()
+        self._lost = False
         self._dirt = everything()
         self._unpublished = True
         self._pass_s = 0.0
@@ -171,6 +172,11 @@ class DiffWatcher:
     def ended(self) -> bool:
         """Whether it follows no longer: after `last_pass`, or because the worktree is gone."""
         return self._ending.is_set()
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ended by itself, which was told: the worktree is gone, or a fault of ours ended it."""
+        return self._lost
 
     def statistics(self) -> DiffStatistics:
         """What it has done so far."""
@@ -211,8 +217,7 @@ class DiffWatcher:
                 await self._wake()
         except Exception as error:  # noqa: BLE001 - a diff must never end the job that it shows
             _log.debug("the diff of a worktree ended", exc_info=error)
-            self._notices.tell("ended", f"the diff is no longer followed: {error!r}")
-            self._ending.set()
+            self._lose(f"the diff is no longer followed: {error!r}")
 
     async def last_pass(self) -> bool:
         """Looks at everything once more, publishes all of it, and ends `run`.
@@ -325,7 +330,11 @@ class DiffWatcher:
     def _tell_of(self, error: Exception) -> None:
         root = self._diff.location.root
         if is_gone(root):
-            self._notices.tell("ended", f"the worktree {root} is gone; its last diff stays")
-            self._ending.set()
+            self._lose(f"the worktree {root} is gone; its last diff stays")
         else:
             self._notices.tell("failed", f"the diff is not up to date: {error}")
+
+    def _lose(self, text: str) -> None:
+        self._notices.tell("ended", text)
+        self._lost = True
+        self._ending.set()
