@@ -318,6 +318,9 @@ HEAD_BYTES_MAX: Final = 64 * KIB
 # From the connection, or the end of the last answer, to the end of the next head. Browsers open connections ahead of
 # need and are used to having them closed.
 HEAD_S_MAX: Final = 30.0
+# For a body that is read whole, a megabyte at most, over a slow line; a client that sends it byte by byte would hold a
+# place for ever.
+BODY_S_MAX: Final = 10.0
 
 # -- the web: limits per client -------------------------------------------------------------------------------------
 # Each stream is an open file and some 60 KiB; a server's usual limit of open files is 65,536 or lower.
@@ -496,8 +499,6 @@ TOPICS_MAX: Final = 200
 TOPIC_CHARS_MAX: Final = 16 * KIB
 # All topics of a browser; each usual one has some hundred bytes.
 TOPICS_BODY_BYTES_MAX: Final = 1 * MIB
-# For a body of that size over a slow line; a client that sends it byte by byte would hold a place for ever.
-TOPICS_BODY_S: Final = 10.0
 # One array holds no more once it is this long, so that no topic waits behind all others' histories. A topic that is
 # longer by itself (one huge line) is sent whole.
 TOPICS_ARRAY_BYTES: Final = 64 * KIB

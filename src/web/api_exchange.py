@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import orjson
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from broker import InvalidIdError, NotFoundError, Presence, SourceUnavailableError
 from broker.jobs import JOB, WORK_SESSION, checked_id
 from broker.limits import DOCUMENT_BYTES_MAX
 from web.auth import viewer_required
-from web.problems import bad_request, forbidden, too_large
+from web.bodies import whole_body
+from web.problems import bad_request, forbidden
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -69,18 +69,12 @@ async def document(request: Request) -> Any:
     """The JSON document in a request's body.
 
     Raises:
-        ProblemError: 413, it is longer than `DOCUMENT_BYTES_MAX`; 400, it is cut off or no JSON.
+        ProblemError: 413, it is longer than `DOCUMENT_BYTES_MAX`; 408, it came too slowly; 400, it is cut off or no
+            JSON.
     """
-    body = bytearray()
+    body = await whole_body(request, DOCUMENT_BYTES_MAX)
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > DOCUMENT_BYTES_MAX:
-                raise too_large(f"The body is longer than {DOCUMENT_BYTES_MAX:,} bytes")
-    except ClientDisconnect:
-        raise bad_request("The body was cut off") from None
-    try:
-        return orjson.loads(bytes(body))
+        return orjson.loads(body)
     except orjson.JSONDecodeError as fault:
         raise bad_request(f"The body is not JSON: {fault.msg} at character {fault.pos}") from None
 

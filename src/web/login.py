@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
-from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from broker.limits import LOGIN_BYTES_MAX
 from web.api_exchange import json_response
 from web.auth import COOKIE, Tokens, allowed_origins
+from web.bodies import whole_body
 from web.origin import comes_from_elsewhere
-from web.problems import bad_request, forbidden, too_large, unauthorized
+from web.problems import bad_request, forbidden, unauthorized
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -155,14 +155,7 @@ class Desk:
 
 
 async def _fields(request: Request, *, as_json: bool) -> dict[str, str]:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LOGIN_BYTES_MAX:
-                raise too_large("That is no token")
-    except ClientDisconnect:
-        raise bad_request("The body was cut off") from None
+    body = await whole_body(request, LOGIN_BYTES_MAX, "That is no token")
     if not as_json:
         try:
             fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=LOGIN_FIELDS_MAX)
@@ -170,7 +163,7 @@ async def _fields(request: Request, *, as_json: bool) -> dict[str, str]:
             raise bad_request("That is no form of ours") from None
         return {name: values[0] for name, values in fields.items()}
     try:
-        given = orjson.loads(bytes(body))
+        given = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise bad_request("The body is not JSON") from None
     return {name: value for name, value in given.items() if isinstance(value, str)} if isinstance(given, dict) else {}

@@ -497,7 +497,7 @@ async def test_a_position_that_is_none_is_as_none_and_a_topic_named_twice_is_one
 async def test_a_body_that_does_not_come_gives_its_place_back(
     served: ServedApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.faces.multiplex.TOPICS_BODY_S", 0.1)
+    monkeypatch.setattr("web.bodies.BODY_S_MAX", 0.1)
     with socket.create_connection(("127.0.0.1", served.port)) as client:
         client.send(b'POST /api/streams HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"topics"')
         client.setblocking(False)

@@ -25,7 +25,7 @@ from urllib.parse import unquote
 
 import anyio
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from broker import NotFoundError
@@ -34,15 +34,15 @@ from broker.limits import (
     TOPIC_REFUSAL_BYTES_MAX,
     TOPICS_ARRAY_BYTES,
     TOPICS_BODY_BYTES_MAX,
-    TOPICS_BODY_S,
     TOPICS_MAX,
 )
 from broker.wakeup import Waker
+from web.bodies import whole_body
 from web.context import VIEWER_KEY
 from web.faces.multiplex_frames import TopicFrames, array_frame
 from web.faces.pipeline_status import NotConfigured
 from web.faces.stream_request import StreamEndpoint
-from web.problems import Problem, ProblemError, bad_request, refusal, too_large
+from web.problems import Problem, ProblemError, bad_request, refusal
 from web.sse import RELAY_KEY, EventStreamResponse, comment
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class MultiplexEndpoint(StreamEndpoint):
 
     async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
         """See `StreamEndpoint`."""
-        topics = asked_topics(await _body(Request(scope, receive)))
+        topics = asked_topics(await whole_body(Request(scope, receive), TOPICS_BODY_BYTES_MAX))
         handover = Handover(len(topics))
         async with anyio.create_task_group() as tasks:
             for name, position in topics.items():
@@ -93,21 +93,6 @@ class MultiplexEndpoint(StreamEndpoint):
 
 
 # -- what is asked for ----------------------------------------------------------------------------------------------
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        with anyio.fail_after(TOPICS_BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > TOPICS_BODY_BYTES_MAX:
-                    raise too_large(f"The body is longer than {TOPICS_BODY_BYTES_MAX:,} bytes")
-    except ClientDisconnect:
-        raise bad_request("The body was cut off") from None
-    except TimeoutError:
-        raise ProblemError(Problem(408, f"The body did not come within {TOPICS_BODY_S:g} s")) from None
-    return bytes(body)
 
 
 def asked_topics(body: bytes) -> dict[str, str]:
