@@ -357,7 +357,8 @@ async def _patiently(attempt: Callable[[], Awaitable[Opened]], redis_url: str) -
         try:
             return await attempt()
         except AWAY as error:
-            if anyio.current_time() + pause_s > deadline_s:
+            hopeless = "WRONGTYPE" in str(error)  # a key of the job's is something else
+            if hopeless or anyio.current_time() + pause_s > deadline_s:
                 address = address_without_password(redis_url)
                 raise SourceUnavailableError(f"Redis at {address} cannot be used: {error}") from error
         await anyio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter is no secret
