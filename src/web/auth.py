@@ -125,7 +125,7 @@ class OpenDoor:
         host = only(headers, "host")
         if not asks_local_host(headers) and (host is None or host.lower() not in self._hosts):
             raise forbidden("The Host header does not name this machine")
-        if comes_from_elsewhere(headers, self._origins):
+        if comes_from_elsewhere(headers, self._origins, changes=changes_something(connection)):
             raise forbidden("Pages of other origins may not ask")
         return EVERYONE
 
@@ -146,7 +146,7 @@ class TokenDoor:
         viewer = None if cookie is None else self._tokens.viewer(cookie)
         if viewer is not None and changes_something(connection):
             headers = connection.headers
-            if not says_its_origin(headers) or comes_from_elsewhere(headers, self._origins):
+            if not says_its_origin(headers) or comes_from_elsewhere(headers, self._origins, changes=True):
                 raise forbidden("With a cookie, only pages of this server may change something")
         return viewer
 
@@ -168,7 +168,9 @@ class ProxyDoor:
         if not name or len(name) > USER_CHARS_MAX:
             return None
         hosts = connection.headers.getlist("x-forwarded-host")
-        if changes_something(connection) and comes_from_elsewhere(connection.headers, self._origins, hosts):
+        if changes_something(connection) and comes_from_elsewhere(
+            connection.headers, self._origins, hosts, changes=True
+        ):
             raise forbidden("Pages of other origins may not change anything")
         return Viewer(name, admin=name in self._admins)
 

@@ -150,7 +150,7 @@ class Desk:
         )
 
     def _refuse_elsewhere(self, request: Request) -> None:
-        if comes_from_elsewhere(request.headers, self._origins):
+        if comes_from_elsewhere(request.headers, self._origins, changes=True):
             raise forbidden("Only this server's own page may do that")
 
 

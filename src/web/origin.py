@@ -39,13 +39,16 @@ def asks_local_host(headers: Headers) -> bool:
         return False
 
 
-def comes_from_elsewhere(headers: Headers, allowed: Collection[str], hosts: Collection[str] = ()) -> bool:
+def comes_from_elsewhere(
+    headers: Headers, allowed: Collection[str], hosts: Collection[str] = (), *, changes: bool = False
+) -> bool:
     """Whether a page of another origin sent this, as far as the browser says; a request without such headers is ours.
 
     Args:
         headers: of the request.
         allowed: origins that may, exactly as a browser writes them.
         hosts: further authorities under which this server is known (`X-Forwarded-Host` of a trusted proxy).
+        changes: the request may change something, so that a page need not read the answer: a form that it sends.
     """
     origins = headers.getlist("origin")
     if origins:
@@ -53,7 +56,7 @@ def comes_from_elsewhere(headers: Headers, allowed: Collection[str], hosts: Coll
             origin in allowed or _is_origin_of(origin, [*headers.getlist("host"), *hosts]) for origin in origins
         )
     site = headers.get("sec-fetch-site", "none")
-    return site not in ("same-origin", "none") and not _is_navigation(headers)
+    return site not in ("same-origin", "none") and (changes or not _is_navigation(headers))
 
 
 def says_its_origin(headers: Headers) -> bool:

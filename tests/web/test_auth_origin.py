@@ -94,6 +94,14 @@ def test_pages_of_other_origins_come_from_elsewhere(sent: tuple[tuple[str, str],
     assert comes_from_elsewhere(headers(("host", OURS), *sent), ())
 
 
+def test_a_link_may_be_followed_here_but_no_form_sent() -> None:
+    sent = headers(
+        ("host", OURS), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")
+    )
+    assert not comes_from_elsewhere(sent, ())
+    assert comes_from_elsewhere(sent, (), changes=True)
+
+
 def test_a_default_port_may_be_written_or_not() -> None:
     assert not comes_from_elsewhere(headers(("host", "fantail.example"), ("origin", "https://fantail.example")), ())
     assert not comes_from_elsewhere(headers(("host", "fantail.example:443"), ("origin", "https://fantail.example")), ())
