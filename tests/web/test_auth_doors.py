@@ -184,8 +184,8 @@ async def test_with_a_cookie_only_our_own_pages_change_something() -> None:
         cookie = {"Cookie": f"{COOKIE}={client.token('ada')}"}
         assert (await client.http.get("/api/jobs", headers=cookie)).status_code == 200
         form = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-        elsewhere = ({}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}, form)
-        for origin in elsewhere:
+        elsewhere: list[dict[str, str]] = [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}]
+        for origin in [*elsewhere, {"Sec-Fetch-Site": "same-site"}, form]:
             answer = await client.http.post("/api/jobs", json={}, headers={**cookie, **origin})
             assert answer.status_code == 403, origin
         for origin in ({"Origin": "http://localhost:8765"}, {"Sec-Fetch-Site": "same-origin"}):
