@@ -129,8 +129,7 @@ async def measure_at_rest(root: Path) -> None:
     started_s = time.perf_counter()
     async with followed(root) as (watcher, _):
         start_s = time.perf_counter() - started_s
-        await until(lambda: not watcher._dirt)  # noqa: SLF001 - at rest
-        await asyncio.sleep(3)
+        await at_rest_since(watcher, 4.0)
         before_s = processor_s()
         await asyncio.sleep(REST_S)
         print(start_s, processor_s() - before_s, resident_mib(), watcher.statistics().watches)
@@ -147,6 +146,14 @@ async def followed(root: Path) -> AsyncIterator[tuple[DiffWatcher, Timed]]:
             await until(lambda: sink.published_s > 0)
             yield watcher, sink
         await client.aclose()
+
+
+async def at_rest_since(watcher: DiffWatcher, quiet_s: float) -> None:
+    """Waits until no pass was made for so long: the start takes a second pass, over what came while it began."""
+    passes = -1
+    while passes != watcher.statistics().passes:
+        passes = watcher.statistics().passes
+        await asyncio.sleep(quiet_s)
 
 
 async def until(condition: object, timeout_s: float = 30.0) -> None:

@@ -18,7 +18,7 @@ import anyio
 import typer
 
 from broker.errors import BrokerError, InvalidIdError
-from broker.limits import SPOOL_BYTES_MAX
+from broker.limits import DIFF_FILE_BYTES_MAX, DIFF_TOTAL_BYTES_MAX, SPOOL_BYTES_MAX
 from web.cli_publish import publish
 
 if TYPE_CHECKING:
@@ -69,6 +69,18 @@ Base = Annotated[
         "--base",
         metavar="REF",
         help="What the diff is against: its merge base with HEAD. Without it: origin/HEAD, main or master.",
+    ),
+]
+DiffFileBytes = Annotated[
+    int,
+    typer.Option(
+        "--diff-file-bytes", metavar="BYTES", min=0, help="One file's patch; past it only its statistics are shown."
+    ),
+]
+DiffTotalBytes = Annotated[
+    int,
+    typer.Option(
+        "--diff-total-bytes", metavar="BYTES", min=0, help="All patches of the diff; past it the largest are left out."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
@@ -147,6 +159,8 @@ def run(
         typer.Option("--diff", metavar="WORKTREE", help="Publish what changes in this git worktree meanwhile."),
     ] = None,
     base: Base = None,
+    diff_file_bytes: DiffFileBytes = DIFF_FILE_BYTES_MAX,
+    diff_total_bytes: DiffTotalBytes = DIFF_TOTAL_BYTES_MAX,
     mask_env: MaskEnv = None,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
@@ -158,11 +172,13 @@ def run(
     from broker.producers.diff_beside import Watched  # noqa: PLC0415
     from broker.producers.outlets import Capture  # noqa: PLC0415
     from broker.producers.process_runner import Command, run_command  # noqa: PLC0415
+    from broker.producers.worktree_diff import DiffLimits  # noqa: PLC0415
 
     if merge and no_pty:
         raise MisuseError("--merge and --no-pty exclude each other")
     if base is not None and diff is None:
         raise MisuseError("--base is the base of --diff, which is not given")
+    limits = DiffLimits(file_bytes=diff_file_bytes, total_bytes=diff_total_bytes)
     capture = Capture.PIPES if no_pty else Capture.ONE_TERMINAL if merge else Capture.TWO_TERMINALS
     what = Command(
         command,
@@ -171,7 +187,7 @@ def run(
         environment=os.environ,
         secrets=_secrets(mask_env),
         echo=not no_echo,
-        diff=None if diff is None else Watched(diff, base),
+        diff=None if diff is None else Watched(diff, base, limits),
     )
     _configure_logging(quiet=quiet)
 
@@ -217,6 +233,8 @@ def watch(
     worktree: Annotated[Path, typer.Argument(metavar="WORKTREE", help="Any directory of a git worktree.")],
     *,
     base: Base = None,
+    diff_file_bytes: DiffFileBytes = DIFF_FILE_BYTES_MAX,
+    diff_total_bytes: DiffTotalBytes = DIFF_TOTAL_BYTES_MAX,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
     quiet: Quiet = False,
@@ -229,12 +247,14 @@ def watch(
     from broker.errors import NotFoundError  # noqa: PLC0415
     from broker.producers.diff_beside import Watched, publish_diff  # noqa: PLC0415
     from broker.producers.worktree.git_process import WorktreeError  # noqa: PLC0415
+    from broker.producers.worktree_diff import DiffLimits  # noqa: PLC0415
     from web.locate import NotLocatedError, redis_address  # noqa: PLC0415
 
     _configure_logging(quiet=quiet)
     try:
         url = redis_address(redis_url, data_dir)
-        published = anyio.run(publish_diff, url, job, Watched(worktree, base), lambda _: None)
+        limits = DiffLimits(file_bytes=diff_file_bytes, total_bytes=diff_total_bytes)
+        published = anyio.run(publish_diff, url, job, Watched(worktree, base, limits), lambda _: None)
     except (NotLocatedError, InvalidIdError, NotFoundError, WorktreeError) as error:
         _say(str(error))
         return MISUSED

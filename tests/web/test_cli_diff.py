@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import pytest
 
 from broker import Broker
@@ -23,6 +25,8 @@ from .test_cli_tail import STREAM, Screen, refusal, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from redis.asyncio import Redis
 
 
 def entry(file: str, diff: str, **more: Any) -> dict[str, Any]:
@@ -107,6 +111,26 @@ def test_patches_are_coloured_as_git_does_and_control_characters_shown() -> None
 def test_flags_that_contradict_each_other_are_refused(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(words) == MISUSED
     assert capfd.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "left_out"),
+    [([], set()), (["--diff-file-bytes", "400"], {"large"}), (["--diff-total-bytes", "0"], {"large", "small"})],
+)
+async def test_the_limits_of_size_are_settings(
+    redis_url: str, redis_client: Redis, tmp_path: Path, words: list[str], left_out: set[str]
+) -> None:
+    repository = GitRepository(tmp_path / "repository")
+    repository.write("small", "x\n")
+    repository.write("large", "x\n" * 400)
+    diff = ["--diff", str(repository.root), *words]
+    ran = ["run", "--quiet", "--no-echo", "--id", "42", "--redis-url", redis_url, *diff, "--", "true"]
+    assert (await anyio.run_process([sys.executable, "-m", "web.cli", *ran], check=False)).returncode == 0
+    stored = cast("dict[bytes, bytes]", await redis_client.hgetall("job:42:diff"))
+    entries = {file.decode(): json.loads(entry) for file, entry in stored.items()}
+    assert set(entries) == {"small", "large"}
+    assert entries["large"]["additions"] == 400
+    assert {file for file, entry in entries.items() if entry.get("omitted") == "size"} == left_out
 
 
 async def test_the_diff_of_a_job_that_ended_is_one_patch_that_git_takes(redis_url: str, tmp_path: Path) -> None:

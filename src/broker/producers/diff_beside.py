@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from broker.producers.diff_watcher import DiffWatcher
     from broker.producers.job_writer import JobWriter
     from broker.producers.recording import Attention
+    from broker.producers.worktree_diff import DiffLimits
 
 _log: Final = logging.getLogger(__name__)
 
@@ -52,10 +53,12 @@ class Watched:
     Attributes:
         worktree: any directory of it.
         base: a ref; the diff is against its merge base with HEAD. None: origin/HEAD, main or master, else HEAD.
+        limits: of size; None: those of `broker.limits`.
     """
 
     worktree: Path
     base: str | None = None
+    limits: DiffLimits | None = None
 
 
 @asynccontextmanager
@@ -95,7 +98,7 @@ async def _opened(
     publisher = DiffPublisher(client, job.id)
     try:
         return await stack.enter_async_context(
-            watching_diff(watched.worktree, publisher, base=watched.base, on_notice=notice)
+            watching_diff(watched.worktree, publisher, base=watched.base, limits=watched.limits, on_notice=notice)
         )
     except (WorktreeError, OSError) as error:
         _log.warning("no diff: %s", error)
@@ -147,7 +150,8 @@ async def publish_diff(redis_url: str, job_id: str, watched: Watched, tell: Call
         if await _status(client, key) is None:
             raise NotFoundError(f"job {job_id}")
         publisher = DiffPublisher(client, job_id)
-        async with watching_diff(watched.worktree, publisher, base=watched.base, on_notice=tell) as watcher:
+        following = watching_diff(watched.worktree, publisher, base=watched.base, limits=watched.limits, on_notice=tell)
+        async with following as watcher:
             with anyio.open_signal_receiver(*OBEYED) as signals:
                 async with anyio.create_task_group() as tasks:
 
