@@ -4,6 +4,7 @@ import { createRoot } from "react-dom/client";
 import { FantailProvider } from "./hooks/client-context";
 import { createClient } from "./stream/client";
 import { readInitialData } from "./stream/initial-data";
+import { sharedStreams } from "./stream/shared/worker-way";
 import { App } from "./ui/App";
 import "./ui/styles/tokens.css";
 import "./ui/styles/base.css";
@@ -12,9 +13,11 @@ import "./ui/styles/log.css";
 import "./ui/styles/status.css";
 
 const initial = readInitialData(document);
+// One missed keep-alive may be chance; half as long again is not.
+const silenceMs = initial.config.keepAliveS * 1500;
 const client = createClient({
-  // One missed keep-alive may be chance; half as long again is not.
-  silenceMs: initial.config.keepAliveS * 1500,
+  silenceMs,
+  streams: sharedStreams({ silenceMs }),
   useSSEStatus: initial.config.useSSEStatus,
   ...(initial.view.page === "jobs" ? { initialTables: initial.view } : {}),
 });

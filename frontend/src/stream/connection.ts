@@ -39,7 +39,7 @@ export const CONNECT_TIMEOUT_MS = 20_000;
 export const PROBE_MS = 30_000;
 
 /** Refusals that a poll would be met with just the same. */
-const DENIALS: ReadonlySet<number> = new Set([400, 401, 403]);
+export const DENIALS: ReadonlySet<number> = new Set([400, 401, 403]);
 
 /** The longest frame taken in, in UTF-16 units; a server's longest line is 1 MiB. */
 export const FRAME_LENGTH_MAX = 16 * 1024 * 1024;

@@ -23,6 +23,11 @@ const MESSAGE_LENGTH_MAX = 300;
 
 const MAY_PASS = new Set([408, 425, 429]);
 
+/** Whether asking again later may be answered otherwise. */
+export function mayPass(status: number): boolean {
+  return status >= 500 || MAY_PASS.has(status);
+}
+
 /** Reads the status and, for a refusal, the beginning of its text. */
 export async function readAnswer(response: Response): Promise<Answer> {
   const { status } = response;
@@ -34,7 +39,7 @@ export async function readAnswer(response: Response): Promise<Answer> {
     return { kind: "refused", status, message: "the answer is not an event stream" };
   }
   const message = await refusalText(response);
-  if (status >= 500 || MAY_PASS.has(status)) {
+  if (mayPass(status)) {
     return { kind: "overload", status, message, retryAfterMs: retryAfterMs(response) };
   }
   return { kind: "refused", status, message };

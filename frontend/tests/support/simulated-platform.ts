@@ -11,6 +11,7 @@ export class Exchange {
   readonly url: string;
   readonly headers: Record<string, string>;
   readonly signal: AbortSignal | null;
+  readonly body: string;
   #answer: (response: Response) => void = () => {};
   #refuse: (fault: Error) => void = () => {};
   #body: ReadableStreamDefaultController<Uint8Array> | null = null;
@@ -20,6 +21,7 @@ export class Exchange {
     this.url = url;
     this.headers = init.headers as Record<string, string>;
     this.signal = init.signal ?? null;
+    this.body = typeof init.body === "string" ? init.body : "";
     this.response = new Promise((resolve, reject) => {
       this.#answer = resolve;
       this.#refuse = reject;

@@ -1,0 +1,201 @@
+/**
+ * A StreamSource over one connection for the whole browser: the tab's side of the hub.
+ *
+ * Ways to a hub are tried in their order (a SharedWorker, then a leading tab); where none answers, each subscription
+ * goes on with a connection of its own. Subscriptions keep their positions here as well as in the hub, so a hub may die
+ * with everything it knew: the next is told where to go on.
+ *
+ * A page that is left says so, one that comes back from the browser's cache begins anew.
+ */
+import type { Platform } from "../platform";
+import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "../stream-source";
+import { PING_MS } from "./hub";
+import {
+  type HubLink,
+  type LinkStatus,
+  type OpenHubLink,
+  type ToHub,
+  type ToTab,
+  UNLINKED,
+} from "./messages";
+import { SharedSubscription, type SubscriptionHome } from "./shared-subscription";
+
+/** How long a hub may take to answer the first time, in milliseconds: a worker is to be loaded and begun. */
+export const WELCOME_MS = 5_000;
+
+/** How long a hub may be silent before it counts as dead; it speaks every 10 s. */
+export const SILENT_HUB_MS = 3 * PING_MS;
+
+export interface SharedStreamsSettings {
+  /** Ways to a hub, the best first. */
+  readonly ways: readonly OpenHubLink[];
+  /** What serves where there is no hub. */
+  readonly own: StreamSource;
+  readonly platform: Platform;
+  readonly silenceMs?: number;
+}
+
+export class SharedStreams implements StreamSource {
+  readonly #settings: SharedStreamsSettings;
+  readonly #home: SubscriptionHome;
+  readonly #enlisted = new Map<number, SharedSubscription>();
+  #lastId = 0;
+  #way = 0;
+  #link: HubLink | null = null;
+  #generation = 0;
+  #linked = false;
+  #connection: LinkStatus = UNLINKED;
+  #heardAtMs = 0;
+  #cancelLook: () => void = () => {};
+
+  constructor(settings: SharedStreamsSettings) {
+    this.#settings = settings;
+    this.#home = {
+      platform: settings.platform,
+      own: settings.own,
+      alone: () => this.#link === null && this.#way >= settings.ways.length,
+      post: (message) => {
+        if (this.#linked) this.#link?.post(message);
+      },
+      enlist: (subscription) => {
+        this.#lastId += 1;
+        this.#enlisted.set(this.#lastId, subscription);
+        return this.#lastId;
+      },
+      dismiss: (id) => {
+        this.#enlisted.delete(id);
+      },
+    };
+    settings.platform.onWake(() => this.#wake());
+    globalThis.addEventListener?.("pagehide", () => this.#leave());
+    globalThis.addEventListener?.("pageshow", () => {
+      if (this.#enlisted.size > 0) this.#connect();
+    });
+  }
+
+  subscribe(topic: string, sink: StreamSink, options: SubscribeOptions = {}): Subscription {
+    const subscription = new SharedSubscription(this.#home, topic, sink, options);
+    this.#connect();
+    subscription.reconnect();
+    if (this.#linked) subscription.hearLink(this.#connection);
+    return subscription;
+  }
+
+  // -- the way to a hub -------------------------------------------------------------------------------------------
+
+  #connect(): void {
+    if (this.#link) return;
+    const open = this.#settings.ways[this.#way];
+    if (!open) return;
+    this.#generation += 1;
+    const generation = this.#generation;
+    const current = (): boolean => generation === this.#generation;
+    this.#heardAtMs = this.#settings.platform.now();
+    this.#linked = false;
+    this.#link = open({
+      onLinked: () => {
+        if (current()) this.#greet();
+      },
+      onMessage: (message) => {
+        if (current()) this.#hear(message);
+      },
+      onBroken: (reason) => {
+        if (current()) this.#break(reason);
+      },
+    });
+    this.#look(WELCOME_MS);
+  }
+
+  /** A hub that knows nothing of this tab is told everything. */
+  #greet(): void {
+    this.#linked = true;
+    this.#home.post({ kind: "hello", silenceMs: this.#settings.silenceMs ?? null });
+    for (const subscription of this.#subscriptions()) subscription.enlistAnew();
+  }
+
+  /** There is no hub this way: the next way, or none. */
+  #break(reason: string): void {
+    this.#settings.platform.debug(`no connection shared with other tabs this way: ${reason}`);
+    this.#close();
+    this.#way += 1;
+    this.#connect();
+    if (this.#link) return;
+    for (const subscription of this.#subscriptions()) subscription.goOnAlone();
+  }
+
+  /** As they are now: they come and go while they are told something. */
+  #subscriptions(): readonly SharedSubscription[] {
+    return [...this.#enlisted.values()];
+  }
+
+  #leave(): void {
+    this.#home.post({ kind: "bye" });
+    this.#close();
+  }
+
+  #close(): void {
+    this.#generation += 1;
+    this.#cancelLook();
+    this.#link?.close();
+    this.#link = null;
+    this.#linked = false;
+  }
+
+  /** Looks again and again whether the hub has spoken; what matters is the clock, for timers of hidden pages are late. */
+  #look(patienceMs: number): void {
+    const { platform } = this.#settings;
+    this.#cancelLook();
+    this.#cancelLook = platform.after(patienceMs, () => {
+      const silentMs = platform.now() - this.#heardAtMs;
+      if (silentMs < patienceMs) return this.#look(patienceMs);
+      if (patienceMs === WELCOME_MS) return this.#break("nobody answers");
+      // It did answer once: the same way again, to a new one.
+      platform.debug("the hub is silent; looking for another");
+      this.#close();
+      this.#connect();
+    });
+  }
+
+  #wake(): void {
+    if (this.#connection.state === "waiting") this.#home.post({ kind: "retry" });
+  }
+
+  // -- what the hub says ------------------------------------------------------------------------------------------
+
+  #hear(message: ToTab): void {
+    this.#heardAtMs = this.#settings.platform.now();
+    switch (message.kind) {
+      case "welcome":
+        return this.#look(SILENT_HUB_MS);
+      case "ping":
+        return this.#home.post({ kind: "pong" });
+      case "forgotten":
+        return this.#greet();
+      case "link":
+        return this.#hearLink(message.link);
+      case "opened":
+        return this.#enlisted.get(message.id)?.hearOpened(message.resumedFrom);
+      case "events":
+        return this.#hearEvents(message);
+      case "ended":
+        return this.#enlisted.get(message.id)?.finish();
+      case "refused":
+        return this.#enlisted
+          .get(message.id)
+          ?.hearRefusal(message.status, message.message, message.retryAfterMs);
+      case "own":
+        return this.#enlisted.get(message.id)?.goOnAlone();
+    }
+  }
+
+  #hearLink(link: LinkStatus): void {
+    this.#connection = link;
+    for (const subscription of this.#subscriptions()) subscription.hearLink(link);
+  }
+
+  #hearEvents({ batches }: ToTab & { readonly kind: "events" }): void {
+    for (const { ids, events } of batches) for (const id of ids) this.#enlisted.get(id)?.hearEvents(events);
+    const ack: ToHub = { kind: "ack" };
+    this.#home.post(ack);
+  }
+}
