@@ -43,6 +43,9 @@ NESTING_MAX: Final = 128
 # A reader further behind than this gets the document itself: replaying would cost more than the snapshot.
 PATCH_STORE_BYTES_MAX: Final = 4 * MIB
 PATCH_STORE_RECORDS_MAX: Final = 20_000
+# A longer text in a row of the tables is cut, visibly: every dashboard gets every row, and a line of a table shows
+# less. An error message with its stack fits. The job itself has it whole.
+ROW_TEXT_CHARS_MAX: Final = 16_384
 
 # -- archive pages --------------------------------------------------------------------------------------------------
 # One page is one reply of Redis held in memory at once, and what its single thread serves others after.

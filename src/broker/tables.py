@@ -12,15 +12,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from broker.json_patch import pointer
+from broker.limits import ROW_TEXT_CHARS_MAX
 from broker.patch_store import PatchStore, flat_changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from broker.json_patch import JsonValue, Operation
+
+
+OWNER: Final = "user_id"
 
 
 class ChangeKind(StrEnum):
@@ -50,8 +54,16 @@ class DatabaseChange:
 
 def owner_of(row: Mapping[str, Any]) -> str | None:
     """Whose row it is, or whose job; None: everyone's."""
-    owner = row.get("user_id")
+    owner = row.get(OWNER)
     return None if owner is None or owner == "" else str(owner)
+
+
+def _shown(name: str, value: JsonValue) -> JsonValue:
+    """A member as a row has it. Its owner is never cut: who may see the row is decided on it."""
+    if not isinstance(value, str) or len(value) <= ROW_TEXT_CHARS_MAX or name == OWNER:
+        return value
+    mark = f"… ({len(value):,} characters)"
+    return value[: ROW_TEXT_CHARS_MAX - len(mark)] + mark
 
 
 class Tables(PatchStore):
@@ -82,9 +94,9 @@ class Tables(PatchStore):
         return rows
 
     def put_row(self, table: str, row_id: str, row: Mapping[str, JsonValue] | None, now_s: float) -> None:
-        """Makes a row what it shall be; None removes it. No change appends nothing."""
+        """Makes a row what it shall be; None removes it. No change appends nothing. Long texts are cut."""
         before = self.document[table].get(row_id)
-        after = None if row is None else {name: value for name, value in row.items() if name not in self.omitted}
+        after = None if row is None else {name: _shown(name, row[name]) for name in row if name not in self.omitted}
         path = (table, row_id)
         removal: Operation = {"op": "remove", "path": pointer(*path)}
         if before is None and after is None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from broker.json_patch import apply_in_place
+from broker.limits import ROW_TEXT_CHARS_MAX
 from broker.msg_store import Batch
 from broker.patch_store import operation_of
 from broker.tables import ChangeKind, DatabaseChange, Tables, owner_of
@@ -89,6 +90,22 @@ def test_long_members_are_left_to_the_job_itself() -> None:
     check(tables, "1", {"prompt": "x" * 9999, "environment": {}, "status": "running"}, [("add", "/jobs/1", EVERYONE)])
     assert tables.rows("jobs") == {"1": {"status": "running"}}
     check(tables, "1", {"prompt": "y", "status": "running"}, [])
+
+
+def test_a_text_that_no_table_could_show_is_cut_with_a_mark_of_how_much() -> None:
+    long = "x" * 20_000_000
+    tables = tables_of(a={"name": long, "branch": "x" * ROW_TEXT_CHARS_MAX})
+    row = tables.rows("jobs")["a"]
+    assert row["name"].startswith("xxx")
+    assert row["name"].endswith("… (20,000,000 characters)")
+    assert len(row["name"]) == len(row["branch"]) == ROW_TEXT_CHARS_MAX
+    check(tables, "a", {"name": row["name"], "branch": "main"}, [("replace", "/jobs/a/branch", EVERYONE)])
+
+
+def test_an_owner_is_never_cut() -> None:
+    owner = "x" * 20_000
+    check(tables_of(a={}), "a", {"user_id": owner}, [("remove", "/jobs/a", EVERYONE), ("add", "/jobs/a", owner)])
+    check(tables_of(a={"user_id": owner}), "a", {"user_id": owner}, [])
 
 
 def test_ids_and_fields_are_escaped() -> None:
