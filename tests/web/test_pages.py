@@ -235,7 +235,7 @@ async def test_pages_run_only_what_comes_from_this_server_and_are_framed_by_nobo
     async with site(dashboard) as made:
         answer = await made.get("/")
         policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
-        assert policy["default-src"] == "'self'"
+        assert policy["default-src"] == policy["worker-src"] == "'self'"
         assert policy["style-src"] == "'self' 'unsafe-inline'"
         assert policy["frame-ancestors"] == policy["object-src"] == policy["base-uri"] == "'none'"
         assert "script-src" not in policy

@@ -1,0 +1,128 @@
+/** Many tabs of one browser against the real server: one connection for all, all live, over a restart too (trap 31). */
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium } from "./chromium";
+import { type Fifo, type Job, Server } from "./fantail";
+
+const TABS = 20;
+const JOBS = 4;
+
+/** A machine with few cores has twenty pages to draw. */
+const PATIENCE = { timeout: 60_000 };
+
+let server: Server;
+let browser: Browser;
+let context: BrowserContext;
+let jobs: { readonly fifo: Fifo; readonly job: Job }[];
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+  jobs = [];
+  for (let number = 0; number < JOBS; number += 1) {
+    const fifo = await server.fifo(`many-${number}`);
+    jobs.push({ fifo, job: await server.shell(`many ${number}`, fifo.untilEnd) });
+  }
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+afterEach(async () => {
+  await context?.close();
+  await expect.poll(openStreams, PATIENCE).toEqual({});
+});
+
+/** The streams that browsers have open at the server, by face; a runner's own are none. */
+async function openStreams(): Promise<Record<string, number>> {
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  const found = [...metrics.matchAll(/^fantail_streams\{face="([^"]+)"\} ([\d.]+)$/gm)];
+  return Object.fromEntries(found.map(([, face, count]) => [face, Number(count)]));
+}
+
+async function openTabs(count: number, prepare?: () => void): Promise<Page[]> {
+  context = await browser.newContext({ viewport: { width: 900, height: 500 } });
+  if (prepare) await context.addInitScript(prepare);
+  const pages: Page[] = [];
+  for (let number = 0; number < count; number += 1) {
+    const page = await context.newPage();
+    await page.goto(`${server.url}/jobs/${jobs[number % JOBS]?.job.id}`);
+    pages.push(page);
+  }
+  return pages;
+}
+
+/** The numbers of the lines that a page shows, in its order, that begin with a word. */
+const shown = (page: Page, word: string): Promise<number[]> =>
+  page
+    .locator(".log .row")
+    .evaluateAll(
+      (rows, word) =>
+        rows
+          .flatMap((row) => [...(row.textContent ?? "").matchAll(new RegExp(`${word} (\\d+)\\.`, "g"))])
+          .map((match) => Number(match[1])),
+      word,
+    );
+
+/** Writes lines to all jobs, and waits until all pages show each of them once and in order, whatever came before. */
+async function writeAndSee(pages: readonly Page[], word: string, count: number): Promise<void> {
+  await write(word, 0, count);
+  await see(pages, word, count);
+}
+
+async function write(word: string, from: number, to: number): Promise<void> {
+  let text = "";
+  for (let number = from; number < to; number += 1) text += `${word} ${number}.\n`;
+  for (const { fifo } of jobs) await fifo.write(text);
+}
+
+async function see(pages: readonly Page[], word: string, count: number): Promise<void> {
+  const expected = Array.from({ length: count }, (_, number) => number);
+  for (const page of pages) await expect.poll(() => shown(page, word), PATIENCE).toEqual(expected);
+}
+
+describe("twenty tabs on four jobs", () => {
+  it("are one connection, all live, and resume after a restart with nothing twice and nothing lost", async () => {
+    const pages = await openTabs(TABS);
+    await writeAndSee(pages, "first", 5);
+    expect(await openStreams()).toEqual({ multiplex: 1 });
+
+    for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+      await write(signal, 0, 3);
+      await server.end(signal);
+      await write(signal, 3, 6);
+      await server.launch();
+      await see(pages, signal, 6);
+      await see(pages, "first", 5);
+      expect(await openStreams()).toEqual({ multiplex: 1 });
+    }
+    await Promise.all(pages.slice(2).map((page) => page.close()));
+    await writeAndSee(pages.slice(0, 2), "still", 3);
+  }, 240_000);
+});
+
+describe("where there is no SharedWorker", () => {
+  it("one tab leads, and another when it is closed", async () => {
+    const pages = await openTabs(4, () => {
+      Reflect.deleteProperty(globalThis, "SharedWorker");
+    });
+    await writeAndSee(pages, "led", 3);
+    expect(await openStreams()).toEqual({ multiplex: 1 });
+    await pages[0]?.close();
+    const left = pages.slice(1);
+    await writeAndSee(left, "bereft", 3);
+    await see(left, "led", 3);
+    await expect.poll(openStreams, PATIENCE).toEqual({ multiplex: 1 });
+  }, 120_000);
+
+  it("nor a BroadcastChannel, each tab has its own", async () => {
+    const pages = await openTabs(2, () => {
+      Reflect.deleteProperty(globalThis, "SharedWorker");
+      Reflect.deleteProperty(globalThis, "BroadcastChannel");
+    });
+    await writeAndSee(pages, "alone", 3);
+    expect(await openStreams()).toEqual({ job: 2 });
+  }, 60_000);
+});
