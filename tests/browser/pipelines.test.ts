@@ -36,6 +36,9 @@ beforeEach(async () => {
   states = [];
   await page.clock.install();
   await page.addInitScript(() => {
+    // A connection of the page's own: no clock and no route of a test reaches into a worker (see many-tabs.test.ts).
+    Reflect.deleteProperty(globalThis, "SharedWorker");
+    Reflect.deleteProperty(globalThis, "BroadcastChannel");
     localStorage.setItem("fantail.pipelines", '["orders","billing"]');
     // oxlint-disable-next-line no-console -- how the page tells the test
     globalThis.addEventListener("sse-fallback-triggered", () => console.debug("heard: the fallback"));

@@ -74,8 +74,9 @@ export class SharedStreams implements StreamSource {
   }
 
   subscribe(topic: string, sink: StreamSink, options: SubscribeOptions = {}): Subscription {
-    const subscription = new SharedSubscription(this.#home, topic, sink, options);
     this.#connect();
+    if (this.#home.alone()) return this.#settings.own.subscribe(topic, sink, options);
+    const subscription = new SharedSubscription(this.#home, topic, sink, options);
     subscription.reconnect();
     if (this.#linked) subscription.hearLink(this.#connection);
     return subscription;
