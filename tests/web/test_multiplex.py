@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from broker.diffs import file_changes, files_in, opening
-from broker.limits import TOPIC_CHARS_MAX, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
+from broker.limits import TOPIC_CHARS_MAX, TOPICS_ARRAY_BYTES, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
 from support.diff_client import DiffClient
 from support.multiplex_client import TopicsClient, post_topics
 from support.pipeline_backend import pipeline_backend
@@ -288,11 +288,16 @@ def tables_of(client: TopicsClient) -> dict[str, Any]:
 
 async def test_a_snapshot_that_was_cut_is_begun_anew(served: ServedApp) -> None:
     """Trap 43: its frames carry no position."""
+    for number in range(1000, 3000):
+        await served.broker.create_job(str(number), {"branch": "x" * 100})
     client = TopicsClient({TABLES: ""})
-    await client.take_bytes(served.url, 250)
+    async with client.connected(served.url) as stream:
+        await client.take(stream)
+    assert 0 < len(client.items[TABLES]) < 2000
     assert client.topics == {TABLES: ""}
     async with client.connected(served.url) as stream:
         await client.until(stream, lambda: "ready" in client.events(TABLES))
+    assert tables_of(client) == served.broker.tables.document
     assert client.topics[TABLES] != ""
 
 
@@ -406,11 +411,23 @@ async def test_a_topic_with_a_long_history_does_not_hold_up_the_others(served: S
     for _ in range(400):
         await served.broker.publish("42", "x" * 10_000)
     await served.broker.publish("43", "short")
-    client = TopicsClient({JOB: "", OTHER: ""})
+    client = TopicsClient({OTHER: "", JOB: ""})
     async with client.connected(served.url) as stream:
         await client.until(stream, lambda: lines(client, OTHER))
         assert len(lines(client)) < 100
         await client.until(stream, lambda: len(lines(client)) == 400)
+
+
+async def test_an_array_is_bounded_whatever_waits(served: ServedApp) -> None:
+    for _ in range(40):
+        await served.broker.publish("42", "x" * 10_000)
+    client = TopicsClient({f"{JOB}?tail={40 + number}": "" for number in range(20)})
+    longest = 0
+    async with client.connected(served.url) as stream:
+        while not all(len(lines(client, topic)) == 40 for topic in client.topics):
+            items = await client.take(stream)
+            longest = max(longest, sum(len(str(item["data"])) for item in items))
+    assert longest < 3 * TOPICS_ARRAY_BYTES
 
 
 async def test_a_quiet_stream_is_kept_alive_and_a_drain_ends_it() -> None:

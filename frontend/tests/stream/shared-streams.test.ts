@@ -207,6 +207,19 @@ describe("a lost connection", () => {
     }
   });
 
+  it("is made again when the server advised, and no sooner", async () => {
+    bench.tab().watch(JOB);
+    const first = await bench.open();
+    first.send("retry: 8000\n\n");
+    await rest();
+    first.end();
+    await rest();
+    await bench.pass(7_999);
+    expect(bench.requests).toBe(1);
+    await bench.pass(1);
+    expect(bench.requests).toBe(2);
+  });
+
   it("is noticed by silence", async () => {
     const { sink } = bench.tab().watch(JOB);
     await bench.open();
