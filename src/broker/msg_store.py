@@ -269,13 +269,23 @@ class MsgStore:
         self._last_crc = last_crc
         self._on_change()
 
-    def fill(self, start: int, records: Sequence[Record], now_s: float) -> None:
+    def use(self) -> int:
+        """The present moment, as `fill` counts moments: what is read or filled from now on is used later."""
+        return next(self._uses)
+
+    def fill(self, start: int, records: Sequence[Record], now_s: float, filled_since: int | None = None) -> None:
         """Takes records from the archive into the window; those that are there already are left alone.
 
         What is over the bounds then is evicted, but nothing of what was just taken in: its reader has yet to look.
+
+        Args:
+            start: the offset of the first record.
+            records: the records.
+            now_s: when.
+            filled_since: where they are a part of a page: the `use` at which its first part came; the other parts stay.
         """
         assert 0 <= start <= start + len(records) <= self.tail, "the archive has nothing past the tail"
-        filled_since = next(self._uses)
+        filled_since = self.use() if filled_since is None else filled_since
         columns = Records.of(records)
         position = start
         stop = start + len(records)

@@ -141,16 +141,20 @@ class RedisArchive:
             page.done.set()
 
     async def _keep(self, follower: JobFollower, first: int, entries: Sequence[bytes], generation: int) -> None:
-        """Takes a page into memory, in slices, so that nobody waits long for the event loop."""
+        """Takes a page into memory, in slices, so that nobody waits long for the event loop.
+
+        All of it stays until its readers have looked, however small the window is: a page that pushes itself out would
+        be read again for ever.
+        """
         log = follower.tail.log
+        since = log.use()
         created_ms = follower.created_ms
         follower.tail.pages.seen(entries)
         for at in range(0, len(entries), LIVE_PAGE_RECORDS_MAX):
             records = follower.tail.records(entries[at : at + LIVE_PAGE_RECORDS_MAX], created_ms)
             if log.generation != generation:
                 return
-            log.fill(first + at, records, self._now_s())
-            log.evict(self._now_s())
+            log.fill(first + at, records, self._now_s(), since)
             await anyio.lowlevel.checkpoint()
 
     # -- pages as they are stored -----------------------------------------------------------------------------------
