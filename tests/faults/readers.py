@@ -70,7 +70,9 @@ class Tab:
         gaps: what it was told is lost, `(from, to)`, both included.
         ends: how often it was told the end.
         connections: how often it has asked.
+        last_id: what it comes back with.
         answers: the statuses of the answers that were no stream.
+        next_offset: of the line that must come next.
     """
 
     url: str
@@ -83,7 +85,7 @@ class Tab:
     connections: int = 0
     last_id: str = ""
     answers: list[int] = field(default_factory=list)
-    _next: int = 0
+    next_offset: int = 0
 
     async def follow(self) -> None:
         """Follows; whatever is wrong in what it gets is raised as an AssertionError."""
@@ -114,20 +116,20 @@ class Tab:
                 position = parse_position(event.id)
                 assert event.has_id
                 assert position is not None
-                assert position.offset == self._next, f"offset {position.offset} after {self._next - 1}"
-                self._next += 1
+                assert position.offset == self.next_offset, f"offset {position.offset} after {self.next_offset - 1}"
+                self.next_offset += 1
                 self.lines.append(event.json[self.face.line])
             case self.face.end:
                 self.ends += 1
             case "reset":
                 self.resets += 1
                 self.lines.clear()
-                self._next = 0
+                self.next_offset = 0
             case "gap":
                 gap = event.json
-                assert gap["from"] == self._next
+                assert gap["from"] == self.next_offset
                 self.gaps.append((gap["from"], gap["to"]))
-                self._next = gap["to"] + 1
+                self.next_offset = gap["to"] + 1
             case name:
                 assert name == "status", event
 
