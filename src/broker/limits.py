@@ -288,6 +288,10 @@ SEND_BYTES_MAX: Final = 64 * KIB
 # The kernel's send buffer of one connection (Linux doubles the number for its own bookkeeping): a client that stops
 # reading costs no more, and a line with 100 ms to the client still carries over a megabyte per second.
 SOCKET_SEND_BYTES: Final = 128 * KIB
+# A connection that has been silent for so long is asked by the kernel whether its peer is still there, and again so
+# often until the write time-out is over. An upload may be silent for hours; by default the kernel waits for two.
+KEEPALIVE_IDLE_S: Final = 60
+KEEPALIVE_INTERVAL_S: Final = 10
 # `retry:` of a stream that starts: soon, and not all in one instant after a restart.
 RETRY_MS: Final = (1_000, 3_000)
 # `retry:` before a drain closes: the restart shall be over before they come back.

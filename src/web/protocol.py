@@ -2,6 +2,7 @@
 
     SO_SNDBUF           bounded, so that a client that stops reading holds little of the kernel's memory (trap 28)
     TCP_USER_TIMEOUT    a peer that vanished is given up after 30 s, not after the quarter of an hour of retransmission
+    SO_KEEPALIVE        so is one that vanished in the middle of an upload, to whom there is nothing to send
     TCP_NODELAY         a line goes out when it is written
     web.heads           the head of a request has an end
     fantail.connection  an ASGI extension: how many bytes the peer has not acknowledged, how to cut the connection, and
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from broker.limits import SOCKET_SEND_BYTES
+from broker.limits import KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, SOCKET_SEND_BYTES
 from web.heads import TOO_LONG, HeadWatch
 
 try:
@@ -99,7 +100,10 @@ def _prepare(transport: asyncio.Transport, user_timeout_s: float) -> None:
         return
     options = [(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_SEND_BYTES)]
     if raw.family in (socket.AF_INET, socket.AF_INET6):
-        options.append((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1))
+        options += [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            options.append((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S))
+            options.append((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S))
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * user_timeout_s)))
     for level, name, value in options:

@@ -185,6 +185,8 @@ async def test_sockets_have_bounded_buffers_and_a_user_timeout() -> None:
             assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 128 * 1024
             assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
             assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+            assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
 async def test_lines_of_any_length_arrive_whole_through_sends_of_bounded_size() -> None:
