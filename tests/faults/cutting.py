@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from support.tcp_proxy import TcpProxy
 
 AHEAD_MAX: Final = 2
-WAIT_S: Final = 30.0
+# A terminal that comes back while Redis is away is told to wait for up to 30 s.
+WAIT_S: Final = 60.0
 
 
 @dataclass

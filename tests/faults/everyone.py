@@ -92,7 +92,7 @@ async def everyone(
             except BaseException:
                 print(readers.describe(), *server.process.errors, sep="\n")  # noqa: T201 - shown where the test fails
                 raise
-        assert await shell.ended(timeout_s=30) == 0
+        assert await shell.ended(WAIT_S) == 0
 
 
 def in_blocks(lines: Sequence[str], blocks: int) -> list[Sequence[str]]:

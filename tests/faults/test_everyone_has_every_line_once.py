@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+import pytest
 
 from broker.producers.job_writer import Delivered, NewJob, open_job
 from faults.cutting import AHEAD_MAX
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from faults.server_to_kill import ServerToKill
+
+pytestmark = pytest.mark.timeout(180)
 
 LINES = 100_000
 CUTS = 50

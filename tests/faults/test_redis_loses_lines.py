@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from faults.readers import Reader
     from support.redis_server import RedisServer
 
+pytestmark = pytest.mark.timeout(180)
+
 LINES = 100_000
 LOST_BYTES = range(1_000, 400_000)
 
