@@ -173,12 +173,21 @@ async def app(redis_url: str) -> AsyncIterator[ServedApp]:
 SLOW = {"q": "(abc ){50}d", "regex": "1"}
 
 
-async def test_a_search_ends_with_its_request(app: ServedApp) -> None:
+async def test_a_search_ends_with_its_request(app: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
     job = app.broker.job("42")
-    async with httpx.AsyncClient(base_url=app.url) as http:
-        with anyio.move_on_after(0.2):
-            await http.get("/api/jobs/42/output/search", params=SLOW)
-            pytest.fail("the log is too short for this test")
+    under_way = anyio.Event()
+
+    async def never(*_: object) -> Sequence[bytes]:
+        under_way.set()
+        await anyio.sleep_forever()
+        return []
+
+    monkeypatch.setattr(app.broker.source, "entries", never)
+    async with httpx.AsyncClient(base_url=app.url) as http, anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: http.get("/api/jobs/42/output/search", params=SLOW))
+        await under_way.wait()
+        assert job.watchers == 1
+        tasks.cancel_scope.cancel()
     await eventually(lambda: job.watchers == 0)
 
 
