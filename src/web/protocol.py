@@ -32,7 +32,7 @@ from web.heads import TOO_LONG, HeadWatch
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 except ImportError:  # httptools has no wheel for every platform
-    HttpToolsProtocol = None  # type: ignore[assignment, misc]
+    HttpToolsProtocol = None  # type: ignore[assignment, misc]  # asked for below
 
 if TYPE_CHECKING:
     import asyncio
@@ -113,7 +113,7 @@ def _prepare(transport: asyncio.Transport, user_timeout_s: float) -> None:
             continue
 
 
-class _BoundedHeads(HttpToolsProtocol or object):  # type: ignore[misc]
+class _BoundedHeads(HttpToolsProtocol or object):  # type: ignore[misc]  # a base chosen at import
     """uvicorn's protocol with an end to heads (`web.heads`)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -161,7 +161,7 @@ def protocol_class(user_timeout_s: float) -> type[asyncio.Protocol]:
     """
     base: Any = _BoundedHeads if HttpToolsProtocol is not None else H11Protocol  # h11 bounds heads by itself
 
-    class StreamingProtocol(base):  # type: ignore[misc]
+    class StreamingProtocol(base):  # type: ignore[misc]  # the same
         app: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:

@@ -145,7 +145,7 @@ class RedisLink:
                 return self._connection
             await self.close()  # it was ended at the other end, or has something to say that nobody asked for
         self._connection = connection = connection_to(self._url, protocol=2)
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         await name_connection(connection, self._name)
         return connection
 

@@ -121,7 +121,7 @@ class RedisTracking:
 
     async def _turn_on(self, connection: AbstractConnection) -> None:
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
             await name_connection(connection, "fantail-tracking")
             # redis-py drops invalidations unless they have a handler, and offers no public way to set one.
             parser: Any = connection._parser  # noqa: SLF001

@@ -106,7 +106,7 @@ class StatusChannels:
                 await connection.disconnect(nowait=True)
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
         await name_connection(connection, "fantail-status")
         await connection.send_command("PSUBSCRIBE", *PATTERNS, check_health=False)
         for _ in PATTERNS:
