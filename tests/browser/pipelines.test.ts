@@ -62,11 +62,19 @@ async function visit(): Promise<void> {
   await page.goto(`${server.url}/pipelines`);
 }
 
-/** Moves the page's clock until something is there. The server and the network go on in real time beside it. */
+/** The real time that something may take to come about. */
+const PATIENCE_MS = 45_000;
+
+/**
+ * Moves the page's clock until something is there. The server and the network go on in real time beside it, so each
+ * step leaves them some: a page whose clock runs away gives up every answer before it can come.
+ */
 async function passUntil(there: () => Promise<boolean>, stepMs = 1000): Promise<void> {
-  for (let step = 0; step < 200; step += 1) {
+  const end = Date.now() + PATIENCE_MS;
+  while (Date.now() < end) {
     if (await there()) return;
     await page.clock.runFor(stepMs);
+    await page.waitForTimeout(stepMs / 10);
   }
   throw new Error(`it did not come about; states: ${states.join(", ")}`);
 }
