@@ -1,0 +1,75 @@
+/**
+ * What a reader chose, remembered by the browser and the same in all of its tabs.
+ *
+ * A preference is about the reader and never about one job: whether lines wrap is remembered, what was searched for is
+ * not. What is stored may be of another version, or another program's: a value that is none is the default. Where the
+ * browser keeps nothing (a private window that refuses), choices last as long as the page.
+ */
+import { useSyncExternalStore } from "react";
+
+const CHOICES = {
+  theme: ["system", "light", "dark"],
+  timestamps: ["off", "relative", "absolute", "delta"],
+  wrap: [false, true],
+  /** The bytes as they came, control sequences and overwritten text included. */
+  raw: [false, true],
+  diffLayout: ["unified", "split"],
+} as const;
+
+export type PreferenceName = keyof typeof CHOICES;
+
+export type Preference<Name extends PreferenceName> = (typeof CHOICES)[Name][number];
+
+const PREFIX = "fantail.";
+
+const listeners = new Set<() => void>();
+/** What was chosen on this page, for a browser that keeps nothing. */
+const chosen = new Map<PreferenceName, unknown>();
+
+/** The first of a preference's choices is its default. */
+export function preference<Name extends PreferenceName>(name: Name): Preference<Name> {
+  const choices: readonly Preference<Name>[] = CHOICES[name];
+  const stored = chosen.has(name) ? chosen.get(name) : read(name);
+  return choices.find((choice) => choice === stored) ?? (choices[0] as Preference<Name>);
+}
+
+export function setPreference<Name extends PreferenceName>(name: Name, value: Preference<Name>): void {
+  chosen.set(name, value);
+  try {
+    localStorage.setItem(PREFIX + name, JSON.stringify(value));
+    chosen.delete(name);
+  } catch {
+    // Refused or full: `chosen` has it.
+  }
+  for (const listener of listeners) listener();
+}
+
+/** A preference and its setter, live: also when another tab changes it. */
+export function usePreference<Name extends PreferenceName>(
+  name: Name,
+): readonly [Preference<Name>, (value: Preference<Name>) => void] {
+  const value = useSyncExternalStore(subscribe, () => preference(name));
+  return [value, (next) => setPreference(name, next)];
+}
+
+/** Hears of every change of any preference. */
+export function subscribe(listener: () => void): () => void {
+  if (listeners.size === 0) globalThis.addEventListener("storage", tellAll);
+  listeners.add(listener);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) globalThis.removeEventListener("storage", tellAll);
+  };
+}
+
+function tellAll(): void {
+  for (const listener of listeners) listener();
+}
+
+function read(name: PreferenceName): unknown {
+  try {
+    return JSON.parse(localStorage.getItem(PREFIX + name) ?? "null");
+  } catch {
+    return null;
+  }
+}
