@@ -38,12 +38,16 @@ def stream_url(served: ServedStatus, *ids: str) -> str:
 
 async def next_error(stream: Stream) -> dict[str, Any]:
     event = await stream.next()
-    while event.name == "heartbeat":
+    while event.name == "heartbeat" or (event.name == "status_update" and ends_trouble(event.json)):
         event = await stream.next()
     assert event.name == "error"
     found: dict[str, Any] = event.json
     assert found.pop("timestamp") > 0
     return found
+
+
+def ends_trouble(update: dict[str, Any]) -> bool:
+    return bool(update["status"] == update.get("previousStatus"))
 
 
 async def polled_again(backend: PipelineBackendServer, pipeline_id: str, times: int = 3) -> None:
@@ -94,8 +98,36 @@ async def test_a_bad_answer_is_told_once_and_the_status_stays(fault: Fault) -> N
         del backend.faults["orders"]
         backend.statuses["orders"] = "stopped"
         event = (await stream.until("status_update"))[-1]
+        while ends_trouble(event.json):
+            event = (await stream.until("status_update"))[-1]
         assert (event.json["previousStatus"], event.json["status"]) == ("active", "stopped")
         assert not any("secret" in text for text in (str(error), stream.raw.decode()))
+
+
+async def test_the_end_of_trouble_is_told_though_the_status_is_the_one_before() -> None:
+    async with (
+        dashboard() as (served, backend, _),
+        open_stream(stream_url(served, "orders", "clicks")) as stream,
+        open_stream(stream_url(served, "clicks")) as other,
+    ):
+        await stream.until("batch_update")
+        await other.until("batch_update")
+        backend.faults["orders"] = Fault.SERVER_ERROR
+        assert (await next_error(stream))["pipelineId"] == "orders"
+        del backend.faults["orders"]
+        event = await stream.next()
+        assert event.name == "status_update"
+        assert {name: event.json[name] for name in ("pipelineId", "previousStatus", "status")} == {
+            "pipelineId": "orders",
+            "previousStatus": "active",
+            "status": "active",
+        }
+        polls = backend.polls["orders"]
+        await eventually(lambda: backend.polls["orders"] >= polls + 3)
+        backend.statuses["clicks"] = "running"
+        for each in (stream, other):
+            event = await each.next()
+            assert (event.name, event.json["pipelineId"]) == ("status_update", "clicks"), "it is told once"
 
 
 async def test_a_hundred_megabytes_are_not_taken_into_memory() -> None:
@@ -151,9 +183,14 @@ async def test_a_backend_killed_and_brought_back_is_one_error_and_no_false_statu
             assert {row["status"] for row in served.poller.board.rows.values()} == {"active"}
             backend.statuses[ids[7]] = "stopped"
             await backend.start(tasks)
-            event = await stream.next(timeout_s=8.0)
-            assert event.name == "status_update", "the one error was all that was told of it"
-            assert (event.json["pipelineId"], event.json["status"]) == (ids[7], "stopped")
+            told: dict[str, tuple[str, str]] = {}
+            while len(told) < len(ids):
+                event = await stream.next(timeout_s=8.0)
+                assert event.name == "status_update", "the one error was all that was told of it"
+                assert event.json["pipelineId"] not in told, "each is vouched for once"
+                told[event.json["pipelineId"]] = event.json["previousStatus"], event.json["status"]
+            assert told.pop(ids[7]) == ("active", "stopped")
+            assert set(told.values()) == {("active", "active")}, "the end of the trouble, and no change"
             await eventually(lambda: served.poller.board.available)
             await polled_again(backend, ids[0])
             assert backend.connections_open <= max(connections, POLLS_MAX)

@@ -10,8 +10,8 @@
  *  - Each connection goes on from the position of the one before, whatever pipelines it is about.
  *  - After the tries, `polling`: `sse-fallback-triggered` tells whoever can poll, and one try every 30 s goes on. The
  *    first event of a stream ends it; that a server answers is not enough, for a proxy may do that and send nothing.
- *  - Trouble of a backend that the stream told of is asked about until it is over, for a server has nothing to
- *    tell when a pipeline is back with the status that it had.
+ *  - Trouble that the stream told of ends with the next status of that pipeline, which may be the one it had: a server
+ *    says it again when the trouble is over.
  *
  * A server takes at most 200 pipelines in one stream. Those past it are polled instead, which is slower and not blind.
  */
@@ -35,7 +35,6 @@ import {
   UNAVAILABLE,
   isPipelineId,
   readPipelineEvent,
-  saysThereIsNone,
 } from "./pipeline-status";
 import { type Platform, browserPlatform } from "./platform";
 import {
@@ -213,12 +212,7 @@ export class PipelineSSEManager {
   #attend(wanted: boolean): void {
     if (wanted === this.#leave.length > 0) return;
     for (const leave of this.#leave) leave();
-    this.#leave = wanted
-      ? [
-          this.#parts.visibility.onChange(() => this.#apply()),
-          this.board.subscribe(() => this.#pollTheRest()),
-        ]
-      : [];
+    this.#leave = wanted ? [this.#parts.visibility.onChange(() => this.#apply())] : [];
   }
 
   #valid(): readonly string[] {
@@ -229,25 +223,15 @@ export class PipelineSSEManager {
     return this.#valid().slice(0, PIPELINES_PER_STREAM_MAX).toSorted();
   }
 
-  /** Polls what the stream has no room for, and asks about the trouble that it told of. */
+  /** Polls what the stream has no room for. */
   #pollTheRest(): void {
     const wanted = new Set(this.#stopped ? [] : this.#valid().slice(PIPELINES_PER_STREAM_MAX));
-    if (this.#shown.state === "connected") for (const id of this.#troubled()) wanted.add(id);
     const gone = [...this.#polled].filter((id) => !wanted.has(id));
     const come = [...wanted].filter((id) => !this.#polled.has(id));
     for (const id of gone) this.#polled.delete(id);
     for (const id of come) this.#polled.add(id);
     if (gone.length > 0) this.polls.unsubscribe(gone);
     if (come.length > 0) this.polls.subscribe(come);
-  }
-
-  #troubled(): readonly string[] {
-    const ids = this.#streamed();
-    if (this.board.getBackendProblem()) return ids.slice(0, 1);
-    return ids.filter((id) => {
-      const { problem } = this.board.getPipeline(id);
-      return problem !== null && !saysThereIsNone(problem);
-    });
   }
 
   // -- the stream -----------------------------------------------------------------------------------------------
@@ -314,7 +298,6 @@ export class PipelineSSEManager {
     for (const listener of this.#statusListeners) listener();
     if (shown === before) return;
     for (const listener of this.#connectionListeners) listener(shown);
-    this.#pollTheRest();
   }
 
   #hear(events: readonly ServerEvent[]): void {

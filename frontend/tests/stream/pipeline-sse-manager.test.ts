@@ -188,18 +188,33 @@ describe("errors", () => {
     expect(bench.manager.getPipeline("ghost")).toMatchObject({ status: "starting", problem: null });
   });
 
-  it("of the backend leave the statuses, and are asked about until they are over", async () => {
+  it("of the backend leave the statuses, and end with the first status that it vouches for again", async () => {
     const bench = await watching({ one: "active" });
     await bench.send(wire("error", { message: "The backend does not answer", code: "BACKEND_UNAVAILABLE" }));
     expect(bench.board.getBackendProblem()?.message).toBe("The backend does not answer");
     expect(bench.manager.getPipelineStatus("one")).toBe("active");
-    await bench.pass(20);
-    expect(bench.questions).toHaveLength(1);
-    bench.questions[0]?.answer(200, '{"success":true,"health":{"overall_status":"Running"}}');
-    await bench.pass(20);
+    await bench.send(
+      wire("status_update", { pipelineId: "one", status: "active", previousStatus: "active" }),
+    );
     expect(bench.board.getBackendProblem()).toBeNull();
-    await bench.pass(30_000);
-    expect(bench.questions).toHaveLength(1);
+    expect(bench.questions).toHaveLength(0);
+  });
+
+  it("of one pipeline end with the status that it had, which is no change of it", async () => {
+    const bench = await watching({ one: "active" });
+    const changes: unknown[] = [];
+    bench.manager.addStatusListener((change) => changes.push(change));
+    await bench.send(wire("error", { pipelineId: "one", message: "HTML", code: "BACKEND_UNAVAILABLE" }));
+    expect(bench.manager.getPipeline("one").problem).not.toBeNull();
+    await bench.send(
+      wire("status_update", { pipelineId: "one", status: "active", previousStatus: "active" }),
+    );
+    expect(bench.manager.getPipeline("one")).toMatchObject({
+      status: "active",
+      problem: null,
+      changedAtMs: null,
+    });
+    expect(changes).toEqual([]);
   });
 
   it("of one pipeline leave its last status, until it has another", async () => {

@@ -9,7 +9,10 @@ What is told:
   - that a pipeline does not exist, once (trap 12); it has no status then;
   - trouble, once, and the status that was known stays (trap 17). Trouble in transport speaks of the whole backend if
     the backend said nothing to any other poll either; then it is told once and not once per pipeline. A pipeline
-    that has accused the backend wrongly, as the others are answered, speaks for itself from then on.
+    that has accused the backend wrongly, as the others are answered, speaks for itself from then on;
+  - the end of trouble that was told: a status with itself as the one before. Every client understands a status, and
+    for one that never heard of trouble it changes nothing. Decided against an event of its own, which no client
+    written before it would know, and a second `batch_update`, which would vouch for pipelines that were not asked yet.
 
 A poll that was refused or cut is not told of: a backend that restarts cuts what is kept open. The next one is.
 """
@@ -69,6 +72,7 @@ class PipelineBoard:
         self._spoken = 0
         self._last: dict[str, Answer | None] = {}
         self._accusers: set[str] = set()
+        self._doubted: set[str] = set()
         self.store = PatchStore(secrets.token_hex(6))
         self._append("add", ("backend",), {"available": True}, None)
         self._append("add", ("pipelines",), {}, None)
@@ -98,6 +102,7 @@ class PipelineBoard:
         """Forgets a pipeline."""
         del self._last[pipeline_id]
         self._accusers.discard(pipeline_id)
+        self._doubted.discard(pipeline_id)
         self._append("remove", ("pipelines", pipeline_id), None, None)
         if self._tables is not None:
             self._tables.put_row(TABLE, pipeline_id, None, self._now_s())
@@ -142,12 +147,10 @@ class PipelineBoard:
     def _take_status(self, pipeline_id: str, status: str) -> bool:
         row = self.rows[pipeline_id]
         before = row["status"]
-        if status == before:
-            if row["error"] is not None:
-                self._put_row(pipeline_id, status, None, None)
-            return False
-        self._put_row(pipeline_id, status, None, {"event": STATUS_UPDATE, "previous": before})
-        return before is not None
+        if status != before or row["error"] is not None or pipeline_id in self._doubted:
+            self._doubted.discard(pipeline_id)
+            self._put_row(pipeline_id, status, None, {"event": STATUS_UPDATE, "previous": before})
+        return before not in {None, status}
 
     def _take_error(self, pipeline_id: str, code: str, message: str, *, status: str | None) -> None:
         error = self.rows[pipeline_id]["error"]
@@ -174,6 +177,7 @@ class PipelineBoard:
             self._append("replace", ("backend",), {"available": True}, None)
             return
         logger.warning("%s (%s)", trouble.cause.value, trouble.detail)
+        self._doubted.update(self._last)
         state: JsonObject = {"available": False, "message": trouble.cause.sentence}
         self._append("replace", ("backend",), state, {"event": ERROR})
         self._on_news(None)

@@ -102,8 +102,34 @@ def test_an_unknown_pipeline_is_told_once_and_has_no_status() -> None:
 def test_trouble_leaves_the_status_alone_and_is_told_once() -> None:
     found = Board()
     found.take("a", health("active"), ERROR, ERROR, SILENT, health("active"), ERROR)
-    assert found.told == [("status_update", "a", None), ("error", "a", UNAVAILABLE), ("error", "a", UNAVAILABLE)]
+    assert found.told == [
+        ("status_update", "a", None),
+        ("error", "a", UNAVAILABLE),
+        ("status_update", "a", "active"),
+        ("error", "a", UNAVAILABLE),
+    ]
     assert found.board.rows["a"]["status"] == "active"
+
+
+def test_the_end_of_trouble_is_told_once_where_the_status_is_the_one_before() -> None:
+    found = Board()
+    again = found.take("a", health("active"), ERROR, health("active"), health("active"))
+    assert found.told[-1] == ("status_update", "a", "active"), "a status that was the one before"
+    assert len(found.told) == 3
+    assert again == [False, False, False, False], "and is no change that deserves another look"
+    assert found.board.rows["a"] == {"status": "active", "error": None}
+
+
+def test_the_end_of_the_backends_trouble_is_told_of_each_pipeline_once_it_was_asked() -> None:
+    found = Board()
+    found.take("a", health("active"))
+    found.take("b", health("paused"))
+    found.take("a", SILENT, alone=True)
+    before = len(found.told)
+    found.take("a", health("active"), health("active"))
+    assert found.told[before:] == [("status_update", "a", "active")], "b was not asked yet: nobody vouches for it"
+    found.take("b", health("paused"), health("paused"))
+    assert found.told[before + 1 :] == [("status_update", "b", "paused")]
 
 
 def test_trouble_in_transport_without_a_word_to_anybody_speaks_of_the_backend_and_is_told_once_for_all() -> None:
