@@ -390,6 +390,12 @@ DIFF_PUBLISH_TIMEOUT_S: Final = 20.0
 DIFF_HSET_BYTES: Final = 512 * KIB
 # One git process. A first look at a huge tree on a cold disk takes tens of seconds; one that hangs must end.
 GIT_TIMEOUT_S: Final = 120.0
+# How long a watcher waits for its turn while another process's watcher runs git in the worktree: longer than a first
+# look at 50,000 files takes, shorter than the last pass may. Git then runs beside the other's, which costs time only.
+GIT_TURN_S_MAX: Final = 20.0
+# How often it looks whether it is its turn: a git process takes 5 to 100 ms.
+GIT_TURN_LOOK_S_MIN: Final = 0.002
+GIT_TURN_LOOK_S_MAX: Final = 0.05
 # What one git process may print into memory: a list of 200,000 files. Patches are read as they come.
 GIT_OUTPUT_BYTES_MAX: Final = 64 * MIB
 GIT_ERROR_BYTES_MAX: Final = 64 * KIB

@@ -9,7 +9,8 @@ It waits until something is reported, then until it is quiet for a moment, makes
 fifth of one core. The sink is given the whole state; it writes what differs from what it wrote before.
 
 What holds:
-- One watcher serves all viewers (they read what the sink wrote), and one git process runs at a time (trap 22).
+- One watcher serves all viewers (they read what the sink wrote), and one git process runs at a time for a worktree,
+  also where several jobs, in several processes, each have a watcher there (trap 22; `worktree.turns`).
 - After `last_pass` the sink has the worktree as it was when that was called.
 - Once it runs, no trouble of the worktree, git, the system or the sink ends the caller: it is told in a notice, and
   tried again; where the worktree is gone, the last diff stays.
@@ -324,7 +325,10 @@ class DiffWatcher:
 
     async def _update(self, dirt: Dirt, *, last: bool) -> None:
         before = self._diff.entries
-        self._dirt.add(await self._diff.update(dirt, cover=not last))
+        try:
+            self._dirt.add(await self._diff.update(dirt, cover=not last))
+        finally:
+            self._diff.tell_of_turns()
         self._unpublished = self._unpublished or self._diff.entries != before
 
     def _tell_of(self, error: Exception) -> None:

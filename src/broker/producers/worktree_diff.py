@@ -155,6 +155,13 @@ class WorktreeDiff:
         self.entries = await self.patches.entries(changes[: self._limits.files])
         return owed
 
+    def tell_of_turns(self) -> None:
+        """Tells where git may have run beside another's."""
+        if trouble := self.git.turns.trouble:
+            self._notices.tell("turns", trouble)
+        else:
+            self._notices.settle("turns")
+
     def close(self) -> None:
         """Ends the watching and removes what was written. May be called twice."""
         self.tree.close()

@@ -26,6 +26,7 @@ from broker.producers.worktree.tree_watch import InotifyTree, PollingTree
 from broker.producers.worktree.watchfiles_tree import WatchfilesTree
 from broker.producers.worktree_diff import DiffLimits, Notices, open_diff
 from support.git_repository import HERMETIC, GitRepository
+from support.git_witness import git_witness
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -210,18 +211,10 @@ async def test_each_way_of_watching_sees_the_same(
 
 @pytest.fixture
 def overlaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Git, with a witness before it that notes when two of them run at once."""
-    overlaps = tmp_path / "overlaps"
-    overlaps.write_text("")
-    git = shutil.which("git")
-    (tmp_path / "bin").mkdir()
-    witness = tmp_path / "bin" / "git"
-    witness.write_text(
-        f'#!/bin/sh\nexec 9>"{tmp_path}/running"\nflock -n 9 || echo "$*" >>"{overlaps}"\n"{git}" "$@"\nexit $?\n'
-    )
-    witness.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    return overlaps
+    """Where a witness before git notes when two of them run at once."""
+    witness = git_witness(tmp_path / "witness")
+    monkeypatch.setenv("PATH", witness.path)
+    return witness.overlapped
 
 
 async def test_one_git_process_runs_at_a_time_for_a_worktree(repository: GitRepository, overlaps: Path) -> None:

@@ -1,7 +1,7 @@
 """Git, as a program: one process at a time for each worktree, bounded in time and output.
 
 What holds:
-- At most one git process of ours runs in a worktree, however many watchers this process has (trap 22).
+- At most one git process of ours runs in a worktree, however many watchers and processes we have (trap 22; `turns`).
 - The caller's environment cannot redirect it: GIT_DIR and its like are what a hook or an alias leaves behind.
 - It takes no lock in the repository (GIT_OPTIONAL_LOCKS), asks nothing, prints no translated text, and is not hit by
   the Ctrl-C that the terminal sends to a command beside us.
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import weakref
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -24,6 +23,7 @@ import anyio
 
 from broker.errors import BrokerError
 from broker.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TIMEOUT_S
+from broker.producers.worktree.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -95,15 +95,13 @@ _REMOVED: Final = frozenset(
 )
 _ADDED: Final = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
 
-_turns: weakref.WeakValueDictionary[str, anyio.Lock] = weakref.WeakValueDictionary()
-
 
 class Git:
     """Runs git in one directory.
 
     Attributes:
         processes: how many have been started.
-        running_max: how many ran at the same time, at most, in all watchers of this worktree.
+        turns: whose turn it is.
     """
 
     def __init__(self, directory: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -111,13 +109,13 @@ class Git:
         self.directory = directory
         self.processes = 0
         self._environment = dict(environment or {})
-        self._turn = _turns.setdefault(os.path.realpath(directory), anyio.Lock())
+        self.turns = Turns(directory)
 
     def pin(self, directory: Path, environment: Mapping[str, str]) -> None:
         """Runs in this directory from now on, with these variables: the worktree and the repository found there."""
         self.directory = directory
         self._environment = dict(environment)
-        self._turn = _turns.setdefault(os.path.realpath(directory), self._turn)
+        self.turns = Turns(directory)
 
     async def run(
         self,
@@ -162,7 +160,7 @@ class Git:
         Raises:
             WorktreeError: it could not be started, or took longer than two minutes.
         """
-        async with self._turn:
+        async with self.turns.turn():
             self.processes += 1
             try:
                 with anyio.fail_after(GIT_TIMEOUT_S):
