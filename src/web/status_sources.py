@@ -1,7 +1,8 @@
 """What status dashboards are fed from: a poller of pipelines, the channels of tests and runs, a database; and routes.
 
 Like the broker they are made without doing anything, and run while `run` does. Each is there only if it is set: a
-pipeline backend by `FANTAIL_PIPELINE_URL`, a database by `FANTAIL_DATABASE_URL`; the channels need Redis alone.
+pipeline backend by `FANTAIL_PIPELINE_URL`, a database by `FANTAIL_DATABASE_URL`; the channels need Redis alone. Without
+a database our own jobs are what is known of runs beside the channels.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import anyio
 
 from broker.limits import DATABASE_CLOSE_S_MAX, POLL_HIDDEN_S, POLL_STEADY_S
 from broker.sources.health_poller import HealthPoller
+from broker.sources.own_runs import OwnRuns
 from broker.sources.pipeline_backend import PipelineBackend
 from broker.sources.pipeline_board import TABLE
 from broker.sources.poll_schedule import Pace
@@ -57,7 +59,10 @@ class StatusSources:
         statuses = None
         if redis_url is not None:
             statuses = StatusPubSub(
-                redis_url, database=database, ttl_s=round(settings.status_ttl_s), check_s=settings.status_check_s
+                redis_url,
+                database=database or (None if broker.source is None else OwnRuns(broker)),
+                ttl_s=round(settings.status_ttl_s),
+                check_s=settings.status_check_s,
             )
         return cls(_pipelines(broker, settings), statuses, database)
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from broker.producers.status_publisher import StatusPublisher
+from support.sse_client import open_stream
 from support.status_tables import SqliteTables, create, insert, new_id
-from support.supercheck_board import COMPLETED, STARTED, Dashboard, dashboard
+from support.supercheck_board import COMPLETED, STARTED, Dashboard, dashboard, shown
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -92,3 +93,34 @@ async def test_without_a_database_the_running_jobs_are_our_own(redis_url: str, r
     async with dashboard(redis_url, tailed=True) as board:
         found = (await board.get("/api/jobs/status/running")).json()
         assert found == {"runningJobs": [{"jobId": "1", "name": "Build", "runId": "1"}]}
+
+
+async def test_without_a_database_a_job_of_ours_is_a_run_to_its_end(redis_url: str, redis_client: Redis) -> None:
+    await redis_client.hset("job:1", mapping={"id": "1", "status": "running", "started_at": "1701561234567"})
+    async with dashboard(redis_url, tailed=True, status_check_s=0.2) as board:
+        running = (await board.get("/api/runs/1/status")).json()
+        assert (running["jobId"], running["status"], running["startedAt"]) == (
+            "1",
+            "running",
+            "2023-12-02T23:53:54.567Z",
+        )
+        async with open_stream(board.run_url("1")) as stream:
+            first = await shown(stream)
+            assert first == {"status": "running", "runId": "1", "startedAt": "2023-12-02T23:53:54.567Z"}
+            await redis_client.hset("job:1", mapping={"status": "success", "finished_at": "1701561294567"})
+            last = await shown(stream)
+            assert (last["status"], last["completedAt"]) == ("passed", "2023-12-02T23:54:54.567Z")
+            assert await stream.rest() == []
+        assert (await board.get("/api/runs/1/status")).json()["status"] == "passed"
+        assert (await board.get("/api/jobs/status/running")).json() == {"runningJobs": []}
+
+
+async def test_a_job_of_somebody_else_is_no_run_of_mine(redis_url: str, redis_client: Redis) -> None:
+    await redis_client.hset("job:1", mapping={"id": "1", "status": "running", "user_id": "ada"})
+    async with dashboard(redis_url, tailed=True, jwt=True) as board:
+        for path in ("/api/runs/1/status", "/api/job-status/events/1"):
+            refused = await board.get(path, headers=board.served.bearer("eve"))
+            assert refused.status_code == 403, path
+        assert (await board.get("/api/runs/1/status", headers=board.served.bearer("ada"))).status_code == 200
+        listed = await board.get("/api/jobs/status/running", headers=board.served.bearer("eve"))
+        assert listed.json() == {"runningJobs": []}

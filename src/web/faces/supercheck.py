@@ -15,7 +15,7 @@ EventSource stops asking. After a re-run of the same test the position no longer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.responses import Response
@@ -25,16 +25,18 @@ from broker import Batch, CaughtUp, Closed, Encoding, InvalidIdError, NotFoundEr
 from broker.jobs import checked_id
 from broker.limits import STATUS_COMPLETE_WAIT_S
 from broker.position import Position, log_tag
+from broker.sources.own_runs import OwnRuns
 from broker.sources.status_log import end_of
 from broker.sources.status_pubsub import TooManyStatusesError
 from broker.sources.status_state import RUN, TEST, Subject
+from broker.tables import owner_of
 from broker.wakeup import Waker
 from web.faces.stream_request import LaterError, StreamEndpoint, asked_of
 from web.problems import Problem, ProblemError, forbidden
 from web.sse import EventStreamResponse, comment, frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -82,16 +84,19 @@ def unknown(kind: StatusKind) -> ProblemError:
     return ProblemError(Problem(404, UNKNOWN[kind]))
 
 
-async def check_access(database: StatusDatabase | None, viewer: Viewer, subject: Subject) -> None:
+async def check_access(database: StatusDatabase | None, own: OwnRuns, viewer: Viewer, subject: Subject) -> None:
     """Lets pass who may see a test or run.
 
-    Without a database every id is accepted. While it does not answer only those pass who may see everything anyway.
+    Without a database every id is accepted that is no job of ours that belongs to somebody else. While it does not
+    answer only those pass who may see everything anyway.
 
     Raises:
         ProblemError: 404, it is unknown; 403, it is somebody else's.
         SourceUnavailableError: the database must be asked, and does not answer.
     """
     if database is None:
+        if subject.kind is RUN and not viewer.admin:
+            check_own(viewer, (await own.rows()).get(subject.id))
         return
     try:
         owner = await database.owner(subject)
@@ -102,6 +107,16 @@ async def check_access(database: StatusDatabase | None, viewer: Viewer, subject:
             raise
         return
     if not viewer.may_see(owner):
+        raise forbidden()
+
+
+def check_own(viewer: Viewer, row: Mapping[str, Any] | None) -> None:
+    """Lets pass who may see a job of ours; None: it is none.
+
+    Raises:
+        ProblemError: 403.
+    """
+    if row is not None and not viewer.may_see(owner_of(row)):
         raise forbidden()
 
 
@@ -117,12 +132,13 @@ class StatusStream(StreamEndpoint):
         self._statuses = statuses
         self._database = database
         self._kind = kind
+        self._own = OwnRuns(context.broker)
 
     async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
         """See `StreamEndpoint`."""
         subject = checked_subject(self._kind, scope["path_params"]["id"])
         position = asked_of(scope).position
-        await check_access(self._database, viewer, subject)
+        await check_access(self._database, self._own, viewer, subject)
         try:
             async with self._statuses.watch(subject) as log:
                 response = self._response(log, viewer, position)

@@ -13,10 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from broker import NotFoundError, SourceUnavailableError
-from broker.sources.status_state import RUN, iso, rank_of
+from broker.sources.own_runs import OwnRuns, run_state
+from broker.sources.status_state import RUN, iso, merged, rank_of
 from broker.tables import owner_of
 from web.auth import viewer_required
-from web.faces.supercheck import checked_subject, unknown
+from web.faces.supercheck import check_own, checked_subject, unknown
 from web.problems import forbidden
 
 if TYPE_CHECKING:
@@ -33,21 +34,24 @@ class StatusQuestions:
     """Answers both."""
 
     def __init__(self, context: Context, statuses: StatusPubSub, database: StatusDatabase | None) -> None:
-        self._context = context
         self._statuses = statuses
         self._database = database
+        self._own = OwnRuns(context.broker)
 
     async def run_status(self, request: Request) -> Response:
         """`GET /api/runs/{id}/status`."""
         viewer = viewer_required(request.scope)
         subject = checked_subject(RUN, request.path_params["id"])
         details = await self._details(subject, viewer)
+        own = await self._own_state(subject, viewer)
         try:
             state = await self._statuses.known(subject)
         except SourceUnavailableError:
-            if details is None:
+            if details is None and own is None:
                 raise
             state = None
+        if own is not None:
+            state = own if state is None else merged(own, state, heard=True)
         if details is None and state is None:
             raise unknown(RUN)
         return _json(_run_status(subject, details, state))
@@ -68,6 +72,14 @@ class StatusQuestions:
             raise forbidden()
         return details
 
+    async def _own_state(self, subject: Subject, viewer: Viewer) -> StatusState | None:
+        """How a job of ours stands, where there is no database; None: it is none."""
+        if self._database is not None:
+            return None
+        row = (await self._own.rows()).get(subject.id)
+        check_own(viewer, row)
+        return None if row is None else run_state(subject, row)
+
     async def running_jobs(self, request: Request) -> Response:
         """`GET /api/jobs/status/running`: runs of the database; without one, our own jobs, each its own run."""
         viewer = viewer_required(request.scope)
@@ -78,13 +90,11 @@ class StatusQuestions:
                 if viewer.may_see(job.owner)
             ]
         else:
-            async with self._context.broker.watch_tables() as tables:
-                rows = tables.rows("jobs") if "jobs" in tables.names else {}
-                running = [
-                    {"jobId": row_id, "name": row.get("name"), "runId": row_id}
-                    for row_id, row in rows.items()
-                    if row.get("status") == "running" and viewer.may_see(owner_of(row))
-                ]
+            running = [
+                {"jobId": row_id, "name": row.get("name"), "runId": row_id}
+                for row_id, row in (await self._own.rows()).items()
+                if row.get("status") == "running" and viewer.may_see(owner_of(row))
+            ]
         return _json({"runningJobs": running})
 
 
