@@ -60,7 +60,7 @@ describe("colours", () => {
 
 describe("everything else", () => {
   it("is left out of the text where it is an escape sequence", () => {
-    check(`a${E}[2Kb${E}[1;5Hc${E}(Bd${E}7e${E}]0;title\x07f${E}]8;;http://x${E}\\g`, ["abcdefg"]);
+    check(`a${E}[2Jb${E}[1;5Hc${E}(Bd${E}7e${E}]0;title\x07f${E}P+q${E}\\g`, ["abcdefg"]);
     check(`${E}[>4;2m${E}[?25lx`, ["x"]);
   });
 
