@@ -1,4 +1,10 @@
-/** The runs under way for a whole tree of components, and what can be done about them. */
+/**
+ * The runs under way for a whole tree of components, and what can be done about them.
+ *
+ * The provider belongs around all pages. By itself it asks for nothing and opens nothing: it only keeps following what
+ * is known, so that an end is heard on whatever page. Which runs there are is asked for while a component uses
+ * `useJobContext`.
+ */
 import { type ReactNode, createContext, use, useEffect, useMemo, useSyncExternalStore } from "react";
 import type { ActiveRun, RunEnd } from "../stream/run-registry";
 import type { RunStatus } from "../stream/run-status";
@@ -35,7 +41,7 @@ export interface JobProviderProps {
 
 export function JobProvider({ children, onRunEnd }: JobProviderProps) {
   const { runs } = useClient();
-  useEffect(() => runs.start(), [runs]);
+  useEffect(() => runs.follow(), [runs]);
   useEffect(() => (onRunEnd ? runs.onEnd(onRunEnd) : undefined), [runs, onRunEnd]);
   const state = useSyncExternalStore(runs.subscribe, runs.getState, runs.getState);
   const context = useMemo<JobContext>(
@@ -57,9 +63,11 @@ export function JobProvider({ children, onRunEnd }: JobProviderProps) {
   return <Context value={context}>{children}</Context>;
 }
 
-/** Throws outside of a `JobProvider`. */
+/** Asks the server which runs are under way for as long as the component is there. Throws outside of a `JobProvider`. */
 export function useJobContext(): JobContext {
   const context = use(Context);
   if (!context) throw new Error("useJobContext must be used within a JobProvider");
+  const { runs } = useClient();
+  useEffect(() => runs.start(), [runs]);
   return context;
 }

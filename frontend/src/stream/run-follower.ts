@@ -48,7 +48,6 @@ export class RunFollower {
   readonly #settings: RunFollowerSettings;
   #run: ActiveRun;
   #subscription: Subscription | null = null;
-  #heard = false;
 
   constructor(settings: RunFollowerSettings) {
     this.#settings = settings;
@@ -63,11 +62,6 @@ export class RunFollower {
 
   get run(): ActiveRun {
     return this.#run;
-  }
-
-  /** Whether nothing but the server's list says that it runs. */
-  get knownByListAlone(): boolean {
-    return this.#settings.listed && !this.#heard;
   }
 
   open(): void {
@@ -95,7 +89,6 @@ export class RunFollower {
   hear(news: RunNews): boolean {
     const before = this.#run.status;
     const status = laterStatus(before, news.status);
-    this.#heard ||= news.status === status && status !== "waiting";
     this.#change({ status, startedAtMs: news.startedAtMs ?? this.#run.startedAtMs }, news.errorDetails);
     return status !== before;
   }

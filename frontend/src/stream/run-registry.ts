@@ -7,7 +7,10 @@
  *  - How a connection stands says nothing of the run. One that is lost leaves the run as it was, and after the tries
  *    the run's status is asked for until there is a stream again. A run that the server no longer knows is `lost`,
  *    which is not failed.
+ *  - A run that the server's list named and names no more is asked about: it has ended, and nobody may have said so.
  *  - Streams are few (RUN_STREAMS_MAX); the runs past them are asked about, until a stream is free.
+ *  - The list is asked for while somebody wants to know all that runs (`start`). Runs that are known are followed for
+ *    as long as somebody would hear of their ends (`follow`), which costs nothing where there are none.
  */
 import { FrameSignal, type Schedule } from "./frame";
 import { type PageVisibility, browserVisibility } from "./page-visibility";
@@ -84,9 +87,11 @@ export class RunRegistry {
   readonly #asked: Rounds;
   readonly #runs = new Map<string, RunFollower>();
   readonly #ended = new Set<string>();
+  #named: ReadonlySet<string> = new Set();
+  readonly #vanished = new Set<string>();
   readonly #listeners = new Set<(end: RunEnd) => void>();
-  #users = 0;
-  #cancelStop: () => void = () => {};
+  readonly #listing: Users;
+  readonly #following: Users;
   #state: RunsState = {
     activeRuns: {},
     runningJobs: new Set(),
@@ -104,6 +109,16 @@ export class RunRegistry {
     this.#questions = { ...settings, fetch: (url, init) => platform.fetch(url, init) };
     this.#list = new Rounds({ ask: (_, signal) => this.#askForList(signal), platform, visibility });
     this.#asked = new Rounds({ ask: (runId, signal) => this.#askAbout(runId, signal), platform, visibility });
+    this.#listing = new Users(
+      platform,
+      () => this.#list.add([LIST]),
+      () => this.#list.remove([LIST]),
+    );
+    this.#following = new Users(
+      platform,
+      () => this.#give(),
+      () => this.#pause(),
+    );
     this.subscribe = this.#signal.subscribe;
   }
 
@@ -111,18 +126,15 @@ export class RunRegistry {
 
   readonly getState = (): RunsState => this.#state;
 
-  /** Follows the runs until the result is called; counted. */
+  /** Asks which runs are under way, and follows them, until the result is called; counted. */
   start(): () => void {
-    this.#users += 1;
-    this.#cancelStop();
-    if (this.#users === 1) this.#resume();
-    let using = true;
-    return () => {
-      if (!using) return;
-      using = false;
-      this.#users -= 1;
-      if (this.#users === 0) this.#cancelStop = this.#platform.after(LINGER_MS, () => this.#pause());
-    };
+    const stops = [this.#listing.add(), this.#following.add()];
+    return () => stops.forEach((stop) => stop());
+  }
+
+  /** Follows the runs that are known, and asks for no others, until the result is called; counted. */
+  follow(): () => void {
+    return this.#following.add();
   }
 
   /** Follows a run from now on. Without effect for one that is followed already, or has ended. */
@@ -151,13 +163,7 @@ export class RunRegistry {
 
   // -- following ------------------------------------------------------------------------------------------------
 
-  #resume(): void {
-    this.#list.add([LIST]);
-    this.#give();
-  }
-
   #pause(): void {
-    this.#list.remove([LIST]);
     this.#asked.remove(this.#runs.keys());
     for (const follower of this.#runs.values()) follower.stop();
   }
@@ -176,7 +182,7 @@ export class RunRegistry {
     this.#runs.set(runId, follower);
     this.setJobStatus(jobId, follower.run.status);
     this.#showRuns();
-    if (this.#users > 0) this.#give();
+    if (this.#following.any) this.#give();
   }
 
   /** Gives streams to the runs that began first, and questions to the others. */
@@ -222,9 +228,10 @@ export class RunRegistry {
   #drop(runId: string): void {
     this.#runs.get(runId)?.stop();
     this.#runs.delete(runId);
+    this.#vanished.delete(runId);
     this.#asked.remove([runId]);
     this.#showRuns();
-    if (this.#users > 0) this.#give();
+    if (this.#following.any) this.#give();
   }
 
   // -- asking ---------------------------------------------------------------------------------------------------
@@ -238,9 +245,10 @@ export class RunRegistry {
     }
     const named = new Set(answer.value.map((job) => job.runId));
     for (const job of answer.value) this.#begin(job, true);
-    // What only the list knew of, and no worker speaks of, is over when the list says no more of it.
-    for (const [runId, follower] of this.#runs)
-      if (follower.knownByListAlone && !named.has(runId)) this.#drop(runId);
+    const vanished = [...this.#named].filter((runId) => this.#runs.has(runId) && !named.has(runId));
+    for (const runId of vanished) this.#vanished.add(runId);
+    this.#asked.add(vanished);
+    this.#named = new Set([...named, ...this.#vanished]);
     this.#change({ loaded: true, problem: null });
     return "same";
   }
@@ -250,9 +258,17 @@ export class RunRegistry {
     const answer = await askJson(this.#questions, path, readRunNews, signal);
     const follower = this.#runs.get(runId);
     if (signal.aborted || !follower) return "failed";
-    // That it knows of no such run (404) may only mean that no worker spoke of it yet.
-    if (!answer.ok) return "failed";
-    return follower.hear(answer.value) ? "changed" : "same";
+    if (!answer.ok) {
+      // Of a run that was never listed this may only mean that no worker spoke of it yet.
+      const lost = answer.status === 404 && this.#vanished.has(runId);
+      if (lost) this.#end(follower.run, "lost", follower.run.status, answer.message);
+      return "failed";
+    }
+    this.#vanished.delete(runId);
+    const changed = follower.hear(answer.value);
+    // It runs on, whatever the list says: its stream will tell the rest.
+    if (this.#runs.has(runId) && follower.run.connection === "connected") this.#asked.remove([runId]);
+    return changed ? "changed" : "same";
   }
 
   #showRuns(): void {
@@ -266,5 +282,37 @@ export class RunRegistry {
   #change(change: Partial<RunsState>): void {
     this.#state = { ...this.#state, ...change };
     this.#signal.touch();
+  }
+}
+
+/** Counts who wants something; it outlasts the last of them for a moment, as pages change. */
+class Users {
+  readonly #platform: Platform;
+  readonly #begin: () => void;
+  readonly #end: () => void;
+  #count = 0;
+  #cancelEnd: () => void = () => {};
+
+  constructor(platform: Platform, begin: () => void, end: () => void) {
+    this.#platform = platform;
+    this.#begin = begin;
+    this.#end = end;
+  }
+
+  get any(): boolean {
+    return this.#count > 0;
+  }
+
+  add(): () => void {
+    this.#count += 1;
+    this.#cancelEnd();
+    if (this.#count === 1) this.#begin();
+    let using = true;
+    return () => {
+      if (!using) return;
+      using = false;
+      this.#count -= 1;
+      if (this.#count === 0) this.#cancelEnd = this.#platform.after(LINGER_MS, this.#end);
+    };
   }
 }

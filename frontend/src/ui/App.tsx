@@ -1,11 +1,13 @@
 /** The frame around the pages, and which page an address means. */
 import { Link, Route, Switch } from "wouter";
+import { JobProvider } from "../hooks/useJobContext";
 import type { InitialData, InitialView } from "../stream/initial-data";
 import { JobPage } from "./JobPage";
 import { JobsPage } from "./JobsPage";
 import { Mark } from "./Mark";
 import { NotFound } from "./NotFound";
 import { PipelinesPage } from "./PipelinesPage";
+import { RunNotices } from "./RunNotices";
 import { RunsPage } from "./RunsPage";
 
 interface AppProps {
@@ -15,7 +17,7 @@ interface AppProps {
 export function App({ initial }: AppProps) {
   const { user, view } = initial;
   return (
-    <>
+    <JobProvider>
       <a className="skip" href="#main">
         Skip to content
       </a>
@@ -45,7 +47,8 @@ export function App({ initial }: AppProps) {
           </Route>
         </Switch>
       </main>
-    </>
+      <RunNotices />
+    </JobProvider>
   );
 }
 

@@ -1,33 +1,23 @@
 /** Runs of tests and jobs: those under way, live, and those that ended while the page was open. */
 import { useEffect } from "react";
-import { JobProvider, useJobContext } from "../hooks/useJobContext";
+import { useJobContext } from "../hooks/useJobContext";
 import type { ActiveRun, RunEnd } from "../stream/run-registry";
 import { StatusBadge } from "./StatusBadge";
 import { Ago } from "./Times";
 import { plural } from "./format";
 
 export function RunsPage() {
-  return (
-    <JobProvider>
-      <Runs />
-    </JobProvider>
-  );
-}
-
-function Runs() {
   const { activeRuns, recentEnds, isLoaded, problem } = useJobContext();
   const runs = Object.values(activeRuns);
   useEffect(() => {
     document.title = runs.length > 0 ? `(${runs.length}) Runs · Fantail` : "Runs · Fantail";
   }, [runs.length]);
-  const [last] = recentEnds;
   return (
     <section className="page" aria-labelledby="runs-title">
       <div className="page-head">
         <h1 id="runs-title">Runs</h1>
         {isLoaded && runs.length > 0 && <p className="muted">{plural(runs.length, "run")} under way</p>}
       </div>
-      <output className="unseen">{last && `${last.jobName}: ${WORDS[last.outcome]}`}</output>
       {problem !== null && (
         <output className="box warn">
           <strong>The server does not say which runs are under way</strong>: {problem}. It is asked again.
@@ -40,13 +30,6 @@ function Runs() {
     </section>
   );
 }
-
-const WORDS: Readonly<Record<RunEnd["outcome"], string>> = {
-  succeeded: "succeeded",
-  failed: "failed",
-  stopped: "stopped",
-  lost: "no longer known to the server",
-};
 
 function NoRuns() {
   return (

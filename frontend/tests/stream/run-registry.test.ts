@@ -223,18 +223,54 @@ describe("the list of running jobs", () => {
     expect(registry.getState()).toMatchObject({ loaded: true, problem: null });
   });
 
-  it("takes back what it alone knew of, and not what a worker speaks of", async () => {
+  it("that names a run no more has it asked about, and told with its end, once", async () => {
     registry.start();
-    await list({ jobId: "j1", name: null, runId: "r1" }, { jobId: "j2", name: null, runId: "r2" });
+    const listed = ["r1", "r2", "r3"].map((runId) => ({ jobId: `j-${runId}`, name: null, runId }));
+    await list(...listed);
     for (const runId of ["r1", "r2"]) stream(runId)?.open();
     await settle();
-    await say("r1", { status: "waiting" });
-    await say("r2", { status: "running" });
-    expect(registry.getState().activeRuns.r1?.status).toBe("running");
+    for (const runId of ["r1", "r2"]) await say(runId, { status: "running" });
+    question("r3")?.answer(200, '{"status":"running"}');
     await pass(6000);
     await list();
+    expect(active()).toEqual(["r1", "r2", "r3"]);
+    for (const before = asked("/runs/r3/").length; asked("/runs/r3/").length === before; ) await pass(500);
+    question("r1")?.answer(200, '{"status":"failed","errorDetails":"exit 1"}');
+    question("r2")?.answer(200, '{"status":"running"}');
+    question("r3")?.answer(404, '{"error":"Run not found"}');
+    await settle();
+    await say("r1", { status: "failed" });
     expect(active()).toEqual(["r2"]);
-    expect(ends).toEqual([]);
+    expect(ends.map((end) => [end.runId, end.outcome, end.details])).toEqual([
+      ["r1", "failed", "exit 1"],
+      ["r3", "lost", "Run not found"],
+    ]);
+  });
+
+  it("is not asked for by who only follows what is known", async () => {
+    const stop = registry.follow();
+    await pass(60_000);
+    expect(platform.exchanges).toEqual([]);
+    registry.startJobRun("r1", "j1");
+    stream("r1")?.open();
+    await settle();
+    await say("r1", { status: "passed" });
+    expect(ends).toHaveLength(1);
+    expect(asked("/status/running")).toEqual([]);
+    stop();
+  });
+
+  it("ends with the component that asked for it, and the runs it named are followed on", async () => {
+    registry.follow();
+    const stop = registry.start();
+    await list({ jobId: "j1", name: "Nightly", runId: "r1" });
+    stream("r1")?.open();
+    await settle();
+    stop();
+    await pass(20_000);
+    expect(asked("/status/running").length).toBeLessThanOrEqual(2);
+    await say("r1", { status: "passed" });
+    expect(ends).toMatchObject([{ runId: "r1", outcome: "succeeded" }]);
   });
 });
 

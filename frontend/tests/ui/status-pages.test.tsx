@@ -1,8 +1,11 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
+import type { ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
+import { JobProvider } from "../../src/hooks/useJobContext";
 import { createClient } from "../../src/stream/client";
 import { PipelinesPage } from "../../src/ui/PipelinesPage";
+import { NOTICE_MS, RunNotices } from "../../src/ui/RunNotices";
 import { RunsPage } from "../../src/ui/RunsPage";
 import { IDS_MAX, STORAGE_KEY } from "../../src/ui/usePipelineIds";
 import { ScriptedSource, type ScriptedSubscription } from "../support/scripted-source";
@@ -19,6 +22,8 @@ beforeEach(() => {
       "clearInterval",
       "requestAnimationFrame",
       "cancelAnimationFrame",
+      "Date",
+      "performance",
     ],
   });
   localStorage.clear();
@@ -41,7 +46,10 @@ const pass = (ms = 300): Promise<void> =>
 async function show(page: "pipelines" | "runs", useSSEStatus = true): Promise<void> {
   render(
     <FantailProvider value={createClient({ streams: source, useSSEStatus })}>
-      {page === "pipelines" ? <PipelinesPage /> : <RunsPage />}
+      <JobProvider>
+        {page === "pipelines" ? <PipelinesPage /> : <RunsPage />}
+        <RunNotices />
+      </JobProvider>
     </FantailProvider>,
   );
   await pass();
@@ -171,6 +179,23 @@ describe("the runs page", () => {
     expect(screen.getByText("Nightly: failed")).toBeDefined();
   });
 
+  it("takes off a run of the list with how it ended, though nobody said so on its stream", async () => {
+    answers["/api/jobs/status/running"] = { runningJobs: [{ jobId: "1", name: "Build", runId: "1" }] };
+    answers["/api/runs/1/status"] = { runId: "1", jobId: "1", status: "running" };
+    await show("runs");
+    stream("/1")
+      .open()
+      .say(["message", { runId: "1", status: "running" }]);
+    answers["/api/jobs/status/running"] = { runningJobs: [] };
+    answers["/api/runs/1/status"] = { runId: "1", jobId: "1", status: "passed" };
+    await pass(6000);
+    expect(screen.getByText("passed")).toBeDefined();
+    expect(screen.getAllByText("Build: succeeded")).toHaveLength(1);
+    await pass(NOTICE_MS);
+    expect(screen.queryByText("Build: succeeded")).toBeNull();
+    expect(screen.getByText("passed")).toBeDefined();
+  });
+
   it("says that a connection is lost beside a run that runs on", async () => {
     answers["/api/jobs/status/running"] = { runningJobs: [{ jobId: "j1", name: "Nightly", runId: "r1" }] };
     await show("runs");
@@ -187,5 +212,45 @@ describe("the runs page", () => {
     answers = {};
     await show("runs");
     expect(screen.getByText(/does not say which runs/)).toBeDefined();
+  });
+});
+
+describe("any page", () => {
+  it("opens nothing and asks nothing about runs that nobody follows", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (url: string) => {
+      asked.push(url);
+      return Promise.resolve(Response.json({ success: false }));
+    });
+    await show("pipelines");
+    await pass(60_000);
+    expect(asked.filter((url) => url.startsWith("/api/"))).toEqual([]);
+    expect(source.subscriptions.filter((one) => one.topic.includes("job-status"))).toEqual([]);
+  });
+
+  it("tells of the end of a run that another page listed", async () => {
+    answers["/api/jobs/status/running"] = { runningJobs: [{ jobId: "j1", name: "Nightly", runId: "r1" }] };
+    const client = createClient({ streams: source });
+    const page = (child: ReactNode) => (
+      <FantailProvider value={client}>
+        <JobProvider>
+          {child}
+          <RunNotices />
+        </JobProvider>
+      </FantailProvider>
+    );
+    const { rerender } = render(page(<RunsPage />));
+    await pass();
+    rerender(page(<p>Another page</p>));
+    await pass(10_000);
+    expect(stream("/r1").calls).toEqual([]);
+    stream("/r1")
+      .open()
+      .say(["message", { runId: "r1", status: "failed" }], ["message", { runId: "r1", status: "failed" }]);
+    await pass();
+    expect(screen.getAllByText("Nightly: failed")).toHaveLength(1);
+    expect(screen.getByText("Nightly: failed").closest("output")).not.toBeNull();
+    fireEvent.click(screen.getByRole("button", { name: "Dismiss" }));
+    expect(screen.queryByText("Nightly: failed")).toBeNull();
   });
 });
