@@ -234,7 +234,7 @@ describe("the list of running jobs", () => {
     await pass(6000);
     await list();
     expect(active()).toEqual(["r1", "r2", "r3"]);
-    for (const before = asked("/runs/r3/").length; asked("/runs/r3/").length === before; ) await pass(500);
+    for (const before = asked("/runs/r3/").length; asked("/runs/r3/").length === before;) await pass(500);
     question("r1")?.answer(200, '{"status":"failed","errorDetails":"exit 1"}');
     question("r2")?.answer(200, '{"status":"running"}');
     question("r3")?.answer(404, '{"error":"Run not found"}');
