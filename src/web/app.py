@@ -40,8 +40,9 @@ def create_app(broker: Broker, settings: Settings | None = None, sources: Status
     """
     settings = settings or load_settings()
     context = create_context(broker, settings)
-    parts = (repobox, vibe_kanban, sources or StatusSources(), api, metrics, login, pages)
-    routes = [route for part in parts for route in part.routes(context)]
+    sources = sources or StatusSources()
+    parts = (repobox, vibe_kanban, sources, api, login, pages)
+    routes = [route for part in parts for route in part.routes(context)] + metrics.routes(context, sources)
     app = Starlette(
         routes=[*multiplex.routes(context, routes), *routes],
         middleware=middleware(settings),

@@ -27,6 +27,7 @@ from broker.limits import SYSTEM_JOBS_MAX
 from web.api_exchange import HEADERS, json_response
 from web.api_shapes import camel
 from web.auth import admin_required, viewer_required
+from web.status_metrics import status_json, status_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from web.context import Context
+    from web.status_sources import StatusSources
 
 
-def routes(context: Context) -> list[Route]:
+def routes(context: Context, sources: StatusSources) -> list[Route]:
     """The routes of this module."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FantailCollector(context))
+    registry.register(FantailCollector(context, sources))
     ProcessCollector(registry=registry)
     started_s = context.broker.now_s()
 
@@ -61,7 +63,7 @@ def routes(context: Context) -> list[Route]:
 
     async def system(request: Request) -> Response:
         admin_required(request.scope)
-        return json_response(system_json(context, uptime_s=context.broker.now_s() - started_s))
+        return json_response(system_json(context, sources, uptime_s=context.broker.now_s() - started_s))
 
     return [
         Route("/healthz", alive),
@@ -82,15 +84,17 @@ def sent_bytes(context: Context) -> int:
 
 
 class FantailCollector(Collector):
-    """Reads the broker and the streams whenever Prometheus asks."""
+    """Reads the broker, the streams and the sources of statuses whenever Prometheus asks."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, sources: StatusSources) -> None:
         self._context = context
+        self._sources = sources
 
     def collect(self) -> Iterator[Metric]:
         """Yields what there is to say now."""
         yield from self._of_stores()
         yield from self._of_streams()
+        yield from status_metrics(self._sources)
 
     def _of_stores(self) -> Iterator[Metric]:
         stats = self._context.broker.stats()
@@ -129,7 +133,7 @@ class FantailCollector(Collector):
         yield ended
 
 
-def system_json(context: Context, uptime_s: float) -> dict[str, Any]:
+def system_json(context: Context, sources: StatusSources, uptime_s: float) -> dict[str, Any]:
     """Everything there is to say of a running server; of jobs, those that hold most."""
     stats, streams = context.broker.stats(), context.streams
     jobs = sorted(stats.jobs, key=lambda job: job.retained_bytes, reverse=True)
@@ -138,6 +142,7 @@ def system_json(context: Context, uptime_s: float) -> dict[str, Any]:
         "uptimeS": round(uptime_s, 1),
         "draining": streams.draining,
         "source": {"available": stats.source_available, "mode": stats.source_mode},
+        **status_json(sources),
         "stores": {
             "bytes": stats.total_bytes,
             "bytesMax": stats.total_bytes_max,

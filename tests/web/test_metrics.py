@@ -10,8 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from broker import Broker
 from broker.sources.redis_tailer import RedisTailer
+from support.pipeline_backend import pipeline_backend
 from support.redis_server import RedisServer
 from support.served_app import served_app
+from support.served_status import served_status
+from support.sse_client import open_stream
 from support.wait import eventually
 from support.web_client import redis_web_client, web_client
 
@@ -141,6 +144,55 @@ async def test_the_system_is_told_of_a_redis_that_is_away() -> None:
         system = (await client.http.get("/api/system")).json()
         assert system["source"] == {"available": False, "mode": "connecting"}
         assert ("fantail_source_up", (("mode", "connecting"),)) in await numbers(client)
+
+
+async def test_the_sources_of_statuses_are_shown_where_they_are_set(redis_url: str) -> None:
+    async with (
+        pipeline_backend() as (backend, _),
+        served_status(redis_url, pipeline_url=backend.url) as served,
+        httpx.AsyncClient(base_url=served.url) as http,
+    ):
+        backend.statuses["orders"] = "running"
+        await eventually(lambda: served.statuses.available)
+        stream_url = f"{served.url}/ui-api/pipeline/status/stream?pipelineIds=orders"
+        async with open_stream(stream_url) as stream, open_stream(f"{served.url}/api/job-status/events/7") as run:
+            await stream.until("batch_update")
+            await run.next()
+            text = (await http.get("/metrics")).text
+            system = (await http.get("/api/system")).json()
+        for line in (
+            "fantail_pipelines 1.0",
+            "fantail_pipeline_watchers 1.0",
+            "fantail_pipeline_polls_total 1.0",
+            "fantail_pipeline_backend_up 1.0",
+            "fantail_status_subjects 1.0",
+            "fantail_status_watchers 1.0",
+            "fantail_status_channels_up 1.0",
+        ):
+            assert f"\n{line}\n" in text, line
+        assert "fantail_status_database_up" not in text, "no database was set"
+        assert system["pipelines"] == {
+            "known": 1,
+            "watchers": 1,
+            "pollsUnderWay": 0,
+            "pollsTotal": 1,
+            "backendAvailable": True,
+        }
+        assert system["statuses"] == {
+            "followed": 1,
+            "watchers": 1,
+            "messagesTotal": 0,
+            "unwritten": 0,
+            "channelsAvailable": True,
+            "databaseAvailable": None,
+        }
+
+
+async def test_sources_that_are_not_set_are_not_shown() -> None:
+    async with web_client() as client:
+        assert "fantail_pipeline" not in (await client.http.get("/metrics")).text
+        system = (await client.http.get("/api/system")).json()
+        assert (system["pipelines"], system["statuses"]) == (None, None)
 
 
 async def test_the_list_of_stores_is_bounded() -> None:
