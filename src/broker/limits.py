@@ -477,6 +477,9 @@ STATUS_LOG_BYTES_MAX: Final = 256 * KIB
 # One message: an error with its stack trace and a list of artifacts. A longer one is taken for its status alone.
 STATUS_BYTES_MAX: Final = 64 * KIB
 STATUS_CHARS_OF_WORD_MAX: Final = 64
+# One text of a database's row, such as an error with its stack trace. The rest is cut off with a mark: the columns are
+# unbounded, 500 rows are read at once, and every viewer is sent what is in them.
+STATUS_TEXT_CHARS_MAX: Final = 16 * 1024
 # What waits to be written to Redis while it is away; the oldest goes first, and the database or the worker has it too.
 STATUS_UNWRITTEN_MAX: Final = 10_000
 # Read or written in one round trip.

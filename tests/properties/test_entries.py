@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from broker.entries import STREAMS, entry_of, line_of, record_of, without_surrogates
+from broker.entries import STREAMS, entry_of, line_of, record_of
+from broker.foreign_json import without_surrogates
 
 LINE_BYTES_MAX = 64
 

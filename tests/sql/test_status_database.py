@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from broker import NotFoundError, SourceUnavailableError
-from broker.limits import DATABASE_CONNECTIONS_MAX, STATUS_PAGE
+from broker.limits import DATABASE_CONNECTIONS_MAX, STATUS_PAGE, STATUS_TEXT_CHARS_MAX
 from broker.sources.status_database import RunDetails, RunningJob, StatusDatabase, WrongDatabaseError
 from broker.sources.status_schema import Names, WrongNameError
 from broker.sources.status_state import RUN, TEST, StatusKind, Subject
@@ -124,6 +124,40 @@ async def test_an_id_is_found_in_any_spelling_and_answered_in_the_one_asked_for(
             found = await payload(opened, RUN, spelling)
             assert found is not None
             assert found["runId"] == spelling
+
+
+async def test_two_spellings_of_one_id_are_both_answered(tables: Tables) -> None:
+    create(tables)
+    run_id = new_id()
+    insert(tables, "runs", id=run_id, status="passed")
+    async with database(tables) as opened:
+        spellings = [Subject(RUN, run_id), Subject(RUN, run_id.upper()), Subject(RUN, run_id.replace("-", ""))]
+        assert set(await opened.read(spellings)) == set(spellings)
+
+
+async def test_a_text_without_end_is_cut_with_a_mark(tables: Tables) -> None:
+    create(tables)
+    run_id = new_id()
+    insert(tables, "runs", id=run_id, status="failed", error_details="x" * (STATUS_TEXT_CHARS_MAX + 1))
+    async with database(tables) as opened:
+        state = await payload(opened, RUN, run_id)
+        assert state is not None
+        assert (
+            state["errorDetails"] == "x" * STATUS_TEXT_CHARS_MAX + " … [cut off here; the database has the whole text]"
+        )
+        details = await opened.run(run_id)
+        assert details is not None
+        assert details.error_details == state["errorDetails"]
+
+
+async def test_artifacts_that_json_cannot_write_again_are_shown_as_text(tables: Tables) -> None:
+    create(tables)
+    run_id, deep = new_id(), "[" * 300 + "]" * 300
+    insert(tables, "runs", id=run_id, status="passed", artifact_paths=deep)
+    async with database(tables) as opened:
+        state = await payload(opened, RUN, run_id)
+        assert state is not None
+        assert state["artifactPaths"] == deep
 
 
 async def test_all_that_is_watched_is_asked_in_one_query(tables: Tables) -> None:

@@ -64,6 +64,8 @@ class Fault(Enum):
     CUT = auto()
     NO_STATUS = auto()
     HALF = auto()
+    ODD_PROTOCOL = auto()
+    ODD_REDIRECT = auto()
 
 
 JSON: Final = "Content-Type: application/json"
@@ -71,6 +73,7 @@ WRONG_ANSWERS: Final = {
     Fault.SERVER_ERROR: ("500 Internal Server Error", JSON, b'{"error":"secret of the backend"}'),
     Fault.HTML: ("200 OK", "Content-Type: text/html", b"<html>Please log in</html>"),
     Fault.NO_STATUS: ("200 OK", JSON, b'{"ok":true}'),
+    Fault.ODD_REDIRECT: ("302 Found", "Location: http://[::1:99999999/", b""),
     Fault.PACKED: ("200 OK", f"{JSON}\r\nContent-Encoding: gzip", b"\x1f\x8b\x08"),
 }
 
@@ -80,6 +83,9 @@ class PipelineBackendServer:
 
     Attributes:
         statuses: what is answered as `overall_status`; any other pipeline is 404.
+        bodies: what is answered instead.
+        headers: of good answers, more than usual ones; `{count}` stands for the number of the question.
+        heads: of the last questions.
         faults: by pipeline id, or `EVERY`.
         delay_s: before each answer.
         polls: questions so far, by pipeline.
@@ -90,6 +96,9 @@ class PipelineBackendServer:
 
     def __init__(self) -> None:
         self.statuses: dict[str, str] = {}
+        self.bodies: dict[str, bytes] = {}
+        self.headers = ""
+        self.heads: deque[bytes] = deque(maxlen=100)
         self.faults: dict[str, Fault] = {}
         self.redirect_to = ""
         self.delay_s = 0.0
@@ -159,6 +168,7 @@ class PipelineBackendServer:
             buffered += await link.receive()
         head, _, rest = buffered.partition(b"\r\n\r\n")
         path = head.split(b" ", 2)[1].decode()
+        self.heads.append(head)
         pipeline_id = path.removeprefix("/pipeline/").removesuffix("/health")
         self.polls[pipeline_id] += 1
         self.polled_at.append((time.monotonic(), pipeline_id))
@@ -183,13 +193,15 @@ class PipelineBackendServer:
                 await self._send_huge(link)
             case Fault.HALF:
                 await link.send(f'HTTP/1.1 200 OK\r\n{JSON}\r\nContent-Length: 100\r\n\r\n{{"overall'.encode())
+            case Fault.ODD_PROTOCOL:
+                await link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n")
             case Fault.SILENT:
                 await anyio.sleep_forever()
             case Fault.CUT:
                 pass
             case _:
                 await self._send(link, *WRONG_ANSWERS[fault])
-        return fault not in {Fault.HALF, Fault.CUT}
+        return fault not in {Fault.HALF, Fault.CUT, Fault.ODD_PROTOCOL}
 
     async def _send_huge(self, link: SocketStream) -> None:
         await link.send(f"HTTP/1.1 200 OK\r\n{JSON}\r\nContent-Length: {HUGE_BYTES}\r\n\r\n".encode())
@@ -199,11 +211,14 @@ class PipelineBackendServer:
 
     async def _answer_well(self, link: SocketStream, pipeline_id: str) -> None:
         status = self.statuses.get(pipeline_id)
-        if status is None:
+        body = self.bodies.get(pipeline_id)
+        if status is None and body is None:
             await self._send(link, "404 Not Found", JSON, b'{"error":"not found"}')
             return
-        body = json.dumps({"pipeline_id": pipeline_id, "pipeline_name": pipeline_id, "overall_status": status})
-        await self._send(link, "200 OK", JSON, body.encode())
+        if body is None:
+            about = {"pipeline_id": pipeline_id, "pipeline_name": pipeline_id, "overall_status": status}
+            body = json.dumps(about).encode()
+        await self._send(link, "200 OK", JSON + self.headers.replace("{count}", str(self.polls_total)), body)
 
     async def _send(self, link: SocketStream, status: str, headers: str, body: bytes) -> None:
         self.sent_bytes += len(body)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from broker.entries import entry_of, line_of, record_of, records_of, without_surrogates
+from broker.entries import entry_of, line_of, record_of, records_of
+from broker.foreign_json import without_surrogates
 from broker.limits import LINE_BYTES_MAX, NESTING_MAX
 
 NOON_MS = 1_700_000_000_000

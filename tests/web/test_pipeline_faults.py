@@ -62,6 +62,8 @@ BAD_ANSWERS = {
     Fault.PACKED: "The pipeline backend answers with something that is no health document",
     Fault.HUGE: "The pipeline backend answers with something that is no health document",
     Fault.REDIRECT: "The pipeline backend answers with something that is no health document",
+    Fault.ODD_PROTOCOL: "The pipeline backend answers with something that is no health document",
+    Fault.ODD_REDIRECT: "The pipeline backend answers with something that is no health document",
     Fault.SILENT: "The pipeline backend does not answer",
     Fault.CUT: "The pipeline backend cannot be reached",
     Fault.HALF: "The pipeline backend cannot be reached",
@@ -128,6 +130,44 @@ async def test_the_end_of_trouble_is_told_though_the_status_is_the_one_before() 
         for each in (stream, other):
             event = await each.next()
             assert (event.name, event.json["pipelineId"]) == ("status_update", "clicks"), "it is told once"
+
+
+DEEP = b"[" * 500 + b"]" * 500
+
+
+@pytest.mark.parametrize(
+    ("body", "health"),
+    [
+        (b'{"overall_status":"running","a":%b}' % DEEP, {"overall_status": "running", "truncated": True}),
+        (b'{"overall_status":"running","a":NaN}', {"overall_status": "running", "a": None}),
+        (b'{"overall_status":"running","a":"cut \\ud83d"}', {"overall_status": "running", "a": "cut \ufffd"}),
+    ],
+)
+async def test_a_health_document_that_json_would_not_write_again_is_answered(
+    body: bytes, health: dict[str, Any]
+) -> None:
+    async with dashboard() as (served, backend, _), httpx.AsyncClient() as client:
+        backend.bodies["orders"] = body
+        response = await client.get(f"{served.url}/ui-api/pipeline/orders/health")
+        assert (response.status_code, response.json()) == (200, {"success": True, "health": health})
+
+
+async def test_the_backends_cookies_are_not_kept() -> None:
+    """One for each answer would grow without end, and be sent with each question."""
+    async with dashboard() as (served, backend, _), open_stream(stream_url(served, "orders")) as stream:
+        backend.headers = "\r\nSet-Cookie: session-{count}=secret; Path=/"
+        await stream.until("batch_update")
+        await polled_again(backend, "orders", 5)
+        assert not any(b"cookie" in head.lower() for head in backend.heads)
+
+
+async def test_an_odd_answer_about_one_pipeline_does_not_speak_of_the_backend() -> None:
+    async with dashboard() as (served, backend, _), open_stream(stream_url(served, "orders", "clicks")) as stream:
+        await stream.until("batch_update")
+        backend.faults["orders"] = Fault.ODD_PROTOCOL
+        assert (await next_error(stream))["pipelineId"] == "orders"
+        await polled_again(backend, "orders", 5)
+        assert served.poller.board.available
 
 
 async def test_a_hundred_megabytes_are_not_taken_into_memory() -> None:

@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from broker.entries import STREAMS, entry_of, without_surrogates
+from broker.entries import STREAMS, entry_of
 from broker.errors import SourceUnavailableError
+from broker.foreign_json import without_surrogates
 from broker.jobs import JOB, checked_id, number
 from broker.limits import (
     APPEND_RECORDS_MAX,

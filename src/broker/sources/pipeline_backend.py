@@ -24,13 +24,14 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
 
 import anyio
 import httpx
-import orjson
 
+from broker.foreign_json import can_be_written, parsed_object
 from broker.limits import (
     HEALTH_BYTES_MAX,
     PIPELINE_STATUS_CHARS_MAX,
@@ -71,6 +72,8 @@ _STATUSES: Final = {
     "deleting": "terminating",
     "error": "failed",
 }
+# What httpcore and h11 say of a connection that ended too early; all else that they say is about what came over it.
+_CUT: Final = ("disconnected", "closed connection")
 # Statuses that are on their way to another one.
 PASSING: Final = frozenset({"starting", "stopping", "pausing", "resuming", "terminating"})
 
@@ -172,7 +175,8 @@ class PipelineBackend:
         except (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout):
             return Trouble(Cause.SILENT, f"no answer within {self._timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return Trouble(Cause.REFUSED, f"{type(error).__name__}: {error}")
+            cause = Cause.STRANGE if _has_spoken(error) else Cause.REFUSED
+            return Trouble(cause, f"{type(error).__name__}: {error}")
 
     @contextmanager
     def _least_asked(self) -> Iterator[httpx.AsyncClient]:
@@ -190,9 +194,16 @@ class _Pool:
     asked: int = 0
 
 
+def _has_spoken(error: Exception) -> bool:
+    """Whether the backend sent something that is no HTTP, rather than nothing or no more."""
+    return isinstance(error, httpx.RemoteProtocolError) and not any(words in str(error) for words in _CUT)
+
+
 def _client(timeout_s: float, tls: ssl.SSLContext) -> httpx.AsyncClient:
     connections_max = POLLS_MAX // POOLS
     return httpx.AsyncClient(
+        # None are kept: one for each answer would grow without end.
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "fantail"},
         timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, POLL_CONNECT_TIMEOUT_S), pool=None),
         limits=httpx.Limits(
@@ -230,11 +241,12 @@ async def _bounded(response: httpx.Response) -> bytes | None:
 
 
 def _read(body: bytes) -> Answer:
-    try:
-        document: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return Trouble(Cause.STRANGE, "no JSON")
-    status = status_of(document.get("overall_status")) if isinstance(document, dict) else None
+    document = parsed_object(body)
+    if document is None:
+        return Trouble(Cause.STRANGE, "no JSON object")
+    status = status_of(document.get("overall_status"))
     if status is None:
         return Trouble(Cause.STRANGE, "no overall_status")
+    if not can_be_written(document):  # nested too deeply
+        document = {"overall_status": document["overall_status"], "truncated": True}
     return Health(status, document)

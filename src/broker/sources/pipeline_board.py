@@ -8,8 +8,9 @@ What is told:
   - a status, when it changes;
   - that a pipeline does not exist, once (trap 12); it has no status then;
   - trouble, once, and the status that was known stays (trap 17). Trouble in transport speaks of the whole backend if
-    the backend said nothing to any other poll either; then it is told once and not once per pipeline. A pipeline
-    that has accused the backend wrongly, as the others are answered, speaks for itself from then on;
+    the backend said nothing to any other poll either, since the first cut; then it is told once and not once per
+    pipeline. A pipeline that has accused the backend wrongly, as the others are answered, speaks for itself from then
+    on;
   - the end of trouble that was told: a status with itself as the one before. Every client understands a status, and
     for one that never heard of trouble it changes nothing. Decided against an event of its own, which no client
     written before it would know, and a second `batch_update`, which would vouch for pipelines that were not asked yet.
@@ -71,6 +72,7 @@ class PipelineBoard:
         self._wall_ms = wall_ms
         self._spoken = 0
         self._last: dict[str, Answer | None] = {}
+        self._spoken_at_cut: dict[str, int] = {}
         self._accusers: set[str] = set()
         self._doubted: set[str] = set()
         self.store = PatchStore(secrets.token_hex(6))
@@ -101,6 +103,7 @@ class PipelineBoard:
     def remove(self, pipeline_id: str) -> None:
         """Forgets a pipeline."""
         del self._last[pipeline_id]
+        self._spoken_at_cut.pop(pipeline_id, None)
         self._accusers.discard(pipeline_id)
         self._doubted.discard(pipeline_id)
         self._append("remove", ("pipelines", pipeline_id), None, None)
@@ -121,6 +124,7 @@ class PipelineBoard:
         before, self._last[pipeline_id] = self._last[pipeline_id], answer
         if not isinstance(answer, Trouble) or not answer.in_transport:
             self._spoken += 1
+            self._spoken_at_cut.pop(pipeline_id, None)
             self._accusers.discard(pipeline_id)
             self._set_available(None)
         match answer:
@@ -129,6 +133,7 @@ class PipelineBoard:
             case Unknown():
                 self._take_error(pipeline_id, NOT_FOUND, "Pipeline not found", status=None)
             case Trouble(cause=Cause.REFUSED) if not _refused(before):
+                self._spoken_at_cut[pipeline_id] = self._spoken
                 return True
             case Trouble() if answer.in_transport and (not self.available or self._accuses(pipeline_id, alone=alone)):
                 self._set_available(answer)
@@ -139,7 +144,8 @@ class PipelineBoard:
         return False
 
     def _accuses(self, pipeline_id: str, *, alone: bool) -> bool:
-        if not alone or pipeline_id in self._accusers:
+        spoken = self._spoken
+        if not alone or pipeline_id in self._accusers or self._spoken_at_cut.get(pipeline_id, spoken) != spoken:
             return False
         self._accusers.add(pipeline_id)
         return True

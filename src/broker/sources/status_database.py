@@ -25,13 +25,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from broker.errors import BrokerError, NotFoundError, SourceUnavailableError
+from broker.foreign_json import can_be_written
 from broker.limits import (
     DATABASE_CONNECTIONS_MAX,
     DATABASE_REFLECT_S,
     DATABASE_TIMEOUT_S,
     RUNNING_JOBS_MAX,
 )
-from broker.sources.status_schema import Names, Schema, plain, reflect
+from broker.sources.status_schema import Names, Schema, plain, reflect, shown
 from broker.sources.status_state import RUN, TEST, Rank, iso, milliseconds, rank_of, state_of
 
 if TYPE_CHECKING:
@@ -117,12 +118,14 @@ class StatusDatabase:
         Raises:
             SourceUnavailableError: it does not answer.
         """
-        by_id = {(subject.kind.name, plain(subject.id)): subject for subject in subjects}
+        by_id: dict[tuple[str, str], list[Subject]] = {}
+        for subject in subjects:  # two spellings of one UUID are two subjects
+            by_id.setdefault((subject.kind.name, plain(subject.id)), []).append(subject)
         found = {}
         for kind, stored_id, updated_at, *values in await self._rows(lambda schema: _states(schema, subjects)):
-            subject = by_id.get((kind, plain(stored_id)))
-            if subject is not None:
-                found[subject] = _state(subject, dict(zip(_STATE + _REPORT, values, strict=True)), updated_at)
+            row = dict(zip(_STATE + _REPORT, map(shown, values), strict=True))
+            for subject in by_id.get((kind, plain(stored_id)), ()):
+                found[subject] = _state(subject, row, updated_at)
         return found
 
     async def owner(self, subject: Subject) -> str | None:
@@ -162,9 +165,9 @@ class StatusDatabase:
             status=(status or "").lower(),
             started_at=iso(started_at),
             completed_at=iso(completed_at),
-            duration=duration,
-            error_details=error_details,
-            report_url=report_url,
+            duration=shown(duration),
+            error_details=shown(error_details),
+            report_url=shown(report_url),
             owner=owner,
         )
 
@@ -284,13 +287,13 @@ def _states(schema: Schema, subjects: Collection[Subject]) -> sa.Executable | No
     run_ids = [subject.id for subject in subjects if subject.kind is RUN]
     test_ids = [subject.id for subject in subjects if subject.kind is TEST]
     if runs is not None and run_ids:
-        columns = [runs.text(name) for name in ("id", "updated_at", *_STATE)]
+        columns = [runs.text("id"), runs.text("updated_at"), *(runs.opening(name) for name in _STATE)]
         parts.append(
             sa.select(sa.literal(RUN.name), *columns, *(nothing for _ in _REPORT)).where(_is(runs, "id", run_ids))
         )
     if reports is not None and test_ids:
-        columns = [reports.text(name) for name in ("entity_id", "updated_at", "status")]
-        columns = [*columns, *(nothing for _ in _STATE[1:]), *(reports.text(name) for name in _REPORT)]
+        columns = [reports.text("entity_id"), reports.text("updated_at"), reports.opening("status")]
+        columns = [*columns, *(nothing for _ in _STATE[1:]), *(reports.opening(name) for name in _REPORT)]
         part = sa.select(sa.literal(TEST.name), *columns).where(_is(reports, "entity_id", test_ids))
         parts.append(part.where(_of_type(reports, "test")))
     if not parts:
@@ -309,10 +312,10 @@ def _details(schema: Schema, run_id: str) -> sa.Executable | None:
     names = ("job_id", "status", "started_at", "completed_at", "duration", "error_details", "user_id")
     report_url: Any = sa.cast(sa.null(), sa.String)
     if reports is not None:
-        urls = [reports.text(name) for name in ("s3_url", "report_path")]
+        urls = [reports.opening(name) for name in ("s3_url", "report_path")]
         about = sa.select(sa.func.coalesce(*urls)).where(_is(reports, "entity_id", [run_id]), _of_type(reports, "job"))
         report_url = about.limit(1).scalar_subquery()
-    return sa.select(*(runs.text(name) for name in names), report_url).where(_is(runs, "id", [run_id]))
+    return sa.select(*(runs.opening(name) for name in names), report_url).where(_is(runs, "id", [run_id]))
 
 
 def _running(schema: Schema) -> sa.Executable | None:
@@ -350,6 +353,7 @@ def _state(subject: Subject, row: Mapping[str, str | None], updated_at: str | No
 
 def _json(text: str | None) -> Any:
     try:
-        return None if text is None else orjson.loads(text)
+        value = None if text is None else orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
+    return value if can_be_written(value) else text

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from broker.errors import BrokerError
+from broker.limits import STATUS_TEXT_CHARS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,6 +88,10 @@ class Table:
         """The column's value as text; NULL where there is no such column."""
         return sa.cast(self.column(column) if self.has(column) else sa.null(), sa.String).label(column)
 
+    def opening(self, column: str) -> ColumnElement[str]:
+        """The value's text, cut after one character more than is shown (`shown`): a column may hold megabytes."""
+        return sa.func.substr(self.text(column), 1, STATUS_TEXT_CHARS_MAX + 1).label(column)
+
     def ids(self, column: str, given: Iterable[str]) -> list[Any]:
         """Ids in the forms in which that column may have them. One that cannot be in it is left out."""
         if column in self._uuids:
@@ -113,6 +118,13 @@ class Schema:
     def get(self, table: str) -> Table | None:
         """A table, None where it is not there."""
         return self.tables.get(table)
+
+
+def shown(text: str | None) -> str | None:
+    """What is shown of a text that `Table.opening` has read: all of it, or its beginning and a mark."""
+    if text is None or len(text) <= STATUS_TEXT_CHARS_MAX:
+        return text
+    return f"{text[:STATUS_TEXT_CHARS_MAX]} … [cut off here; the database has the whole text]"
 
 
 def uuid_of(text: str) -> uuid.UUID | None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from broker.foreign_json import can_be_written, parsed_object
 from broker.limits import STATUS_BYTES_MAX, STATUS_CHARS_OF_WORD_MAX, STATUS_RERUN_S
 
 if TYPE_CHECKING:
@@ -160,18 +161,20 @@ def state_of(subject: Subject, said: Mapping[str, Any], *, complete: bool, heard
 
 
 def from_message(subject: Subject, data: bytes, *, complete: bool, heard_ms: int) -> StatusState | None:
-    """A state from a message of a channel; None: it is none (no JSON object)."""
-    try:
-        said: Any = orjson.loads(data)
-    except orjson.JSONDecodeError:
+    """A state from a message of a channel; None: it is none (no JSON object).
+
+    What is too long, or nested too deeply to be written again, keeps what says where it stands, and `truncated`.
+    """
+    said = parsed_object(data)
+    if said is None:
         return None
-    if not isinstance(said, dict):
-        return None
-    if len(data) > STATUS_BYTES_MAX:
-        said = {name: said[name] for name in _KEPT_OF_A_LONG_ONE if name in said}
-        said = {name: value for name, value in said.items() if len(str(value)) <= _MEMBER_CHARS_MAX}
-        said["truncated"] = True
+    if len(data) > STATUS_BYTES_MAX or not can_be_written(said):
+        said = {name: said[name] for name in _KEPT_OF_A_LONG_ONE if _is_short(said.get(name))} | {"truncated": True}
     return state_of(subject, said, complete=complete, heard_ms=heard_ms)
+
+
+def _is_short(member: object) -> bool:
+    return isinstance(member, (str, int, float)) and len(str(member)) <= _MEMBER_CHARS_MAX
 
 
 def to_stored(state: StatusState) -> bytes:
@@ -228,7 +231,7 @@ KEEP_LATER: Final = """
 local FRONT = '^(%d) (%d) (%d+) (%d+) (%d+)\\n'
 local function read(stored)
   local rank, complete, started, ended, heard = string.match(stored, FRONT)
-  if not rank then return nil end
+  if not rank or #started > 15 or #ended > 15 or #heard > 15 then return nil end
   local s = {rank = tonumber(rank), complete = tonumber(complete), started = tonumber(started)}
   s.ended, s.heard = tonumber(ended), tonumber(heard)
   s.at = s.ended > 0 and s.ended or s.heard
@@ -251,7 +254,7 @@ if old and new and not later(old, new, tonumber(ARGV[3])) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
-_FRONT: Final = re.compile(rb"(\d) (\d) (\d+) (\d+) (\d+)\n")
+_FRONT: Final = re.compile(rb"(\d) (\d) (\d{1,15}) (\d{1,15}) (\d{1,15})\n")
 
 
 def milliseconds(time: object) -> int:

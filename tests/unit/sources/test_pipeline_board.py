@@ -159,6 +159,14 @@ def test_a_first_cut_connection_is_looked_at_again_and_not_told() -> None:
     assert found.told == [("error", None, None)]
 
 
+def test_a_pipeline_that_is_cut_twice_accuses_nobody_if_others_were_answered_in_between() -> None:
+    found = Board()
+    found.take("a", REFUSED, alone=True)
+    found.take("b", health("active"))
+    found.take("a", REFUSED, alone=True)
+    assert found.told == [("status_update", "b", None), ("error", "a", UNAVAILABLE)]
+
+
 def test_a_pipeline_that_was_forgotten_begins_anew() -> None:
     found = Board()
     found.take("a", health("active"))

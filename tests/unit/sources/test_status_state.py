@@ -212,3 +212,40 @@ def test_the_log_of_a_chatty_run_is_bounded() -> None:
         log.take(said("running", progress=number, text="x" * 100), heard=True, now_s=0.0)
     assert log.log.tail == 10_000
     assert log.log.retained_bytes < 1_000_000
+
+
+@pytest.mark.parametrize("depth", [300, 1000])
+def test_a_message_that_cannot_be_written_again_is_taken_for_its_status(depth: int) -> None:
+    deep = b"[" * depth + b"]" * depth
+    state = from_message(
+        RUN_1, b'{"status":"failed","duration":"5s","errorDetails":' + deep + b"}", complete=True, heard_ms=T
+    )
+    assert state is not None
+    assert state.payload == {"status": "failed", "duration": "5s", "truncated": True, "runId": "1"}
+    assert from_stored(RUN_1, to_stored(state)) == state
+
+
+def test_a_long_message_whose_members_are_strange_is_taken_for_its_status() -> None:
+    data = orjson.dumps({"status": "failed", "duration": ["x" * STATUS_BYTES_MAX], "startedAt": {"a": 1}})
+    state = from_message(RUN_1, data, complete=True, heard_ms=T)
+    assert state is not None
+    assert state.payload == {"status": "failed", "truncated": True, "runId": "1"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b'{"status":"failed","errorDetails":"cut \\ud83d"}', {"errorDetails": "cut \ufffd"}),
+        (b'{"status":"failed","errorDetails":"\xff"}', {"errorDetails": "\ufffd"}),
+        (b'{"status":"failed","duration":NaN}', {"duration": None}),
+    ],
+)
+def test_the_end_is_heard_though_json_is_not_quite_what_was_said(said: bytes, told: dict[str, Any]) -> None:
+    """Node writes half an emoji and Python writes NaN; neither may cost the end of a run."""
+    state = from_message(RUN_1, said, complete=True, heard_ms=T)
+    assert state is not None
+    assert state.payload == {"status": "failed", "runId": "1", **told}
+
+
+def test_what_is_kept_with_numbers_that_nobody_wrote_is_nothing() -> None:
+    assert from_stored(RUN_1, b"1 0 0 0 " + b"9" * 5000 + b'\n{"status":"running"}') is None
