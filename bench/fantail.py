@@ -35,6 +35,7 @@ class Server:
     def __init__(self, port: int, folder: Path, process: subprocess.Popen[bytes]) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.process = process
+        self.data_dir = folder
         redis_url = find_url(folder)
         assert redis_url is not None
         self.redis: redis.Redis = redis.Redis.from_url(redis_url)
