@@ -1,15 +1,20 @@
 """What `make run` does: a server on its private Valkey and, beside it, a first real job to look at.
 
+Behind the pages of pipelines and of runs there is something too (`demo_status.py`), unless FANTAIL_PIPELINE_URL or
+FANTAIL_DATABASE_URL name something better.
+
     python scripts/run_demo.py                      the job is this repository's history, then its tests
     python scripts/run_demo.py --command 'CMD'      the job is CMD, as a shell understands it
 
 The data are kept in `.fantail` here (FANTAIL_DATA_DIR chooses another place), so yesterday's jobs are still there. The
-port is 8765 (FANTAIL_PORT), or a free one, if that is taken. Ctrl-C ends the job and the server, in this order.
+port is 8765 (FANTAIL_PORT), or a free one, if that is taken. Ctrl-C ends the job, the server and what is
+made up beside it, in this order.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -17,10 +22,12 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +35,7 @@ FANTAIL = [sys.executable, "-m", "web.cli"]
 READY = "Fantail is ready on "
 HISTORY_LINES = 20_000
 JOB_STOP_S = 10.0
+STATUS_STOP_S = 5.0
 SERVER_STOP_S = 15.0
 
 
@@ -44,26 +52,62 @@ def main() -> int:
         "FANTAIL_PORT": _free_port(os.environ.get("FANTAIL_PORT") or "8765"),
         "PYTHONUNBUFFERED": "1",
     }
-    # In a session of its own: Ctrl-C comes to us alone, and the job ends before the server does.
+    # All in sessions of their own: Ctrl-C comes to us alone, and the job ends before the server does.
+    try:
+        with _status_demo(environment) as demo, _server(environment) as server:
+            return _run(server, demo, environment, asked.command)
+    except KeyboardInterrupt:
+        print("\nEnding.", flush=True)
+        return 0
+
+
+@contextmanager
+def _server(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    command = [*FANTAIL, "serve"]
     with subprocess.Popen(
-        [*FANTAIL, "serve"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as server:
         try:
-            return _run(server, environment, asked.command)
-        except KeyboardInterrupt:
-            print("\nEnding.", flush=True)
-            return 0
+            yield server
         finally:
             _stop(server, SERVER_STOP_S)
 
 
-def _run(server: subprocess.Popen[str], environment: dict[str, str], command: str | None) -> int:
+@contextmanager
+def _status_demo(environment: dict[str, str]) -> Iterator[subprocess.Popen[str] | None]:
+    """Starts what pipelines and runs are shown of, and tells the server where that is; None: the user has better."""
+    if environment.get("FANTAIL_PIPELINE_URL") or environment.get("FANTAIL_DATABASE_URL"):
+        yield None
+        return
+    command = [sys.executable, str(ROOT / "scripts" / "demo_status.py"), environment["FANTAIL_DATA_DIR"]]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as demo:
+        assert demo.stdout is not None
+        try:
+            line = demo.stdout.readline()
+            if line:
+                told = json.loads(line)
+                environment["FANTAIL_PIPELINE_URL"] = told["pipelines"]
+                environment["FANTAIL_DATABASE_URL"] = told["database"]
+            yield demo if line else None
+        finally:
+            _stop(demo, STATUS_STOP_S)
+
+
+def _run(
+    server: subprocess.Popen[str], demo: subprocess.Popen[str] | None, environment: dict[str, str], command: str | None
+) -> int:
     assert server.stdout is not None
     ready = server.stdout.readline()
     if not ready.startswith(READY):
         return server.wait()
     url = ready.removeprefix(READY).strip()
     _say(f"Open {url} in a browser, or follow in a terminal: {shlex.join([_program(), 'tail', 'JOB'])}")
+    if demo is not None and demo.stdin is not None:
+        demo.stdin.write(f"{url}\n")
+        demo.stdin.flush()
+        _say(f"Made up, to have something to show: pipelines at {url}/pipelines, test runs at {url}/runs.")
     for name, words in _jobs(command):
         _run_job(name, words, environment, url)
     _say(f"Fantail goes on at {url}; Ctrl-C ends it.")

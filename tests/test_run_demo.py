@@ -7,13 +7,29 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
 from support.fantail_process import environment
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = TypeVar("Answer")
+
 SCRIPT = Path(__file__).parent.parent / "scripts" / "run_demo.py"
+
+
+def until(ask: Callable[[], Answer]) -> Answer:
+    """What is answered when that is something."""
+    give_up_s = time.monotonic() + 30.0
+    while not (answer := ask()):
+        assert time.monotonic() < give_up_s
+        time.sleep(0.1)
+    return answer
 
 
 def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_its_children(tmp_path: Path) -> None:
@@ -43,6 +59,13 @@ def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_i
                 httpx.get(f"{url}/api/jobs/{job['id']}/output", headers={"Accept": "text/plain"}).text
                 == "hello\nworld\n"
             )
+            assert f"{url}/pipelines" in said
+            health = httpx.get(f"{url}/ui-api/pipeline/orders/health", timeout=20).json()
+            assert health["health"]["pipeline_id"] == "orders"
+            (run,) = until(lambda: httpx.get(f"{url}/api/jobs/status/running", timeout=20).json()["runningJobs"])
+            assert run["name"], "a run has the name of its suite"
+            until(lambda: httpx.get(f"{url}/api/system", timeout=20).json()["pipelines"]["known"] == 6)
+            until(lambda: httpx.get(f"{url}/api/system", timeout=20).json()["statuses"]["messagesTotal"] > 0)
             demo.send_signal(signal.SIGINT)
             assert demo.wait(15) == 0
         finally:

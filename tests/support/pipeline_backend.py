@@ -7,23 +7,16 @@ Invariants: the port stays the same over `stop` and `start`; leaving the context
 
 Decided against: an ASGI server, which cannot cut a connection, fall silent in mid-answer or go away and come back
 within one event loop.
-
-As a program it is the backend of the demonstration, with pipelines that go their ways:
-
-    python tests/support/pipeline_backend.py --port 8081 --pipelines 12
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import random
 import socket
 import struct
-import sys
 import time
 from collections import Counter, deque
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -39,17 +32,6 @@ RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 CHUNK: Final = b"x" * 65_536
 HUGE_BYTES: Final = 100 * 1024 * 1024
 EVERY: Final = "*"
-# Ways that pipelines go, for the demonstration.
-WAYS: Final = {
-    "created": ("running",),
-    "running": ("running", "running", "running", "pausing", "stopping", "failed"),
-    "pausing": ("paused",),
-    "paused": ("resuming",),
-    "resuming": ("running",),
-    "stopping": ("stopped",),
-    "stopped": ("created",),
-    "failed": ("created",),
-}
 
 
 class Fault(Enum):
@@ -235,31 +217,3 @@ async def pipeline_backend() -> AsyncIterator[tuple[PipelineBackendServer, TaskG
             yield server, tasks
         finally:
             tasks.cancel_scope.cancel()
-
-
-async def _demonstrate(port: int, count: int) -> None:
-    server = PipelineBackendServer()
-    server.port = port
-    server.statuses = {f"pipeline-{number}": random.choice(list(WAYS)) for number in range(1, count + 1)}
-    async with anyio.create_task_group() as tasks:
-        await server.start(tasks)
-        sys.stdout.write(f"pipelines: {server.url}\n")
-        sys.stdout.flush()
-        while True:
-            await anyio.sleep(random.uniform(0.5, 2.0))
-            chosen = random.choice(list(server.statuses))
-            server.statuses[chosen] = random.choice(WAYS[server.statuses[chosen]])
-
-
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="A pipeline backend for demonstrations.")
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--pipelines", type=int, default=12)
-    given = parser.parse_args()
-    with suppress(KeyboardInterrupt):
-        anyio.run(_demonstrate, given.port, given.pipelines)
-
-
-if __name__ == "__main__":
-    main()

@@ -27,7 +27,7 @@ export function RunNotices() {
     return () => clearTimeout(timer);
   }, [newest]);
   return (
-    <div className="notices">
+    <aside className="notices" aria-label="Notices">
       <output>
         {ends.map((end) => (
           <span key={end.runId} className={end.outcome === "failed" ? "box bad" : "box"}>
@@ -45,6 +45,6 @@ export function RunNotices() {
           </button>
         </p>
       )}
-    </div>
+    </aside>
   );
 }
