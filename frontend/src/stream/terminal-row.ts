@@ -18,6 +18,9 @@ export const DRAWN_CHARS_MAX = 65_536;
 /** The column that a movement reaches at most: the widest terminals. A program that goes to column 9,999 means the edge. */
 export const MOVED_COLUMNS_MAX = 256;
 
+/** The column up to which tabs go from stop to stop: so that a line of tabs is not eight times as long in cells. */
+const TABBED_COLUMNS_MAX = 4_096;
+
 interface Cell {
   /** A character with its marks; empty in the second half of a wide one. */
   readonly text: string;
@@ -59,7 +62,7 @@ export class CellRow {
     for (const part of text.split(MOVING)) {
       if (part === "\r") this.column = 0;
       else if (part === "\b") this.column = Math.max(0, this.column - 1);
-      else if (part === "\t") this.column += TAB_COLUMNS - (this.column % TAB_COLUMNS);
+      else if (part === "\t") this.column += tabFrom(this.column);
       else for (const character of withPictures(part)) this.#put(character, style);
     }
   }
@@ -78,11 +81,12 @@ export class CellRow {
     if (this.#cells.length > column) this.#cells.length = column;
   }
 
-  /** What is in it, with colours and links as control sequences, begun in no style. */
+  /** What is in it, with colours and links as control sequences, begun in no style; without what is blank at its end. */
   toText(): string {
     let text = "";
     let style = PLAIN;
-    for (const cell of Array.from(this.#cells, (cell) => cell ?? BLANK)) {
+    const end = this.#cells.findLastIndex((cell) => cell !== undefined && cell !== BLANK) + 1;
+    for (const cell of Array.from(this.#cells.slice(0, end), (cell) => cell ?? BLANK)) {
       if (cell.style !== style) text += sequenceTo(cell.style, style);
       style = cell.style;
       text += cell.text;
@@ -91,7 +95,7 @@ export class CellRow {
   }
 
   #moveTo(column: number): void {
-    this.column = Math.min(column, Math.max(this.column, MOVED_COLUMNS_MAX));
+    this.column = Math.min(column, Math.max(this.column, MOVED_COLUMNS_MAX - 1));
   }
 
   #erase(parameters: string): void {
@@ -128,6 +132,11 @@ export class CellRow {
     this.#cells[column - 1] = BLANK;
     this.#cells[column] = BLANK;
   }
+}
+
+/** The columns to the next tab stop; past any that a reader would look for, a tab is one column. */
+function tabFrom(column: number): number {
+  return column < TABBED_COLUMNS_MAX ? TAB_COLUMNS - (column % TAB_COLUMNS) : 1;
 }
 
 const MOVING = /([\r\b\t])/;
