@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import orjson
 import pytest
 
 from broker import SourceUnavailableError
-from broker.limits import STATUS_TTL_S
+from broker.limits import MESSAGES_IN_A_ROW_MAX, STATUS_TTL_S
 from broker.producers.status_publisher import StatusPublisher
 from broker.sources.redis_link import RedisLink
 from broker.sources.status_keeper import StatusKeeper, keep_command
@@ -68,6 +70,34 @@ async def publish(client: Redis, channel: str, **payload: Any) -> int:
 
 
 # -- what is heard --------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_that_cannot_be_written_again_does_not_end_the_following(
+    redis_client: Redis, redis_url: str
+) -> None:
+    deep = b"[" * 300 + b"]" * 300
+    async with following(redis_url) as statuses, statuses.watch(Subject(RUN, "r")) as run:
+        for run_id in ("r", "unwatched"):
+            await redis_client.publish(f"job:{run_id}:status", b'{"status":"running","errorDetails":%b}' % deep)
+        await publish(redis_client, "job:r:complete", status="passed")
+        await until_status(run, "passed")
+        await eventually(lambda: statuses.stats().unwritten == 0)
+        assert await statuses.known(Subject(RUN, "unwatched")) is not None
+
+
+async def test_a_burst_leaves_everybody_else_their_turns(redis_client: Redis, redis_url: str) -> None:
+    burst, heard = 5_000, [0]
+    async with following(redis_url) as statuses:
+        pipeline = redis_client.pipeline(transaction=False)
+        for number in range(burst):
+            pipeline.publish(f"job:{number % 10}:status", b'{"status":"running"}')
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(pipeline.execute)
+            with anyio.fail_after(30):
+                while heard[-1] < burst:
+                    await anyio.lowlevel.checkpoint()
+                    heard.append(statuses.stats().messages_total)
+    assert max(later - sooner for sooner, later in pairwise(heard)) <= MESSAGES_IN_A_ROW_MAX
 
 
 async def test_one_connection_hears_the_channels_of_all_tests_and_runs(redis_client: Redis, redis_url: str) -> None:

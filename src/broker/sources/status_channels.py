@@ -14,11 +14,12 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import anyio
+import anyio.lowlevel
 from redis.exceptions import RedisError
 
 from broker.errors import InvalidIdError
 from broker.jobs import checked_id
-from broker.limits import PUBSUB_PING_S, REDIS_TIMEOUT_S
+from broker.limits import MESSAGES_IN_A_ROW_MAX, PUBSUB_PING_S, REDIS_TIMEOUT_S
 from broker.sources.backoff import Backoff
 from broker.sources.redis_link import connection_to, is_refusal, name_connection
 from broker.sources.status_state import KINDS, Subject
@@ -100,7 +101,9 @@ class StatusChannels:
             self._on_subscribed()
             self._asked = False
             while True:
-                await self._hear(connection)
+                for _ in range(MESSAGES_IN_A_ROW_MAX):
+                    await self._hear(connection)
+                await anyio.lowlevel.checkpoint()  # what has arrived already is heard without any wait
         finally:
             with anyio.CancelScope(shield=True):
                 await connection.disconnect(nowait=True)
