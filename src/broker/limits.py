@@ -258,6 +258,18 @@ SEARCH_SLICE_BYTES: Final = 64 * KIB
 SEARCH_S_MAX: Final = 30.0
 SEARCHES_WAITING_MAX: Final = 16
 
+# -- marks of lines: errors and groups --------------------------------------------------------------------------------
+# An error announces itself at the beginning of its line; no more of it is looked at.
+MARK_CHARS_MAX: Final = 4000
+# All patterns are one automaton for RE2; with less than this for its cache it falls back to a slower way.
+MARK_PATTERN_BYTES_MAX: Final = 64 * MIB
+# A title is one line of a list.
+GROUP_TITLE_CHARS_MAX: Final = 200
+# Groups within each other: nobody reads deeper ones, and each level is an indent. Deeper ones are lines of theirs.
+GROUP_DEPTH_MAX: Final = 32
+# Of one entry, which may have a megabyte of lines.
+MARKS_PER_ENTRY_MAX: Final = 64
+
 # -- HTTP ingest ----------------------------------------------------------------------------------------------------
 # One NDJSON record, which must be in memory whole to be read: a line of 1 MiB with every character escaped is 6 MiB.
 INGEST_RECORD_BYTES_MAX: Final = 8 * MIB
