@@ -124,14 +124,6 @@ def line_of(entry: bytes) -> str:
     return _text(entry)
 
 
-def output_of(entry: bytes, fallback_timestamp_ms: int = 0) -> tuple[str, str, int | float]:
-    """A stored entry, uncut: its text, its stream and its time, as `record_of` understands it."""
-    value = parsed(entry)
-    if _is_output(value):
-        return without_surrogates(str(value["line"])), str(value["stream"]), value["timestamp"]
-    return _text(entry), "stdout", fallback_timestamp_ms
-
-
 def _are_plain(entries: Sequence[bytes], line_bytes_max: int) -> bool:
     """Whether viewers may be sent all these entries as they are stored."""
     page = b"\n".join(entries) + b"\n"
