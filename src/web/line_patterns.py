@@ -71,7 +71,7 @@ CERTAIN: Final = (
     r"^(?:\[INFO\] )?BUILD FAIL(?:ED|URE)",
     r"^\[  FAILED  \] [^\n]",
     r"^ *[0-9]+/[0-9]+ Test +#[0-9]+: [^\n]*\*\*\*(?:Failed|Exception|Timeout|Not Run)",
-    r"^[^\n]+: undefined reference to [^ A-Za-z0-9]",
+    r"^[^ \n][^\n]*: undefined reference to [^ A-Za-z0-9]",
     # shells and programs that die
     r"^(?:[^ :\n]+: (?:line )?[0-9]+: +[0-9]+ )?(?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction|Killed)(?: +\(core dumped\)|$)",
     r"^[^ \n]*sh: (?:line )?[0-9]+: [^\n]*: not found$",
@@ -99,7 +99,7 @@ LIKELY: Final = (
     r"<LEAD>error [A-Z]{1,8}[0-9]+: ",
     r"<LEAD>(?:Uncaught |Unhandled exception\. |Caused by: |Exception in thread \"[^\"\n]*\" )?(?:[A-Za-z_][A-Za-z0-9_$]*[.])*[A-Z][A-Za-z0-9_]*(?:Error|Exception)(?: \[[A-Z0-9_]+\])?(?:: |:$)",
     r"<LEAD>(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"\n]*\" )[A-Za-z]",
-    r"<LEAD>\[?(?:ERROR|FATAL)(?:\]|[ :\t])[ :\t]*[^ :\t\n]",
+    r"<LEAD>\[?(?:ERROR|FATAL)(?:\]|[ :\t])[ :\t]*[^ :=\t\n]",
     r"<LEAD>\[?(?:CRITICAL|SEVERE|PANIC)(?:\]|:)[ \t]*[^ \t\n]",
     r"<LEAD>(?:FAILED|FAIL)(?:: | \(| +[A-Za-z0-9_.]+[/.:])",
     r"<LEAD>FAILED$",
@@ -116,6 +116,7 @@ UNLESS: Final = (
     r"<LEAD>\[? *(?:INFO|DEBUG|TRACE|NOTICE|WARN|WARNING|info|debug|trace|notice|warn|warning|note|hint|help) *(?:\]|[ :|\t-])",
     r"^<TIME><BETWEEN>\[? *(?:INFO|DEBUG|TRACE|NOTICE|WARN|WARNING|info|debug|trace|notice|warn|warning|note|hint|help) *(?:\]|[ :|\t-])",
     r"^ *not ok [^\n]*# *(?:TODO|SKIP|todo|skip)",
+    r"^[A-Z]+: (?:Final|ClassVar|str|int)[^=\n]* = ",
     r"^Found [0-9]+ errors? \([0-9]+ fixed, 0 remaining\)",
     r"^[^ \n]+: (?:warning|note|hint|info|debug): ",
 )

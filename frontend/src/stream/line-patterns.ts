@@ -51,7 +51,7 @@ export const CERTAIN: readonly string[] = [
   String.raw`^(?:\[INFO\] )?BUILD FAIL(?:ED|URE)`,
   String.raw`^\[  FAILED  \] [^\n]`,
   String.raw`^ *[0-9]+/[0-9]+ Test +#[0-9]+: [^\n]*\*\*\*(?:Failed|Exception|Timeout|Not Run)`,
-  String.raw`^[^\n]+: undefined reference to [^ A-Za-z0-9]`,
+  String.raw`^[^ \n][^\n]*: undefined reference to [^ A-Za-z0-9]`,
   // shells and programs that die
   String.raw`^(?:[^ :\n]+: (?:line )?[0-9]+: +[0-9]+ )?(?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction|Killed)(?: +\(core dumped\)|$)`,
   String.raw`^[^ \n]*sh: (?:line )?[0-9]+: [^\n]*: not found$`,
@@ -79,7 +79,7 @@ export const LIKELY: readonly string[] = [
   String.raw`<LEAD>error [A-Z]{1,8}[0-9]+: `,
   String.raw`<LEAD>(?:Uncaught |Unhandled exception\. |Caused by: |Exception in thread \"[^\"\n]*\" )?(?:[A-Za-z_][A-Za-z0-9_$]*[.])*[A-Z][A-Za-z0-9_]*(?:Error|Exception)(?: \[[A-Z0-9_]+\])?(?:: |:$)`,
   String.raw`<LEAD>(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"\n]*\" )[A-Za-z]`,
-  String.raw`<LEAD>\[?(?:ERROR|FATAL)(?:\]|[ :\t])[ :\t]*[^ :\t\n]`,
+  String.raw`<LEAD>\[?(?:ERROR|FATAL)(?:\]|[ :\t])[ :\t]*[^ :=\t\n]`,
   String.raw`<LEAD>\[?(?:CRITICAL|SEVERE|PANIC)(?:\]|:)[ \t]*[^ \t\n]`,
   String.raw`<LEAD>(?:FAILED|FAIL)(?:: | \(| +[A-Za-z0-9_.]+[/.:])`,
   String.raw`<LEAD>FAILED$`,
@@ -96,6 +96,7 @@ export const UNLESS: readonly string[] = [
   String.raw`<LEAD>\[? *(?:INFO|DEBUG|TRACE|NOTICE|WARN|WARNING|info|debug|trace|notice|warn|warning|note|hint|help) *(?:\]|[ :|\t-])`,
   String.raw`^<TIME><BETWEEN>\[? *(?:INFO|DEBUG|TRACE|NOTICE|WARN|WARNING|info|debug|trace|notice|warn|warning|note|hint|help) *(?:\]|[ :|\t-])`,
   String.raw`^ *not ok [^\n]*# *(?:TODO|SKIP|todo|skip)`,
+  String.raw`^[A-Z]+: (?:Final|ClassVar|str|int)[^=\n]* = `,
   String.raw`^Found [0-9]+ errors? \([0-9]+ fixed, 0 remaining\)`,
   String.raw`^[^ \n]+: (?:warning|note|hint|info|debug): `,
 ];
