@@ -48,7 +48,7 @@ class Story:
                     event = await stream.next(50.0)
                     if event.name == "stream-error":
                         self.trouble += 1
-                    else:
+                    elif event.json["status"] not in self.seen[run_id][-1:]:  # said again when trouble is over
                         self.seen[run_id].append(event.json["status"])
 
     async def say_end(self, worker: StatusPublisher, run_id: str) -> None:

@@ -207,6 +207,7 @@ async def test_trouble_of_ours_is_an_event_of_its_own_and_never_a_status(make_re
             assert set(event.json) == {"message"}
             server.start()
             await stream.comment("live updates are back")
+            assert (await shown(stream))["status"] == "running", "a client that was told of trouble is told of its end"
             await worker.run("r", "passed")
             assert (await shown(stream))["status"] == "passed"
             assert await stream.rest() == []

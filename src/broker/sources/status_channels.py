@@ -85,9 +85,10 @@ class StatusChannels:
             try:
                 await self._listen(backoff)
             except (RedisError, OSError, RuntimeError) as error:  # uvloop's closed transport raises a bare RuntimeError
-                if str(error) != self._told:  # each cause once, not at every attempt
-                    self._told = str(error)
-                    logger.warning("the status channels are cut: %s", error)
+                cause = str(error) or type(error).__name__
+                if cause != self._told:  # each cause once, not at every attempt
+                    self._told = cause
+                    logger.warning("the status channels are cut: %s", cause)
                 self._on_cut()
                 await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
 
@@ -97,7 +98,9 @@ class StatusChannels:
             with anyio.fail_after(REDIS_TIMEOUT_S):
                 await self._subscribe(connection)
             backoff.reset()
-            self._told = ""
+            if self._told:
+                self._told = ""
+                logger.warning("the status channels are heard again")
             self._on_subscribed()
             self._asked = False
             while True:

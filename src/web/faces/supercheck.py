@@ -3,7 +3,8 @@
     first      the end as it is, and the stream is over; else `running` or `waiting`, with what is known
     then       what workers say, each once, in order; over after the end
     : ping     every 30 s
-    stream-error   trouble of ours, by name, so that nobody takes it for a state of the run (trap 17)
+    stream-error   trouble of ours, by name, so that nobody takes it for a state of the run (trap 17); when it is over
+                   the state is said again
 
 The state that goes first and the place in the log from which the rest is read are taken in one step, so nothing is
 lost or told twice in between. An end that was said on the channel for progress is followed by a short wait, for the
@@ -165,7 +166,7 @@ class StatusStream(StreamEndpoint):
         while not follower.over(now_s()):
             if (self._statuses.available is False) is not cut:
                 cut = not cut
-                told += CUT if cut else BACK
+                told += CUT if cut else BACK + follower.state()
             if now_s() >= ping_due_s:
                 told += PING
                 ping_due_s += every_s
@@ -195,6 +196,11 @@ class StatusFollower:
         self._ended = state.terminal
         position = end_of(subject, state) if state.terminal else None
         return frame(orjson.dumps(state.opening(subject)), position=position)
+
+    def state(self) -> bytes:
+        """The state once more, so that a client knows that it hears of the run again; an end is told by its frame."""
+        state = self._log.known
+        return b"" if state.terminal else frame(orjson.dumps(state.opening(self._log.subject)))
 
     def news(self) -> bytes:
         """What was said since."""
