@@ -97,7 +97,10 @@ describe("colours", () => {
 
   it("of the sixteen are the theme's; others keep their hue and take its lightness", () => {
     expect(lookOf({ ...PLAIN, fg: 2 })).toEqual({ className: "fg-2", style: undefined });
-    expect(lookOf({ ...PLAIN, fg: 196 }).style).toEqual({ color: "oklch(from #ff0000 var(--readable))" });
+    expect(lookOf({ ...PLAIN, fg: 196 }).style).toEqual({
+      color:
+        "light-dark(oklch(from #ff0000 var(--readable-light)), oklch(from #ff0000 var(--readable-dark)))",
+    });
     expect(lookOf({ ...PLAIN, fg: 244 }).style?.color).toContain("#808080");
     expect(lookOf({ ...PLAIN, flags: INVERSE }).className).toBe("inverse");
   });

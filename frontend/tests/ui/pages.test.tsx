@@ -206,8 +206,7 @@ describe("the job page", () => {
     const log = screen.getByRole("log");
     expect(log.querySelector("b")).toBeNull();
     expect(within(log).getByText("red").className).toBe("fg-1");
-    expect(within(log).getByText("stderr:")).toBeDefined();
-    expect(log.querySelector(".row.stderr .gutter")?.getAttribute("title")).toBe("stderr");
+    expect(log.querySelector(".row.stderr .gutter")?.getAttribute("title")).toBe("standard error");
     expect(log.getAttribute("aria-live")).toBe("off");
   });
 

@@ -1,52 +1,74 @@
-/** One row of the log: a line with its number, or a mark that says what is missing. */
+/**
+ * One row of the log: a line with its number, or a mark that says what is missing.
+ *
+ * A row is drawn again only when what it shows has changed: rows are made anew at each look, and most are as they were.
+ */
 import { memo, useState } from "react";
-import { PLAIN, spansOf } from "../../stream/ansi";
 import type { LineRow, LogRow as Row } from "../../stream/line-chunk";
 import { formatCount } from "../format";
-import { lookOf } from "./ansi-colour";
+import { LineText } from "./LineText";
+import { useLogLook } from "./log-look-context";
+import { LENGTH_SHOWN, plainOf } from "./row-text";
+import { formatStamp, isPause, isoMoment } from "./timestamps";
 
-/** Characters of a line shown at once: many screens wide. One line of a megabyte would freeze the page's layout. */
-const LENGTH_SHOWN = 4_000;
+interface LogRowProps {
+  readonly row: Row;
+  /** The timestamp of the line before, for the time between the two. */
+  readonly before?: number | undefined;
+}
 
 export const LogRow = memo(
-  function LogRow({ row }: { readonly row: Row }) {
-    return row.kind === "line" ? <Line row={row} /> : <Mark row={row} />;
+  function LogRow({ row, before }: LogRowProps) {
+    switch (row.kind) {
+      case "line":
+        return <Line row={row} before={before} />;
+      case "gap":
+        return (
+          <Mark
+            words={`${formatCount(row.to - row.from + 1)} lines are gone for good (${row.from + 1} to ${row.to + 1})`}
+          />
+        );
+      case "reset":
+        return <Mark words="The output was written anew; what follows is the new one" />;
+      default:
+        return row satisfies never;
+    }
   },
-  (before, after) => sameRow(before.row, after.row),
+  (one, other) => one.before === other.before && sameRow(one.row, other.row),
 );
 
-/** Rows are made anew at each look; most are as they were. */
+/** What of a row is copied; `null` where it is no line. Numbers and times are never part of it. */
+export function copyTextOf(row: Row, raw = false): string | null {
+  return row.kind === "line" ? plainOf(row, raw) : null;
+}
+
 function sameRow(one: Row, other: Row): boolean {
-  if (one.id !== other.id || one.kind !== other.kind) return false;
+  if (one === other) return true;
+  const names = Object.keys(one) as (keyof Row)[];
   return (
-    one.kind !== "line" || other.kind !== "line" || (one.text === other.text && one.style === other.style)
+    names.length === Object.keys(other).length && names.every((name) => Object.is(one[name], other[name]))
   );
 }
 
-function Line({ row }: { readonly row: LineRow }) {
+function Line({ row, before }: { readonly row: LineRow; readonly before: number | undefined }) {
+  const { raw } = useLogLook();
   const [whole, setWhole] = useState(false);
-  const cut = !whole && row.text.length > LENGTH_SHOWN;
-  const text = cut ? row.text.slice(0, LENGTH_SHOWN) : row.text;
+  const isLong = !whole && row.text.length > LENGTH_SHOWN;
+  const left = isLong ? plainOf(row, raw).length - LENGTH_SHOWN : 0;
   return (
     <div className={`row ${row.stream}`}>
-      <span className="gutter" title={row.stream === "stdout" ? undefined : row.stream}>
-        {!row.continued && row.offset + 1}
-      </span>
+      <LineNumber row={row} />
+      <Stamp row={row} before={before} />
       <span className="text">
-        {row.stream !== "stdout" && <span className="unseen">{row.stream}: </span>}
-        {spansOf(text, row.style).map((span, at) => {
-          if (span.style === PLAIN) return span.text;
-          const { className, style } = lookOf(span.style);
-          return (
-            // oxlint-disable-next-line react/no-array-index-key -- the spans of a text have no other name
-            <span key={at} className={className} style={style}>
-              {span.text}
-            </span>
-          );
-        })}
-        {cut && (
+        <LineText
+          text={row.text}
+          style={row.style}
+          offset={row.offset}
+          length={whole ? row.text.length : LENGTH_SHOWN}
+        />
+        {left > 0 && (
           <button type="button" className="rest" onClick={() => setWhole(true)}>
-            +{formatCount(row.text.length - LENGTH_SHOWN)} characters
+            +{formatCount(left)} characters
           </button>
         )}
       </span>
@@ -54,11 +76,45 @@ function Line({ row }: { readonly row: LineRow }) {
   );
 }
 
-function Mark({ row }: { readonly row: Exclude<Row, LineRow> }) {
-  const words =
-    row.kind === "gap"
-      ? `${formatCount(row.to - row.from + 1)} lines are gone for good (${row.from + 1} to ${row.to + 1})`
-      : "The output was written anew; what follows is the new one";
+/** The line's number leads to the line. Tab passes over it: there would be a stop for each row of the screen. */
+function LineNumber({ row }: { readonly row: LineRow }) {
+  const title = STREAM_NAMES[row.stream];
+  if (row.continued) return <span className="gutter" title={title} />;
+  const number = row.offset + 1;
+  return (
+    <span className="gutter" title={title}>
+      <a
+        href={`#L${number}`}
+        tabIndex={-1}
+        draggable={false}
+        aria-label={title === undefined ? undefined : `${number}, ${title}`}
+      >
+        {number}
+      </a>
+    </span>
+  );
+}
+
+const STREAM_NAMES: Readonly<Record<LineRow["stream"], string | undefined>> = {
+  stdout: undefined,
+  stderr: "standard error",
+  system: "system",
+  error: "error",
+};
+
+function Stamp({ row, before }: { readonly row: LineRow; readonly before: number | undefined }) {
+  const { timestamps, startedAt } = useLogLook();
+  if (timestamps === "off") return null;
+  const { timestamp, continued } = row;
+  const pause = !continued && isPause(timestamps, timestamp, before) ? " pause" : "";
+  return (
+    <span className={`stamp ${timestamps}${pause}`} title={isoMoment(timestamp)}>
+      {continued ? "" : formatStamp(timestamps, timestamp, { startedAt, before })}
+    </span>
+  );
+}
+
+function Mark({ words }: { readonly words: string }) {
   return (
     <div className="row mark">
       <span className="gutter" aria-hidden="true">

@@ -53,7 +53,10 @@ function compute(style: Style): Look {
   if (inverse) return look([...classes, "inverse"], undefined);
   if (fg === DEFAULT_COLOUR) return look(classes, undefined);
   if (fg < SIXTEEN.length) return look([...classes, `fg-${fg}`], undefined);
-  return look(classes, { color: `oklch(from ${hex(rgbOf(fg))} var(--readable))` });
+  const own = hex(rgbOf(fg));
+  return look(classes, {
+    color: `light-dark(oklch(from ${own} var(--readable-light)), oklch(from ${own} var(--readable-dark)))`,
+  });
 }
 
 function look(classes: readonly string[], style: CSSProperties | undefined): Look {
