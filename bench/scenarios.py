@@ -15,6 +15,7 @@ from bench.diffs import diffs
 from bench.fantail import entry, fantail
 from bench.load import Crowd
 from bench.peers import nchan, nchan_installed, peer
+from bench.pipelines import pipelines
 from bench.report import Row
 
 if TYPE_CHECKING:
@@ -324,5 +325,6 @@ SCENARIOS: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
     "replay": replay,
     "memory": memory,
     "redis-commands": redis_commands,
+    "pipelines": pipelines,
     "diffs": diffs,
 }
