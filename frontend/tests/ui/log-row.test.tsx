@@ -7,7 +7,7 @@ import type { LineRow } from "../../src/stream/line-chunk";
 import { LogRow, copyTextOf } from "../../src/ui/log/LogRow";
 import { type LogLook, LogLookContext } from "../../src/ui/log/log-look-context";
 import { LogSearchContext, type Matcher } from "../../src/ui/log/log-search-context";
-import { LENGTH_SHOWN, piecesOf } from "../../src/ui/log/row-text";
+import { LENGTH_SHOWN, piecesOf } from "../../src/stream/row-text";
 import {
   STAMP_COLUMNS,
   type TimestampMode,

@@ -5,7 +5,7 @@ import { lookOf } from "./ansi-colour";
 import { canHighlight, highlight } from "./highlights";
 import { useLogLook } from "./log-look-context";
 import { useLogSearch } from "./log-search-context";
-import { type Piece, piecesOf } from "./row-text";
+import { type Piece, piecesOf } from "../../stream/row-text";
 
 interface LineTextProps {
   readonly text: string;

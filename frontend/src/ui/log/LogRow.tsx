@@ -8,7 +8,7 @@ import type { LineRow, LogRow as Row } from "../../stream/line-chunk";
 import { formatCount } from "../format";
 import { LineText } from "./LineText";
 import { useLogLook } from "./log-look-context";
-import { LENGTH_SHOWN, plainOf } from "./row-text";
+import { LENGTH_SHOWN, plainOf } from "../../stream/row-text";
 import { formatStamp, isPause, isoMoment } from "./timestamps";
 
 interface LogRowProps {

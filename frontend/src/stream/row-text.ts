@@ -4,8 +4,8 @@
  * What a reader sees of a row is one string (`plainOf`); search, marks and copying are about that string, and the pieces
  * joined are that string.
  */
-import { PLAIN, type Span, type Style, plainText, rawText, spansOf } from "../../stream/ansi";
-import { linksIn } from "../../stream/links";
+import { PLAIN, type Span, type Style, plainText, rawText, spansOf } from "./ansi";
+import { linksIn } from "./links";
 
 /** What of a row the text depends on. */
 export interface RowText {
@@ -29,6 +29,13 @@ const LENGTH_READ = 4 * LENGTH_SHOWN;
 /** The text as it is read: what search looks through, and what is copied. */
 export function plainOf({ text }: RowText, raw: boolean): string {
   return raw ? rawText(text) : plainText(text);
+}
+
+/** What is drawn of a row, as one string: what its height and its width are reckoned by. */
+export function shownOf(row: RowText, raw: boolean, length: number = LENGTH_SHOWN): string {
+  return shownSpans(row, raw, length)
+    .map((span) => span.text)
+    .join("");
 }
 
 /** The pieces of a row, up to `length` characters. Neighbours differ; none is empty. */
@@ -57,6 +64,10 @@ export function piecesOf(row: RowText, raw: boolean, length: number = LENGTH_SHO
     }
   }
   return pieces;
+}
+
+function shownSpans(row: RowText, raw: boolean, length: number): readonly Span[] {
+  return raw ? rawSpans(row.text, length) : firstOf(spansOf(head(row.text, length), row.style), length);
 }
 
 function rawSpans(text: string, length: number): readonly Span[] {
