@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import Annotated, Any
 
 import anyio
+import orjson
 import typer
 
 from broker.errors import BrokerError, InvalidIdError
+from broker.foreign_json import can_be_written, without_surrogates
 
 MISUSED = 2
 NOT_PUBLISHED = 125
@@ -57,13 +58,15 @@ def publish(
         name, separator, value = given.partition("=")
         if not name or not separator:
             return _refuse(f"not a member: {given!r}; say NAME=VALUE")
-        members[name] = _value(value)
+        members[without_surrogates(name)] = _value(value)
+    if not can_be_written(members):
+        return _refuse("not a payload: it is nested too deeply")
 
     async def say(url: str) -> None:
         from broker.producers.status_publisher import StatusPublisher  # noqa: PLC0415
 
         async with StatusPublisher(url) as publisher:
-            await publisher.publish(kind, subject_id, status, members, complete=complete)
+            await publisher.publish(kind, subject_id, without_surrogates(status), members, complete=complete)
 
     try:
         anyio.run(say, redis_address(redis_url, data_dir))
@@ -76,9 +79,10 @@ def publish(
 
 
 def _value(text: str) -> Any:
-    """Objects, lists, numbers, true, false, null as JSON; anything else as it is."""
+    """Objects, lists, numbers, true, false, null as JSON; anything else as it is, what is no UTF-8 replaced."""
+    text = without_surrogates(text)
     try:
-        return json.loads(text)
+        return orjson.loads(text)
     except ValueError:
         return text
 

@@ -21,6 +21,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - pydantic reads the annotation
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "FANTAIL_"
 # Read by the commands and the producers, not by the server (PROTOCOL.md, section 9).
 OTHERS: Final = frozenset({"FANTAIL_URL", "FANTAIL_TOKEN", "FANTAIL_SPOOL_BYTES", "FANTAIL_CHROMIUM"})
-SECRETS: Final = frozenset({"jwt_secret", "redis_url", "database_url"})
+SECRETS: Final = frozenset({"jwt_secret", "redis_url", "database_url", "pipeline_url"})
 
 
 class WrongSettingError(BrokerError, ValueError):
@@ -250,6 +251,13 @@ class Settings(BaseSettings):
             check_address(value)
         return value
 
+    @field_validator("pipeline_url")
+    @classmethod
+    def _check_pipeline_url(cls, value: str | None) -> str | None:
+        if value is not None and not _is_address(value):
+            raise ValueError("a backend's address is like `http://host:8080` or `https://host/path`")
+        return value
+
     @field_validator("data_dir", mode="before")
     @classmethod
     def _check_data_dir(cls, value: Any) -> Any:
@@ -278,6 +286,16 @@ class Settings(BaseSettings):
         if self.store_bytes > self.total_bytes:
             raise ValueError("FANTAIL_STORE_BYTES must not exceed FANTAIL_TOTAL_BYTES")
         return self
+
+
+def _is_address(text: str) -> bool:
+    """Whether a server could be there, and paths can be put behind it."""
+    try:
+        parts = urlsplit(text)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an end, a port past 65,535
+        return False
+    return named and not (parts.query or parts.fragment) and re.search(r"\s", text) is None
 
 
 def is_loopback(host: str) -> bool:

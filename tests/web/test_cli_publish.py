@@ -49,6 +49,7 @@ async def test_a_script_says_how_a_run_ended(redis_client: Redis, redis_url: str
         (("job", "1", "passed"), "not a kind"),
         (("run", "a:b", "passed"), "not a valid id"),
         (("run", "1", "passed", "--set", "nothing"), "not a member"),
+        (("run", "1", "passed", "--set", f"a={'[' * 300}{']' * 300}"), "nested too deeply"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(redis_url: str, words: tuple[str, ...], why: str) -> None:
@@ -56,3 +57,20 @@ def test_a_mistake_is_one_line_and_exit_code_two(redis_url: str, words: tuple[st
     assert done.returncode == 2
     assert why in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+async def test_what_is_no_json_or_no_text_is_said_as_well_as_it_can_be(redis_client: Redis, redis_url: str) -> None:
+    done = publish(
+        "run", "r-2", "running\udcff", "--set", "a=NaN", "--set", "b=123456789012345678901234567890",
+        "--set", "c=\udcff", "--redis-url", redis_url,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    kept = await redis_client.get("fantail:status:run:r-2")
+    told = orjson.loads(kept.partition(b"\n")[2])
+    assert told == {
+        "a": "NaN",
+        "b": 123456789012345678901234567890.0,
+        "c": "\ufffd",
+        "status": "running\ufffd",
+        "runId": "r-2",
+    }

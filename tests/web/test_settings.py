@@ -114,7 +114,13 @@ def test_a_wrong_value_in_the_environment_is_refused_alike(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("name", "secret"), [("jwt_secret", "too short"), ("redis_url", "http://me:password@h"), ("database_url", 7)]
+    ("name", "secret"),
+    [
+        ("jwt_secret", "too short"),
+        ("redis_url", "http://me:password@h"),
+        ("database_url", 7),
+        ("pipeline_url", "ftp://me:password@h"),
+    ],
 )
 def test_a_secret_is_not_repeated(name: str, secret: object) -> None:
     with pytest.raises(WrongSettingError) as refused:
@@ -154,3 +160,18 @@ def test_settings_do_not_change() -> None:
     settings = Settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.port = 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://", "http://host:99999", "http://host:0", "http://[::1", "http://a b", "http://h\nx", "http://h?a=b"],
+)
+def test_an_address_where_no_backend_can_be_stops_the_start(address: str) -> None:
+    with pytest.raises(WrongSettingError, match="FANTAIL_PIPELINE_URL") as raised:
+        load_settings(pipeline_url=address)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["http://host", "https://me:password@host:8443/base/", "http://[::1]:80"])
+def test_a_backends_address_may_have_a_port_a_path_and_a_password(address: str) -> None:
+    assert load_settings(pipeline_url=address).pipeline_url == address
