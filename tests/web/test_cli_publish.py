@@ -66,6 +66,7 @@ async def test_what_is_no_json_or_no_text_is_said_as_well_as_it_can_be(redis_cli
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     kept = await redis_client.get("fantail:status:run:r-2")
+    assert isinstance(kept, bytes)
     told = orjson.loads(kept.partition(b"\n")[2])
     assert told == {
         "a": "NaN",
