@@ -10,11 +10,14 @@ import { DocumentStore } from "./document-store";
 import { FetchStreams } from "./fetch-streams";
 import type { JsonObject } from "./json";
 import { FetchJobsApi, type JobsApi } from "./jobs-api";
+import { FetchLogApi, type LogApi } from "./log-api";
 import type { StreamSource } from "./stream-source";
 
 export interface Client {
   readonly streams: StreamSource;
   readonly api: JobsApi;
+  /** Search and outline of whole logs. */
+  readonly logs: LogApi;
   /** The status of pipelines, by stream and by polls. */
   readonly pipelines: PipelineSSEManager;
   /** Whether pipelines are followed by stream; else they are polled. */
@@ -32,6 +35,7 @@ export interface ClientSettings {
   readonly silenceMs?: number;
   readonly streams?: StreamSource;
   readonly api?: JobsApi;
+  readonly logs?: LogApi;
   readonly pipelines?: PipelineSSEManager;
   /** Default true. */
   readonly useSSEStatus?: boolean;
@@ -43,6 +47,7 @@ export interface ClientSettings {
 export function createClient(settings: ClientSettings = {}): Client {
   const streams = settings.streams ?? new FetchStreams(settings);
   const api = settings.api ?? new FetchJobsApi(settings);
+  const logs = settings.logs ?? new FetchLogApi(settings);
   const { initialTables } = settings;
   const stores = new Map<string, DocumentStore>();
 
@@ -63,7 +68,7 @@ export function createClient(settings: ClientSettings = {}): Client {
 
   const pipelines = settings.pipelines ?? pipelinesOf(settings, streams);
   const runs = settings.runs ?? new RunRegistry({ ...settings, streams });
-  return { streams, api, tables, pipelines, runs, useSSEStatus: settings.useSSEStatus ?? true };
+  return { streams, api, logs, tables, pipelines, runs, useSSEStatus: settings.useSSEStatus ?? true };
 }
 
 function pipelinesOf(settings: ClientSettings, streams: StreamSource): PipelineSSEManager {

@@ -64,6 +64,47 @@ export function around(offsets: ArrayLike<number>, context: number, end: number)
   return { kind: "ranges", ranges, between: "said" };
 }
 
+/** What a projection displays, and some ranges more. */
+export function withRanges(projection: Projection, more: readonly OffsetRange[]): Projection {
+  if (projection.kind === "all" || more.length === 0) return projection;
+  return { ...projection, ranges: merged([...projection.ranges, ...more]) };
+}
+
+/** The places of entries among those displayed. */
+export interface Places {
+  /** How many displayed entries are before an offset. */
+  before(offset: number): number;
+  /** The displayed entry that has so many before it; the last one at most, 0 where there is none. */
+  at(place: number): number;
+  /** How many are displayed. */
+  readonly count: number;
+}
+
+/** Places in a log of `end` entries. Each answer takes a binary search at most. */
+export function placesOf(projection: Projection, end: number): Places {
+  if (projection.kind === "all") {
+    return { before: (offset) => offset, at: (place) => Math.max(0, Math.min(place, end - 1)), count: end };
+  }
+  const ranges = projection.ranges.filter(({ from }) => from < end);
+  const sums = [0];
+  for (const { from, to } of ranges) sums.push((sums.at(-1) ?? 0) + Math.min(to, end) - from);
+  const count = sums.at(-1) ?? 0;
+  return {
+    count,
+    before(offset) {
+      const index = rangesUpTo(ranges, offset) - 1;
+      const range = ranges[index];
+      return range ? Math.min(sums[index + 1] ?? 0, (sums[index] ?? 0) + offset - range.from) : 0;
+    },
+    at(place) {
+      if (count === 0) return 0;
+      const wanted = Math.max(0, Math.min(place, count - 1));
+      const index = countUpTo(sums, wanted) - 1;
+      return (ranges[index]?.from ?? 0) + wanted - (sums[index] ?? 0);
+    },
+  };
+}
+
 /** Whether an entry is displayed. */
 export function isDisplayed(projection: Projection, offset: number): boolean {
   if (projection.kind === "all") return true;
@@ -84,11 +125,21 @@ export function sameProjection(one: Projection, other: Projection): boolean {
 
 /** How many ranges begin at `offset` or before. */
 function rangesUpTo(ranges: readonly OffsetRange[], offset: number): number {
+  return partition(ranges.length, (at) => (ranges[at]?.from ?? 0) <= offset);
+}
+
+/** How many of some sorted numbers are `limit` or below. */
+function countUpTo(numbers: readonly number[], limit: number): number {
+  return partition(numbers.length, (at) => (numbers[at] ?? 0) <= limit);
+}
+
+/** The first of `count` places for which `holds` no longer does, where it does so for all before. */
+function partition(count: number, holds: (at: number) => boolean): number {
   let low = 0;
-  let high = ranges.length;
+  let high = count;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((ranges[middle]?.from ?? 0) <= offset) low = middle + 1;
+    if (holds(middle)) low = middle + 1;
     else high = middle;
   }
   return low;
