@@ -6,6 +6,7 @@ import { JobPage } from "./JobPage";
 import { JobsPage } from "./JobsPage";
 import { Mark } from "./Mark";
 import { NotFound } from "./NotFound";
+import { Overlays } from "./Overlays";
 import { PipelinesPage } from "./PipelinesPage";
 import { RunNotices } from "./RunNotices";
 import { RunsPage } from "./RunsPage";
@@ -47,6 +48,7 @@ export function App({ initial }: AppProps) {
           </Route>
         </Switch>
       </main>
+      <Overlays />
       <RunNotices />
     </JobProvider>
   );

@@ -2,11 +2,12 @@
  * What a job changes in its worktree, live. Loaded when it is first looked at, and kept from then on: where the reader
  * is, and what is folded, outlasts every update and a look at the log.
  */
-import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { useDiffFiles } from "../../hooks/useDiffStream";
 import type { FileDiff } from "../../stream/diff-store";
 import { ConnectionMark } from "../ConnectionMark";
 import { plural } from "../format";
+import { useActions } from "../keys";
 import { Counts, DiffFile, drawnRows } from "./DiffFile";
 import { FileList } from "./FileList";
 import { type DiffStyle, type Section, heightOf, isFoldedAtFirst, layOut, sectionAt } from "./layout";
@@ -42,11 +43,7 @@ export default function DiffTab({ attemptId, active, downloadUrl }: DiffTabProps
   const totals = useMemo(() => sums(files.values()), [files]);
   const allOpen = sections.every((section) => section.open);
   const current = sections[sectionAt(sections, Math.max(0, top + OVERSCAN_PX))]?.file.file ?? null;
-  const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "]") step(1);
-    else if (event.key === "[") step(-1);
-  };
+  useActions({ nextFile: () => step(1), previousFile: () => step(-1) }, active);
   return (
     <section className="diff" aria-label="Diff">
       <div className="log-bar">
@@ -91,7 +88,6 @@ export default function DiffTab({ attemptId, active, downloadUrl }: DiffTabProps
             tabIndex={0}
             onScroll={onScroll}
             onWheel={shift.onWheel}
-            onKeyDown={onKeyDown}
             style={{ "--shift": `${shift.px}px`, "--digits": digitsOf(inView) } as React.CSSProperties}
           >
             <div className="d-space" style={{ height: heightOf(sections) }}>
