@@ -10,6 +10,7 @@ import "./ui/styles/tokens.css";
 import "./ui/styles/base.css";
 import "./ui/styles/pages.css";
 import "./ui/styles/log.css";
+import "./ui/styles/log-slots.css";
 import "./ui/styles/status.css";
 
 const initial = readInitialData(document);

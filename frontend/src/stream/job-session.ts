@@ -47,7 +47,11 @@ export interface JobSessionSettings {
   readonly initialPosition?: string | null;
   /** Without a position: how many lines before the end to begin. Default: all history. */
   readonly tail?: number;
+  /** How many lines there are, as far as is known. */
+  readonly initialTotal?: number;
   readonly maxLines?: number;
+  /** Bytes of lines kept, about. */
+  readonly maxBytes?: number;
   readonly autoReconnect?: boolean;
   readonly reconnectDelay?: number;
   readonly schedule?: Schedule;
@@ -76,7 +80,8 @@ export class JobSession {
     this.#settings = settings;
     this.#signal = new FrameSignal(settings.schedule);
     this.subscribe = this.#signal.subscribe;
-    this.log = new LineStore({ maxLines: settings.maxLines ?? 10_000, schedule: settings.schedule });
+    const { maxLines = 10_000, maxBytes, schedule } = settings;
+    this.log = new LineStore({ maxLines, maxBytes, schedule });
     this.#position = settings.initialPosition ?? null;
     const { initialJob } = settings;
     const metadata = initialJob ? metadataOf(initialJob) : {};
@@ -90,6 +95,7 @@ export class JobSession {
     };
     const from = settings.initialFrom ?? 0;
     settings.initialOutput?.forEach((output, index) => this.log.append({ offset: from + index, output }));
+    this.log.announce(settings.initialTotal ?? 0);
   }
 
   readonly subscribe: (listener: () => void) => () => void;
@@ -189,7 +195,7 @@ export class JobSession {
   }
 
   #reset(reason: string): void {
-    this.log.beginReplacement({ kind: "reset", reason });
+    this.log.beginReplacement(reason);
     setTimeout(() => this.log.commitReplacement(), RESET_PATIENCE_MS);
   }
 

@@ -1,23 +1,32 @@
 /**
- * The lines of one job: append-only, outside React, of any length.
+ * The lines of one job: any number of them, outside React, of which only some are in memory.
+ *
+ * A log is addressed by the offsets of its entries, 0 up to `end`. Pages of them are loaded or not; which ones does not
+ * matter to what is loaded. A page that nobody looked at for long makes room for others: it can be fetched again.
  *
  * Invariants:
- *  - A row's id never changes and never means another row. Older rows put in front take ids below `start`, even
- *    below zero; rows dropped or replaced give theirs up for good. A viewer keeps its place by id.
- *  - Nothing is copied when a line arrives: it joins the last chunk, and listeners hear of it once per frame.
- *  - What stands is replaced only by something: a replay (after a reset, or without a position) clears the old rows
+ *  - An offset means the same entry for as long as the generation is the same. A list that is written anew begins a
+ *    new generation.
+ *  - Nothing is copied when a line arrives: it joins its page, and listeners hear of it once per frame.
+ *  - What stands is replaced only by something: a replay (after a reset, or without a position) clears the old entries
  *    in the same step that puts the first new one in their place, so the screen is never empty in between, and old
  *    and new are never mixed.
- *  - `maxLines` bounds what is kept. What is dropped is counted by `older`, never silent.
+ *  - Bounds are kept by letting whole pages go, the least recently used first, and never the last one
+ *    nor one that is on the screen.
+ *
+ * Decided against: one array from the first entry to the last. A reader who jumps into the middle of a million lines
+ * would wait for half of them.
  */
-import { PLAIN, type Style, sameStyle, styleAfter } from "./ansi";
 import { FrameSignal, type Schedule } from "./frame";
-import type { JobOutput, OutputStream } from "./job";
-import { CHUNK_ROWS, LineChunk, type LogRow, type Mark, rowsOf } from "./line-chunk";
+import type { JobOutput } from "./job";
+import { LinePage, PAGE_ENTRIES } from "./line-page";
+import type { OffsetRange } from "./projection";
 
 export interface LineStoreSettings {
-  /** Rows kept; the oldest go first. */
+  /** Entries kept at least where there are so many; what goes first is what was not looked at for longest. */
   readonly maxLines: number;
+  /** Bytes of text kept, about. Default: no bound but that of the lines. */
+  readonly maxBytes?: number;
   readonly schedule?: Schedule;
 }
 
@@ -27,33 +36,54 @@ export interface LogEntry {
   readonly output: JobOutput;
 }
 
-type Carry = Partial<Record<OutputStream, Style>>;
-
 export class LineStore {
-  #chunks: LineChunk[] = [];
-  #start = 0;
+  #pages: LinePage[] = [];
+  #byNumber = new Map<number, LinePage>();
+  #gaps: OffsetRange[] = [];
   #end = 0;
-  #rowsMax: number;
-  #carry: Carry = {};
-  #nextOffset = 0;
-  #replacement: { readonly mark: Mark | null } | null = null;
+  #announced = 0;
+  #generation = 0;
+  #resetReason: string | null = null;
+  #replacement: { readonly resetReason: string | null } | null = null;
+  #count = 0;
+  #bytes = 0;
+  #uses = 0;
+  #inView: ReadonlySet<LinePage> = new Set();
   #records: readonly JobOutput[] | null = null;
+  readonly #maxLines: number;
+  readonly #maxBytes: number;
   readonly #signal: FrameSignal;
 
-  constructor({ maxLines, schedule }: LineStoreSettings) {
-    this.#rowsMax = Math.max(1, maxLines);
+  constructor({ maxLines, maxBytes, schedule }: LineStoreSettings) {
+    this.#maxLines = Math.max(1, maxLines);
+    this.#maxBytes = maxBytes ?? Number.POSITIVE_INFINITY;
     this.#signal = new FrameSignal(schedule);
     this.subscribe = this.#signal.subscribe;
   }
 
-  /** The id of the first row kept. */
-  get start(): number {
-    return this.#start;
-  }
-
-  /** The id behind the last row. */
+  /** The offset behind the last entry that came. */
   get end(): number {
     return this.#end;
+  }
+
+  /** How many entries there are, as far as anyone said. */
+  get total(): number {
+    return Math.max(this.#end, this.#announced);
+  }
+
+  /** How many entries are still to come, of those that are known to be there. */
+  get behind(): number {
+    return this.#replacement ? 0 : this.total - this.#end;
+  }
+
+  /** Another number for each list: what was kept under offsets of the one before means nothing any more. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Why the list was begun anew; `null` where it was not. */
+  get resetReason(): string | null {
+    return this.#resetReason;
   }
 
   /** Changes once per frame, together with the notification. */
@@ -61,156 +91,177 @@ export class LineStore {
     return this.#signal.version;
   }
 
-  /** How many lines of the job come before the first one kept. */
-  get older(): number {
-    for (let id = this.#start; id < this.#end; id += 1) {
-      const row = this.row(id);
-      if (row?.kind === "line") return row.offset;
-      if (row?.kind === "reset") return 0;
-    }
-    return 0;
+  /** Entries in memory. */
+  get loaded(): number {
+    return this.#count;
+  }
+
+  /** What the entries in memory take, in bytes, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether what is there is about to be replaced. */
+  get replacing(): boolean {
+    return this.#replacement !== null;
   }
 
   /** The offset that the next line has where nobody says otherwise. */
   get nextOffset(): number {
-    return this.#replacement ? 0 : this.#nextOffset;
+    return this.#replacement ? 0 : this.#end;
+  }
+
+  /** The pages that hold something, in order. */
+  get pages(): readonly LinePage[] {
+    return this.#pages;
+  }
+
+  /** Lines lost for good, in order, without overlap: `from` included, `to` not. */
+  get gaps(): readonly OffsetRange[] {
+    return this.#gaps;
   }
 
   readonly subscribe: (listener: () => void) => () => void;
 
+  /** Takes the next line of the stream. One that came before is left out. */
   append({ offset, output }: LogEntry): void {
     this.commitReplacement();
-    const { stream } = output;
-    const chunk = this.#openChunk();
-    this.#carry[stream] = chunk.addRecord(offset, output, this.#carry[stream] ?? PLAIN, styleAfter);
-    this.#nextOffset = offset + 1;
-    this.#grown(chunk);
-  }
-
-  /** Adds a row that says that lines are gone for good. Colours do not carry over it. */
-  appendGap(from: number, to: number): void {
-    this.commitReplacement();
-    this.#nextOffset = to + 1;
-    this.#addMark({ kind: "gap", from, to });
-  }
-
-  /**
-   * Puts older entries in front of what is there, and carries their colours on into it. They raise the bound, so
-   * that what someone asked to see is not dropped by the same act.
-   */
-  prepend(entries: readonly LogEntry[]): void {
-    const rows = entries.reduce((sum, { output }) => sum + rowsOf(output.line).length, 0);
-    if (rows === 0) return;
-    const chunks: LineChunk[] = [];
-    const carry: Carry = {};
-    let chunk = new LineChunk(this.#start - rows);
-    for (const { offset, output } of entries) {
-      if (chunk.count >= CHUNK_ROWS) {
-        chunks.push(chunk);
-        chunk = new LineChunk(chunk.end);
-      }
-      carry[output.stream] = chunk.addRecord(offset, output, carry[output.stream] ?? PLAIN, styleAfter);
-    }
-    const border = this.#start;
-    this.#chunks = [...chunks, chunk, ...this.#chunks];
-    this.#start -= rows;
-    this.#rowsMax = Math.max(this.#rowsMax, this.#end - this.#start);
-    this.#carryOn(border, carry);
+    if (offset < this.#end) return;
+    this.#put(offset, output);
+    this.#end = offset + 1;
+    this.#trim();
     this.#changed();
   }
 
-  /** From the next row on, what is there is replaced; `mark` is then the first row. Without effect when empty. */
-  beginReplacement(mark: Mark | null): void {
-    if (this.#end > this.#start || mark) this.#replacement = { mark };
+  /** Says that lines are gone for good: `from` to `to`, both inclusive. */
+  appendGap(from: number, to: number): void {
+    this.commitReplacement();
+    this.#addGap({ from, to: to + 1 });
+    this.#end = Math.max(this.#end, to + 1);
+    this.#changed();
+  }
+
+  /** Takes entries that were asked for, from offset `from` on. What is there already stays. */
+  fill(from: number, outputs: readonly JobOutput[]): void {
+    for (const [index, output] of outputs.entries()) {
+      if (from + index < this.#end) this.#put(from + index, output);
+    }
+    this.#trim();
+    this.#changed();
+  }
+
+  /** Says that lines that were asked for are gone for good: `from` included, `to` not. */
+  fillGap(from: number, to: number): void {
+    this.#addGap({ from, to: Math.min(to, this.#end) });
+    this.#changed();
+  }
+
+  /** Says why the missing entries of a page cannot be had now; `null`: they may be asked for again. */
+  fail(pageNumber: number, reason: string | null): void {
+    const page = this.#byNumber.get(pageNumber);
+    if (!page && reason === null) return;
+    (page ?? this.#newPage(pageNumber)).failure = reason;
+    this.#changed();
+  }
+
+  /** Says how many entries there are; they come by the stream, or can be asked for. */
+  announce(total: number): void {
+    if (this.#replacement || total === this.#announced) return;
+    this.#announced = total;
+    this.#changed();
+  }
+
+  /** From the next entry on, what is there is replaced. A `resetReason` is shown in front. Without effect when empty. */
+  beginReplacement(resetReason: string | null): void {
+    if (this.#end > 0 || resetReason !== null) this.#replacement = { resetReason };
   }
 
   /** Replaces now, where a replacement was begun: it turned out that nothing follows. */
   commitReplacement(): void {
     if (!this.#replacement) return;
-    const { mark } = this.#replacement;
+    this.#resetReason = this.#replacement.resetReason;
     this.#replacement = null;
-    this.#chunks = [];
-    this.#start = this.#end;
-    this.#carry = {};
-    this.#nextOffset = 0;
-    if (mark) this.#addMark(mark);
+    this.#pages = [];
+    this.#byNumber.clear();
+    this.#gaps = [];
+    this.#end = this.#announced = this.#count = this.#bytes = 0;
+    this.#generation += 1;
     this.#changed();
   }
 
-  row(id: number): LogRow | null {
-    if (id < this.#start || id >= this.#end) return null;
-    return this.#chunkOf(id)?.row(id) ?? null;
+  entry(offset: number): JobOutput | undefined {
+    return this.page(offset)?.entry(offset);
   }
 
-  /** The rows from `from` up to, not including, `to`; ids that are not kept are left out. */
-  rows(from: number, to: number): readonly LogRow[] {
-    const rows: LogRow[] = [];
-    for (let id = Math.max(from, this.#start); id < Math.min(to, this.#end); id += 1) {
-      const row = this.row(id);
-      if (row) rows.push(row);
-    }
-    return rows;
+  /** The page of an offset, where it holds something. */
+  page(offset: number): LinePage | undefined {
+    return this.#byNumber.get(Math.floor(offset / PAGE_ENTRIES));
   }
 
-  /** All entries kept, as an array that is the same until something changes. */
+  /** Says which pages are being looked at: they stay, whatever the bounds say, until others are. */
+  lookAt(pages: readonly LinePage[]): void {
+    this.#inView = new Set(pages);
+    for (const page of pages) page.usedAt = this.#uses += 1;
+  }
+
+  /** The last entries, `maxLines` of them at most, as an array that is the same until something changes. */
   records(): readonly JobOutput[] {
-    this.#records ??= this.#chunks.flatMap((chunk) => chunk.records(this.#start));
+    this.#records ??= this.#pages.flatMap((page) => page.records()).slice(-this.#maxLines);
     return this.#records;
   }
 
-  #addMark(mark: Mark): void {
-    this.#carry = {};
-    const chunk = this.#openChunk();
-    chunk.addMark(mark);
-    this.#grown(chunk);
+  #put(offset: number, output: JobOutput): void {
+    const number = Math.floor(offset / PAGE_ENTRIES);
+    const page = this.#byNumber.get(number) ?? this.#newPage(number);
+    const bytes = page.bytes;
+    if (!page.put(offset, output)) return;
+    this.#count += 1;
+    this.#bytes += page.bytes - bytes;
   }
 
-  #openChunk(): LineChunk {
-    const last = this.#chunks.at(-1);
-    if (last && last.count < CHUNK_ROWS) return last;
-    const chunk = new LineChunk(this.#end);
-    this.#chunks.push(chunk);
-    return chunk;
+  #newPage(number: number): LinePage {
+    const page = new LinePage(number);
+    this.#byNumber.set(number, page);
+    let at = this.#pages.length;
+    while (at > 0 && (this.#pages[at - 1]?.number ?? 0) > number) at -= 1;
+    this.#pages.splice(at, 0, page);
+    page.usedAt = this.#uses += 1;
+    return page;
   }
 
-  #grown(chunk: LineChunk): void {
-    this.#end = chunk.end;
-    this.#start = Math.max(this.#start, this.#end - this.#rowsMax);
-    while ((this.#chunks[0]?.end ?? Number.POSITIVE_INFINITY) <= this.#start) this.#chunks.shift();
-    this.#changed();
+  #addGap({ from, to }: OffsetRange): void {
+    if (to <= from) return;
+    const apart = this.#gaps.filter((gap) => gap.to < from || gap.from > to);
+    const joined = this.#gaps.filter((gap) => gap.to >= from && gap.from <= to);
+    const gap = {
+      from: Math.min(from, ...joined.map((each) => each.from)),
+      to: Math.max(to, ...joined.map((each) => each.to)),
+    };
+    this.#gaps = [...apart, gap].toSorted((one, other) => one.from - other.from);
+  }
+
+  /** Lets pages go until the bounds are kept: never the last, and none that is looked at. */
+  #trim(): void {
+    while (this.#count - PAGE_ENTRIES >= this.#maxLines || this.#bytes > this.#maxBytes) {
+      const oldest = this.#leastUsed();
+      if (!oldest) return;
+      this.#pages = this.#pages.filter((page) => page !== oldest);
+      this.#byNumber.delete(oldest.number);
+      this.#count -= oldest.count;
+      this.#bytes -= oldest.bytes;
+    }
+  }
+
+  #leastUsed(): LinePage | undefined {
+    let oldest: LinePage | undefined;
+    for (const page of this.#pages.slice(0, -1)) {
+      if (!this.#inView.has(page) && (!oldest || page.usedAt < oldest.usedAt)) oldest = page;
+    }
+    return oldest;
   }
 
   #changed(): void {
     this.#records = null;
     this.#signal.touch();
-  }
-
-  /** The chunk that holds the row, by binary search. */
-  #chunkOf(id: number): LineChunk | undefined {
-    let low = 0;
-    let high = this.#chunks.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.#chunks[middle]?.start ?? 0) <= id) low = middle;
-      else high = middle - 1;
-    }
-    return this.#chunks[low];
-  }
-
-  /** Carries styles into the rows from `id` on, until each stream's agrees with what was stored. */
-  #carryOn(id: number, carry: Carry): void {
-    const open = new Map(Object.entries(carry) as [OutputStream, Style][]);
-    for (let at = id; at < this.#end && open.size > 0; at += 1) {
-      const row = this.row(at);
-      if (row?.kind !== "line") return;
-      const style = open.get(row.stream);
-      if (!style) continue;
-      if (sameStyle(style, row.style)) open.delete(row.stream);
-      else {
-        this.#chunkOf(at)?.restyle(at, style);
-        open.set(row.stream, styleAfter(row.text, style));
-      }
-    }
-    for (const [stream, style] of open) this.#carry[stream] = style;
   }
 }

@@ -16,8 +16,9 @@ import { useJobDetails } from "./useJobDetails";
 /** Lines asked for where the page brought none: several screens, at once on the screen; older ones follow on wish. */
 const TAIL_LINES = 1_000;
 
-/** Lines kept in memory; past it the oldest go, and can be loaded again. */
-const LINES_MAX = 250_000;
+/** Lines kept in memory, and their bytes; what was not looked at for longest goes first, and is loaded when it is again. */
+const LINES_MAX = 100_000;
+const LINES_BYTES_MAX = 48 * 1024 * 1024;
 
 /** The wait after a first failed try: a server on the same machine is back in a second or two. */
 const RECONNECT_MS = 1_000;
@@ -42,7 +43,9 @@ function FoundJob({ id, initial }: JobPageProps) {
     initialFrom: initial?.from,
     initialPosition: initial?.position,
     tail: initial?.position ? undefined : TAIL_LINES,
+    initialTotal: initial?.total,
     maxLines: LINES_MAX,
+    maxBytes: LINES_BYTES_MAX,
     reconnectDelay: RECONNECT_MS,
   });
   const { job, missing } = useJobDetails(id, initial?.job ?? null, session.status, session.isDone);
@@ -80,6 +83,7 @@ function Log({ id, session, job }: { readonly id: string; readonly session: Watc
       log={session.log}
       jobId={id}
       running={!isTerminal(job.status) && !session.isDone && session.connection.state !== "error"}
+      startedAt={job.startedAt ?? job.createdAt}
       downloadUrl={api.downloadUrl(id)}
       emptyText={emptyText(job, session)}
     />

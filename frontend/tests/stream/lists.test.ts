@@ -1,12 +1,8 @@
-/** The stores that are lists of something: any stream's events, the files of a diff, the older lines of a log. */
+/** The stores that are lists of something: any stream's events, the files of a diff. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { DiffStore } from "../../src/stream/diff-store";
 import { EventLog } from "../../src/stream/event-log";
-import type { Job } from "../../src/stream/job";
 import type { Json } from "../../src/stream/json";
-import type { Fetched, JobsApi, OutputPage } from "../../src/stream/jobs-api";
-import { LineStore } from "../../src/stream/line-store";
-import { STRETCH_LINES, loadOlder } from "../../src/stream/log-history";
 import { Frames, ScriptedSource } from "../support/scripted-source";
 
 let frames: Frames;
@@ -125,100 +121,5 @@ describe("a diff", () => {
       ["b", "B"],
       ["x", "@@"],
     ]);
-  });
-});
-
-describe("older lines", () => {
-  const api = (page: (from: number, limit: number) => Fetched<OutputPage>): JobsApi => ({
-    job: () => Promise.resolve<Fetched<Job>>({ ok: false, status: 0, message: "" }),
-    output: (_, from, limit) => Promise.resolve(page(from, limit)),
-    downloadUrl: () => "",
-    patchUrl: () => "",
-  });
-  const pageOf = (from: number, count: number): Fetched<OutputPage> => ({
-    ok: true,
-    value: {
-      output: Array.from({ length: count }, (_, at) => ({
-        timestamp: 0,
-        line: `${from + at}`,
-        stream: "stdout" as const,
-      })),
-      from,
-      next: from + count,
-      total: 20_000,
-    },
-  });
-
-  function logFrom(offset: number): LineStore {
-    const log = new LineStore({ maxLines: 1e6, schedule: frames.schedule });
-    log.append({ offset, output: { timestamp: 0, line: `${offset}`, stream: "stdout" } });
-    return log;
-  }
-
-  it("come in one step, in as many pages as the server makes of them", async () => {
-    const log = logFrom(12_000);
-    const asked: number[] = [];
-    const fetched = await loadOlder(
-      log,
-      "42",
-      api((from, limit) => {
-        asked.push(from);
-        return pageOf(from, Math.min(limit, 2000));
-      }),
-    );
-    expect(fetched).toEqual({ ok: true, value: STRETCH_LINES });
-    expect(asked).toEqual([7000, 9000, 11_000]);
-    expect(log.older).toBe(7000);
-    expect(log.records().map((record) => Number(record.line))).toEqual(
-      Array.from({ length: 5001 }, (_, at) => 7000 + at),
-    );
-  });
-
-  it("take no line twice where a page holds more than was asked", async () => {
-    const log = logFrom(3);
-    await loadOlder(
-      log,
-      "42",
-      api(() => pageOf(0, 10)),
-    );
-    expect(log.records().map((record) => record.line)).toEqual(["0", "1", "2", "3"]);
-  });
-
-  it("say why they did not come, and leave the log as it was", async () => {
-    const log = logFrom(3);
-    expect(
-      await loadOlder(
-        log,
-        "42",
-        api(() => ({ ok: false, status: 404, message: "gone" })),
-      ),
-    ).toMatchObject({ message: "gone" });
-    expect(log.older).toBe(3);
-  });
-
-  it("are not put in front of a log that was replaced meanwhile", async () => {
-    const log = logFrom(3);
-    const fetched = loadOlder(
-      log,
-      "42",
-      api((from, limit) => {
-        log.beginReplacement(null);
-        log.append({ offset: 0, output: { timestamp: 0, line: "new", stream: "stdout" } });
-        return pageOf(from, limit);
-      }),
-    );
-    await fetched;
-    expect(log.records().map((record) => record.line)).toEqual(["new"]);
-  });
-
-  it("do not ask for ever where a server does not advance", async () => {
-    const log = logFrom(3);
-    expect(
-      await loadOlder(
-        log,
-        "42",
-        api((from) => pageOf(from, 0)),
-      ),
-    ).toEqual({ ok: true, value: 0 });
   });
 });

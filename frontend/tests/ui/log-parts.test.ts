@@ -4,20 +4,20 @@ import { describe, expect, it } from "vitest";
 import { INVERSE, PLAIN, type Style, TRUE_COLOUR } from "../../src/stream/ansi";
 import { lookOf } from "../../src/ui/log/ansi-colour";
 import {
-  OVERSCAN_ROWS,
+  OVERSCAN_UNITS,
   ROW_HEIGHT,
   SCROLL_HEIGHT_MAX,
   type Space,
   bottom,
   isScaled,
-  rowAt,
+  unitAt,
   scrollHeight,
   scrollTopOf,
   windowAt,
 } from "../../src/ui/log/geometry";
 
 const space = fc.record({
-  rows: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 50_000_000 })),
+  units: fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 0, max: 50_000_000 })),
   viewHeight: fc.integer({ min: 1, max: 3000 }),
 });
 
@@ -31,20 +31,20 @@ describe("geometry", () => {
         const lower = offset + (to - from) * ROW_HEIGHT;
         expect(lower).toBeGreaterThanOrEqual(Math.min(top + space.viewHeight, scrollHeight(space)) - 0.01);
         expect(to - from).toBeLessThanOrEqual(
-          Math.ceil(space.viewHeight / ROW_HEIGHT) + 2 * OVERSCAN_ROWS + 1,
+          Math.ceil(space.viewHeight / ROW_HEIGHT) + 2 * OVERSCAN_UNITS + 1,
         );
         expect(from).toBeGreaterThanOrEqual(0);
-        expect(to).toBeLessThanOrEqual(space.rows);
+        expect(to).toBeLessThanOrEqual(space.units);
       }),
     );
   });
 
-  it("begins at the first row and ends at the last, however long the log", () => {
+  it("begins at the first unit and ends at the last, however long the log", () => {
     fc.assert(
       fc.property(space, (space) => {
         expect(windowAt(space, 0)).toMatchObject({ from: 0, offset: 0 });
         const end = windowAt(space, bottom(space));
-        expect(end.to).toBe(space.rows);
+        expect(end.to).toBe(space.units);
         const lower = end.offset + (end.to - end.from) * ROW_HEIGHT;
         expect(Math.abs(lower - Math.max(scrollHeight(space), 0))).toBeLessThan(0.01);
       }),
@@ -52,17 +52,17 @@ describe("geometry", () => {
   });
 
   it("never asks for a taller scroll space than a browser has", () => {
-    const million: Space = { rows: 1_000_000, viewHeight: 800 };
+    const million: Space = { units: 1_000_000, viewHeight: 800 };
     expect(scrollHeight(million)).toBe(SCROLL_HEIGHT_MAX);
     expect(isScaled(million)).toBe(true);
-    expect(isScaled({ rows: 100_000, viewHeight: 800 })).toBe(false);
+    expect(isScaled({ units: 100_000, viewHeight: 800 })).toBe(false);
   });
 
-  it("finds the scrollTop of a row, and the row of a scrollTop", () => {
+  it("finds the scrollTop of a unit, and the unit of a scrollTop", () => {
     fc.assert(
       fc.property(space, fc.double({ min: 0, max: 1, noNaN: true }), (space, share) => {
         const top = share * bottom(space);
-        expect(Math.abs(scrollTopOf(space, rowAt(space, top)) - top)).toBeLessThan(0.01);
+        expect(Math.abs(scrollTopOf(space, unitAt(space, top)) - top)).toBeLessThan(0.01);
       }),
     );
   });

@@ -3,7 +3,7 @@ import { cleanup, render } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { afterEach, describe, expect, it } from "vitest";
 import { PLAIN } from "../../src/stream/ansi";
-import type { LineRow } from "../../src/stream/line-chunk";
+import type { LineRow } from "../../src/stream/log-rows";
 import { LogRow, copyTextOf } from "../../src/ui/log/LogRow";
 import { type LogLook, LogLookContext } from "../../src/ui/log/log-look-context";
 import { LogSearchContext, type Matcher } from "../../src/ui/log/log-search-context";
@@ -24,7 +24,8 @@ afterEach(cleanup);
 function lineRow(text: string, more: Partial<LineRow> = {}): LineRow {
   return {
     kind: "line",
-    id: 1,
+    id: "0.120.0",
+    part: 0,
     offset: 120,
     continued: false,
     timestamp: AT,
@@ -102,7 +103,7 @@ describe("a row", () => {
   it("is copied as it is read", () => {
     expect(copyTextOf(lineRow(`10%\r${E}[32m100%`, { stream: "stderr" }))).toBe("100%");
     expect(copyTextOf(lineRow(`${E}[32mx`), true)).toBe("␛[32mx");
-    expect(copyTextOf({ kind: "gap", id: 1, from: 1, to: 2 })).toBeNull();
+    expect(copyTextOf({ kind: "gap", id: "0.1.gap", from: 1, to: 2 })).toBeNull();
   });
 });
 

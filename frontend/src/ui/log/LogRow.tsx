@@ -4,7 +4,7 @@
  * A row is drawn again only when what it shows has changed: rows are made anew at each look, and most are as they were.
  */
 import { memo, useState } from "react";
-import type { LineRow, LogRow as Row } from "../../stream/line-chunk";
+import type { LineRow, LogRow as Row } from "../../stream/log-rows";
 import { formatCount } from "../format";
 import { LineText } from "./LineText";
 import { useLogLook } from "./log-look-context";

@@ -4,141 +4,189 @@
  * For a screen reader the log is a region to be read at will, and not announced line by line; a summary is spoken at
  * most every five seconds.
  */
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
-import { useClient } from "../../hooks/client-context";
+import {
+  type CSSProperties,
+  type ReactNode,
+  useEffect,
+  useMemo,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import type { LineStore } from "../../stream/line-store";
-import { STRETCH_LINES, loadOlder } from "../../stream/log-history";
+import { lastOffsetOf, offsetOf } from "../../stream/log-rows";
 import { formatCount, plural } from "../format";
-import { LogRow } from "./LogRow";
-import { useLogView } from "./useLogView";
+import { usePreference } from "../preferences";
+import { ROW_HEIGHT } from "./geometry";
+import type { LogController } from "./log-controller";
+import { LogControlsContext, useLogControls } from "./log-controls";
+import { LogLookContext, useLogLook } from "./log-look-context";
+import { LogSlot, newsOf } from "./LogSlot";
+import { digitsOf, useLogController, useOpening, useScroller } from "./useLogView";
 
 interface LogViewerProps {
   readonly log: LineStore;
   readonly jobId: string;
   /** Whether more lines may come. */
   readonly running: boolean;
+  /** When the job started, in milliseconds since the epoch. */
+  readonly startedAt?: number | undefined;
   readonly downloadUrl: string;
   /** What stands where no line is. */
   readonly emptyText: string;
+  /** Further controls, between the bar and the lines; they find the log by `useLogControls`. */
+  readonly children?: ReactNode;
+  /** What stands beside the scroll bar. */
+  readonly beside?: ReactNode;
 }
 
-/** The offer of older lines is as high as two rows, so that its button can be met by a finger. */
-const HEAD_ROWS = 2;
-
-export function LogViewer({ log, jobId, running, downloadUrl, emptyText }: LogViewerProps) {
-  useSyncExternalStore(log.subscribe, () => log.version);
-  const older = log.older;
-  const view = useLogView(log, older > 0 ? HEAD_ROWS : 0);
-  const { setScroller, window, headRows, following, unseen, onScroll, onWheel, onKeyDown, pause, follow } =
-    view;
-  const rows = log.rows(log.start + window.from - headRows, log.start + window.to - headRows);
-  const atTop = window.from === 0 && !following;
+export function LogViewer(props: LogViewerProps) {
+  const { log, jobId, running, startedAt, downloadUrl, emptyText, children, beside } = props;
+  const controller = useLogController(log, jobId);
+  useOpening(controller, running);
   return (
-    <section className="log" aria-label="Output">
-      <div className="log-bar">
-        <LineCount log={log} />
-        <button type="button" className="quiet" aria-pressed={following} onClick={following ? pause : follow}>
-          Follow
-        </button>
-        <a className="quiet" href={downloadUrl} download>
-          Download
-        </a>
-      </div>
-      <div className="log-frame">
-        {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- a scroller hears its scrolling */}
-        <div
-          className="log-scroller"
-          ref={setScroller}
-          role="log"
-          aria-live="off"
-          aria-label="Lines"
-          // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
-          tabIndex={0}
-          onScroll={onScroll}
-          onWheel={onWheel}
-          onTouchMove={pause}
-          onKeyDown={onKeyDown}
-        >
-          <div className="space" style={{ height: view.height }}>
-            <div
-              className="rows"
-              style={
-                {
-                  transform: `translateY(${window.offset}px)`,
-                  "--digits": digitsOf(log),
-                } as React.CSSProperties
-              }
-            >
-              {headRows > 0 && window.from < headRows && (
-                <Older log={log} jobId={jobId} older={older} wanted={atTop} skip={window.from} />
-              )}
-              {rows.map((row) => (
-                <LogRow key={row.id} row={row} />
-              ))}
-            </div>
-          </div>
-          {log.start === log.end && <p className="log-empty">{emptyText}</p>}
+    <LogControlsContext value={controller}>
+      <section className="log" aria-label="Output">
+        <Bar downloadUrl={downloadUrl} />
+        {children}
+        <div className="log-frame">
+          <Look startedAt={startedAt}>
+            <Lines controller={controller} emptyText={emptyText} />
+          </Look>
+          {beside}
+          <Pill running={running} />
+          <Notice />
         </div>
-        {!following && (unseen > 0 || running) && (
-          <button type="button" className="pill" onClick={follow}>
-            ↓ {unseen > 0 ? `${formatCount(unseen)} new` : "Follow"}
-          </button>
-        )}
-      </div>
-      <Spoken log={log} />
-    </section>
+        <Spoken log={log} />
+      </section>
+    </LogControlsContext>
   );
 }
 
-function LineCount({ log }: { readonly log: LineStore }) {
-  const lines = log.nextOffset;
-  const shown = lines - log.older;
-  return (
-    <span className="muted figures">
-      {plural(lines, "line")}
-      {log.older > 0 && ` · last ${formatCount(shown)} loaded`}
-    </span>
-  );
+/** What the reader chose for the rows, in one place for all of them. */
+function Look({
+  startedAt,
+  children,
+}: {
+  readonly startedAt: number | undefined;
+  readonly children: ReactNode;
+}) {
+  const [timestamps] = usePreference("timestamps");
+  const [raw] = usePreference("raw");
+  const look = useMemo(() => ({ timestamps, raw, startedAt }), [timestamps, raw, startedAt]);
+  return <LogLookContext value={look}>{children}</LogLookContext>;
 }
 
-interface OlderProps {
-  readonly log: LineStore;
-  readonly jobId: string;
-  readonly older: number;
-  /** Whether the reader came here by scrolling, which is a wish. */
-  readonly wanted: boolean;
-  /** Rows of the head above the first one drawn. */
-  readonly skip: number;
-}
-
-/** What is left out above, and how to get it: by scrolling here, or by the button. */
-function Older({ log, jobId, older, wanted, skip }: OlderProps) {
-  const { api } = useClient();
-  const [state, setState] = useState<"idle" | "loading" | { readonly failed: string }>("idle");
-  const load = async (): Promise<void> => {
-    setState("loading");
-    const fetched = await loadOlder(log, jobId, api);
-    if (!fetched.ok) setState({ failed: fetched.message });
-    else setState(fetched.value > 0 ? "idle" : { failed: "these lines cannot be had any more" });
-  };
-  const asked = useRef(load);
-  useEffect(() => {
-    asked.current = load;
-  });
-  useEffect(() => {
-    if (wanted && state === "idle") void asked.current();
-  }, [wanted, state]);
+function Lines({
+  controller,
+  emptyText,
+}: {
+  readonly controller: LogController;
+  readonly emptyText: string;
+}) {
+  const [scroller, setScroller] = useState<HTMLElement | null>(null);
+  const handlers = useScroller(controller, scroller);
+  const [wrap] = usePreference("wrap");
+  const { frame } = controller.view;
   return (
-    <div className="older" style={{ marginTop: skip > 0 ? `calc(var(--row) * -${skip})` : undefined }}>
-      <span>
-        {plural(older, "older line")} not loaded
-        {typeof state === "object" && `: ${state.failed}`}
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions, jsx-a11y/click-events-have-key-events -- a scroller hears its scrolling; a line's number is a link, which has keys
+    <div
+      className={wrap ? "log-scroller wrapped" : "log-scroller"}
+      ref={setScroller}
+      role="log"
+      aria-live="off"
+      aria-label="Lines"
+      // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- what scrolls must be reachable by keyboard
+      tabIndex={0}
+      {...handlers}
+    >
+      <span className="probe" aria-hidden="true">
+        {"0".repeat(100)}
       </span>
-      <button type="button" onClick={() => void load()} disabled={state === "loading"}>
-        {state === "loading" ? "Loading…" : `Load ${formatCount(Math.min(older, STRETCH_LINES))}`}
-      </button>
+      <div className="space" style={{ height: frame.height }}>
+        <Rows controller={controller} />
+      </div>
+      {frame.rows.length === 0 && <p className="log-empty">{emptyText}</p>}
     </div>
   );
+}
+
+function Rows({ controller }: { readonly controller: LogController }) {
+  useSyncExternalStore(controller.subscribe, () => controller.version);
+  const { frame, loader } = controller.view;
+  const { linked, selectsAll, log } = controller;
+  const isDelta = useLogLook().timestamps === "delta";
+  const style: CSSProperties & Record<"--digits", number> = {
+    transform: `translateY(${frame.y}px)`,
+    "--digits": digitsOf(log),
+  };
+  return (
+    <div className="rows" style={style}>
+      {frame.rows.map((placed, at) => {
+        const { row, top } = placed;
+        const last = frame.rows[at - 1]?.row;
+        const held = top < frame.from || top >= frame.to;
+        return (
+          <LogSlot
+            key={row.id}
+            placed={placed}
+            before={isDelta && last?.kind === "line" ? last.timestamp : undefined}
+            heldAt={held ? (top - frame.from) * ROW_HEIGHT : null}
+            linked={linked !== null && lastOffsetOf(row) >= linked.from && offsetOf(row) < linked.to}
+            selected={selectsAll}
+            onRetry={(offset) => loader.retry(offset)}
+          />
+        );
+      })}
+    </div>
+  );
+}
+
+function Bar({ downloadUrl }: { readonly downloadUrl: string }) {
+  const controls = useLogControls();
+  const { log, following } = controls;
+  const [wrap, setWrap] = usePreference("wrap");
+  return (
+    <div className="log-bar">
+      <span className="muted figures">{plural(log.total, "line")}</span>
+      {log.behind > 0 && <span className="muted figures">catching up, {formatCount(log.behind)} behind</span>}
+      <span className="space-between" />
+      <button
+        type="button"
+        className="quiet"
+        aria-pressed={following}
+        onClick={() => (following ? controls.pause() : controls.follow())}
+      >
+        Follow
+      </button>
+      <button type="button" className="quiet" aria-pressed={wrap} onClick={() => setWrap(!wrap)}>
+        Wrap
+      </button>
+      <a className="quiet" href={downloadUrl} download>
+        Download
+      </a>
+    </div>
+  );
+}
+
+/** The way back to the end, and what came there meanwhile. */
+function Pill({ running }: { readonly running: boolean }) {
+  const { following, unseen, follow } = usePill();
+  if (following || (unseen.lines === 0 && !running)) return null;
+  return (
+    <button type="button" className={unseen.errors > 0 ? "pill bad" : "pill"} onClick={follow}>
+      ↓ {unseen.lines > 0 ? newsOf(unseen) : "Follow"}
+    </button>
+  );
+}
+
+function usePill() {
+  const controls = useLogControls();
+  return { following: controls.following, unseen: controls.unseen, follow: () => controls.follow() };
+}
+
+function Notice() {
+  const { notice } = useLogControls();
+  return <output className={notice === null ? "log-notice unseen" : "log-notice"}>{notice}</output>;
 }
 
 /** Between two spoken summaries, in milliseconds. */
@@ -147,18 +195,13 @@ const SPOKEN_MS = 5_000;
 function Spoken({ log }: { readonly log: LineStore }) {
   const [words, setWords] = useState("");
   useEffect(() => {
-    let said = log.nextOffset;
+    let said = log.end;
     const timer = setInterval(() => {
-      const lines = log.nextOffset;
+      const lines = log.end;
       if (lines > said) setWords(`${plural(lines - said, "new line")}, ${formatCount(lines)} in all`);
       said = lines;
     }, SPOKEN_MS);
     return () => clearInterval(timer);
   }, [log]);
   return <output className="unseen">{words}</output>;
-}
-
-/** Figures in the largest line number: the width of the gutter. */
-function digitsOf(log: LineStore): number {
-  return Math.max(3, String(log.nextOffset).length);
 }

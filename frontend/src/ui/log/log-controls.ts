@@ -53,11 +53,11 @@ export interface LogControls {
 
 /** What is known of the lines elsewhere. */
 export interface LogKnowledge {
-  isError(output: JobOutput): boolean;
+  readonly isError: (output: JobOutput) => boolean;
   /** The first error's offset; `null`: none; `undefined`: not known yet. A finished log opens there. */
   readonly firstError: number | null | undefined;
   /** Someone asks for hidden entries (the row that stands for them was pressed). */
-  onUnfold?(hidden: OffsetRange): void;
+  readonly onUnfold?: (hidden: OffsetRange) => void;
 }
 
 export const BY_STREAM: LogKnowledge = {

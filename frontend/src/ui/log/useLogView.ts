@@ -1,173 +1,198 @@
 /**
- * The scrolling of a log: which rows are drawn, whether the end is followed, and where the reader stays while rows
- * come, go, and are put in front.
- *
- * Following is left by any sign that someone wants to read (wheel up, touch, keys, the scroll bar, a selection), before
- * the scroll happens, and taken up again at the bottom. While it is left, the row at the upper edge stays where it is.
+ * The shell around a log's view: what happens to the elements is told to the controller, and what it decides is done to
+ * them. All decisions are the controller's.
  */
 import {
+  type ClipboardEvent,
   type KeyboardEvent,
-  type UIEvent,
+  type MouseEvent,
   type WheelEvent,
-  useCallback,
+  use,
   useEffect,
   useLayoutEffect,
-  useRef,
+  useMemo,
   useState,
   useSyncExternalStore,
 } from "react";
+import { useClient } from "../../hooks/client-context";
 import type { LineStore } from "../../stream/line-store";
-import {
-  type Space,
-  type Window,
-  bottom,
-  isScaled,
-  rowAt,
-  scrollHeight as heightOf,
-  scrollTopOf,
-  windowAt,
-} from "./geometry";
+import { usePreference } from "../preferences";
+import { extended } from "./line-links";
+import { LogController } from "./log-controller";
+import { LogKnowledgeContext } from "./log-controls";
+import { selectionWithin } from "./selection-points";
 
-/** How long after the wish to follow a scroll still under way (a key's animation) is not taken for a new wish, in milliseconds. */
-const PIN_MS = 500;
-
-/** How near to the end counts as the end, in pixels: zoomed pages scroll by fractions. */
-const END_PX = 2;
-
-export interface LogView {
-  /** The `ref` of the element that scrolls. */
-  readonly setScroller: (element: HTMLElement | null) => void;
-  readonly space: Space;
-  readonly height: number;
-  readonly window: Window;
-  /** Rows above the log's own, for the offer of older lines. */
-  readonly headRows: number;
-  readonly following: boolean;
-  /** Rows that came since following was left. */
-  readonly unseen: number;
-  readonly follow: () => void;
-  readonly pause: () => void;
-  readonly onScroll: (event: UIEvent<HTMLElement>) => void;
-  readonly onWheel: (event: WheelEvent) => void;
-  readonly onKeyDown: (event: KeyboardEvent) => void;
+/** The controller of a log, for as long as the component is there and the log is the same. */
+export function useLogController(log: LineStore, jobId: string): LogController {
+  const { api } = useClient();
+  const controller = useMemo(() => new LogController(log, jobId, api), [log, jobId, api]);
+  useEffect(() => {
+    controller.open();
+    return () => controller.close();
+  }, [controller]);
+  return controller;
 }
 
-/** `headRows`: rows kept free above the first, while there are older lines. */
-export function useLogView(log: LineStore, headRows: number): LogView {
-  useSyncExternalStore(log.subscribe, () => log.version);
-  const [scroller, setScroller] = useState<HTMLElement | null>(null);
-  const [viewHeight, setViewHeight] = useState(600);
-  const [scrollTop, setScrollTop] = useState(0);
-  const [leftAt, setLeftAt] = useState<number | null>(null);
-  const following = leftAt === null;
-  const space: Space = { rows: headRows + (log.end - log.start), viewHeight };
-  const window = windowAt(space, following ? bottom(space) : scrollTop);
+/** Where a log opens: at the lines that the address names; one that is finished at its first error; else at the end. */
+export function useOpening(controller: LogController, running: boolean): void {
+  const { firstError, isError } = use(LogKnowledgeContext);
+  const [ranAtFirst] = useState(running);
+  useEffect(() => {
+    const look = (): boolean => controller.openHash(location.hash);
+    look();
+    globalThis.addEventListener("hashchange", look);
+    return () => globalThis.removeEventListener("hashchange", look);
+  }, [controller]);
+  useEffect(() => controller.view.setKnowledge({ isError, firstError: null }), [controller, isError]);
+  useEffect(() => {
+    // Who has scrolled already is not taken elsewhere.
+    if (ranAtFirst || typeof firstError !== "number" || controller.linked || !controller.following) return;
+    controller.jumpTo(firstError);
+  }, [controller, ranAtFirst, firstError]);
+}
 
-  const pinnedUntil = useRef(0);
-  const follow = useCallback(() => {
-    pinnedUntil.current = performance.now() + PIN_MS;
-    setLeftAt(null);
-  }, []);
-  const pause = useCallback(() => setLeftAt((at) => at ?? log.end), [log]);
+export interface LogHandlers {
+  readonly onScroll: () => void;
+  readonly onWheel: (event: WheelEvent) => void;
+  readonly onTouchMove: () => void;
+  readonly onKeyDown: (event: KeyboardEvent) => void;
+  readonly onMouseDown: (event: MouseEvent) => void;
+  readonly onClick: (event: MouseEvent) => void;
+  readonly onCopy: (event: ClipboardEvent) => void;
+}
 
-  useHeightOf(scroller, setViewHeight);
-  useSteadyRow(scroller, space, log.start - headRows, following, setScrollTop);
-  usePauseOnSelection(scroller, pause);
-
-  const onScroll = (event: UIEvent<HTMLElement>): void => {
-    const { scrollTop: top, scrollHeight, clientHeight } = event.currentTarget;
-    const movedDown = top > scrollTop;
-    // By the element, not by our own arithmetic: it may have another height since the last drawing.
-    const atEnd = scrollHeight - clientHeight - top <= END_PX;
-    const drifting = following && !atEnd && !movedDown;
-    if (drifting && performance.now() < pinnedUntil.current)
-      event.currentTarget.scrollTo({ top: scrollHeight });
-    else if (drifting) pause();
-    else if (!following && atEnd && movedDown) follow();
-    setScrollTop(top);
-  };
-  const onWheel = (event: WheelEvent): void => {
-    if (event.deltaY < 0) pause();
-  };
-  const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (PAUSING_KEYS.has(event.key)) pause();
-    else if (event.key === "End" || event.key === "G") {
-      // The browser's own way there is an animation, and its end would be behind the log's by then.
-      event.preventDefault();
-      follow();
-    } else if (event.key === "f") (following ? pause : follow)();
-  };
-  const unseen = leftAt === null ? 0 : Math.max(0, log.end - leftAt);
-  return {
-    setScroller,
-    space,
-    height: heightOf(space),
-    window,
-    headRows,
-    following,
-    unseen,
-    follow,
-    pause,
-    onScroll,
-    onWheel,
-    onKeyDown,
-  };
+/** Binds the controller to the element that scrolls; draws again whenever its frame is another. */
+export function useScroller(controller: LogController, scroller: HTMLElement | null): LogHandlers {
+  const { view } = controller;
+  const version = useSyncExternalStore(view.subscribe, () => view.version);
+  useLayoutEffect(() => view.attach(scroller), [view, scroller]);
+  useLayoutEffect(() => view.drawn(), [view, scroller, version]);
+  useViewHeight(controller, scroller);
+  useFormat(controller, scroller);
+  useSelection(controller, scroller);
+  return useMemo(() => handlersOf(controller), [controller]);
 }
 
 const PAUSING_KEYS: ReadonlySet<string> = new Set(["ArrowUp", "PageUp", "Home"]);
 
-function useHeightOf(scroller: HTMLElement | null, setHeight: (height: number) => void): void {
+function handlersOf(controller: LogController): LogHandlers {
+  return {
+    onScroll: () => controller.view.scrolled(),
+    onWheel: (event) => {
+      if (event.deltaY < 0) controller.pause();
+    },
+    onTouchMove: () => controller.pause(),
+    onKeyDown: (event) => keyPressed(controller, event),
+    onMouseDown: () => controller.deselect(),
+    onClick: (event) => numberPressed(controller, event),
+    onCopy: (event) => copyAsked(controller, event),
+  };
+}
+
+function keyPressed(controller: LogController, event: KeyboardEvent): void {
+  const withControl = event.ctrlKey || event.metaKey;
+  if (withControl && event.key === "a" && !event.altKey && !event.shiftKey) {
+    event.preventDefault();
+    document.getSelection()?.removeAllRanges();
+    controller.pause();
+    controller.selectAll();
+  } else if (withControl || event.altKey) return;
+  else if (PAUSING_KEYS.has(event.key)) controller.pause();
+  else if (event.key === "End") {
+    // The browser's own way there is an animation, and its end would be behind the log's by then.
+    event.preventDefault();
+    controller.follow();
+  } else if (event.key === "Escape") controller.deselect();
+}
+
+/** A line's number is a link to it; with shift it extends the one that there is. */
+function numberPressed(controller: LogController, event: MouseEvent): void {
+  if (event.ctrlKey || event.metaKey || event.button !== 0 || !(event.target instanceof Element)) return;
+  const gutter = event.target.closest(".gutter");
+  const offset = gutter?.closest<HTMLElement>("[data-offset]")?.dataset.offset;
+  if (offset === undefined) return;
+  event.preventDefault();
+  controller.pause();
+  const place = Number(offset);
+  controller.link(extended(event.shiftKey ? controller.linked : null, place));
+}
+
+function copyAsked(controller: LogController, event: ClipboardEvent): void {
+  const text = controller.copied();
+  if (text === undefined) return;
+  event.preventDefault();
+  if (text !== null) event.clipboardData.setData("text/plain", text);
+}
+
+function useViewHeight({ view }: LogController, scroller: HTMLElement | null): void {
   useLayoutEffect(() => {
     if (!scroller) return undefined;
-    const measure = (): void => setHeight(scroller.clientHeight);
+    const measure = (): void => view.setViewHeight(scroller.clientHeight);
     measure();
     const observer = new ResizeObserver(measure);
     observer.observe(scroller);
     return () => observer.disconnect();
-  }, [scroller, setHeight]);
+  }, [view, scroller]);
 }
 
-/**
- * After each drawing: at the end while following; else the row at the upper edge stays there, though rows in front of
- * it came or went. `firstId` is the id that row 0 of the space has.
- */
-function useSteadyRow(
-  scroller: HTMLElement | null,
-  space: Space,
-  firstId: number,
-  following: boolean,
-  setScrollTop: (top: number) => void,
-): void {
-  const drawn = useRef({ space, firstId });
-  const { rows, viewHeight } = space;
+/** Columns of a line's text, where lines wrap: measured once per width, the rest is arithmetic. */
+function useFormat({ view, log }: LogController, scroller: HTMLElement | null): void {
+  const [wrap] = usePreference("wrap");
+  const [raw] = usePreference("raw");
+  const [timestamps] = usePreference("timestamps");
+  const digits = digitsOf(log);
+  const drawn = view.frame.rows.length > 0;
   useLayoutEffect(() => {
-    if (!scroller) return;
-    const now: Space = { rows, viewHeight };
-    const before = drawn.current;
-    drawn.current = { space: now, firstId };
-    if (following) scroller.scrollTo({ top: bottom(now) });
-    else if (before.firstId !== firstId || rescaled(before.space, now)) {
-      const row = rowAt(before.space, scroller.scrollTop) + before.firstId - firstId;
-      scroller.scrollTo({ top: scrollTopOf(now, row) });
-    } else return;
-    setScrollTop(scroller.scrollTop);
-  }, [scroller, rows, viewHeight, firstId, following, setScrollTop]);
+    const measure = (): void => {
+      const width = wrap && scroller ? columnsOf(scroller) : 0;
+      scroller?.style.setProperty("--columns", String(width));
+      view.setFormat({ width, raw });
+    };
+    measure();
+    if (!wrap || !scroller) return undefined;
+    const observer = new ResizeObserver(measure);
+    observer.observe(scroller);
+    return () => observer.disconnect();
+  }, [view, scroller, wrap, raw, timestamps, digits, drawn]);
 }
 
-/** Whether a pixel of the scroll space stands for another number of rows than before. */
-function rescaled(before: Space, now: Space): boolean {
-  return before.rows !== now.rows && (isScaled(before) || isScaled(now));
+/** Figures in the largest line number: the width of the gutter. */
+export function digitsOf(log: LineStore): number {
+  return Math.max(3, String(log.total).length);
 }
 
-function usePauseOnSelection(scroller: HTMLElement | null, pause: () => void): void {
+/** Columns narrower than which no one could read. */
+const COLUMNS_MIN = 20;
+
+function columnsOf(scroller: HTMLElement): number {
+  const probe = scroller.querySelector<HTMLElement>(".probe");
+  const text = scroller.querySelector<HTMLElement>(".row:not(.mark) .text");
+  if (!probe || !text) return 80;
+  const character = probe.getBoundingClientRect().width / (probe.textContent?.length ?? 1);
+  const style = getComputedStyle(text);
+  const left =
+    text.getBoundingClientRect().left - scroller.getBoundingClientRect().left + scroller.scrollLeft;
+  const room =
+    scroller.clientWidth -
+    left -
+    Number.parseFloat(style.paddingLeft) -
+    Number.parseFloat(style.paddingRight);
+  return Math.max(COLUMNS_MIN, Math.floor(room / character));
+}
+
+function useSelection(controller: LogController, scroller: HTMLElement | null): void {
   useEffect(() => {
+    if (!scroller) return undefined;
+    let selected = false;
     const look = (): void => {
-      const selection = document.getSelection();
-      if (!selection || selection.isCollapsed || !selection.anchorNode) return;
-      if (scroller?.contains(selection.anchorNode)) pause();
+      const points = selectionWithin(scroller);
+      if (points) {
+        controller.pause();
+        controller.select(points.anchor, points.focus);
+      } else if (selected) controller.deselect();
+      selected = points !== null;
     };
     document.addEventListener("selectionchange", look);
     return () => document.removeEventListener("selectionchange", look);
-  }, [scroller, pause]);
+  }, [controller, scroller]);
 }

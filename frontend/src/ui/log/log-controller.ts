@@ -1,0 +1,240 @@
+/**
+ * The controls of a log: its view, the lines that the address names, and what is copied.
+ *
+ * A copy of what is in memory is there at once. What has to be fetched first takes longer than a browser lets a gesture
+ * count (some five seconds); then it is kept, and the next copy takes it.
+ */
+import type { JobsApi } from "../../stream/jobs-api";
+import type { LineStore } from "../../stream/line-store";
+import {
+  COPY_LINES_MAX,
+  type TextPoint,
+  type TextRange,
+  fetchText,
+  ordered,
+  textInMemory,
+  wholeLines,
+} from "../../stream/log-text";
+import type { OffsetRange, Projection } from "../../stream/projection";
+import { plural } from "../format";
+import { writeText } from "./clipboard";
+import { hashOf, readHash } from "./line-links";
+import type { LogControls } from "./log-controls";
+import { LogView } from "./log-view";
+
+/** How long a notice stays, in milliseconds. */
+const NOTICE_MS = 6_000;
+
+export class LogController implements LogControls {
+  readonly view: LogView;
+  version = 0;
+  readonly #api: JobsApi;
+  readonly #listeners = new Set<() => void>();
+  #linked: OffsetRange | null = null;
+  #notice: string | null = null;
+  #noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  #selection: TextRange | null = null;
+  #selectsAll = false;
+  #fetching: AbortController | null = null;
+  /** What was fetched too late for its gesture. */
+  #kept: { readonly key: string; readonly text: string } | null = null;
+
+  constructor(log: LineStore, jobId: string, api: JobsApi) {
+    this.view = new LogView(log, jobId, api);
+    this.#api = api;
+    this.view.subscribe(() => this.#changed());
+  }
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  };
+
+  get jobId(): string {
+    return this.view.jobId;
+  }
+
+  get log(): LineStore {
+    return this.view.log;
+  }
+
+  get visible(): { readonly first: number; readonly last: number } {
+    return this.view.visible;
+  }
+
+  get following(): boolean {
+    return this.view.following;
+  }
+
+  get unseen(): { readonly lines: number; readonly errors: number } {
+    return this.view.unseen;
+  }
+
+  get projection(): Projection {
+    return this.view.projection;
+  }
+
+  get linked(): OffsetRange | null {
+    return this.#linked;
+  }
+
+  get notice(): string | null {
+    return this.#notice;
+  }
+
+  /** Whether all lines are selected, which the browser does not show by itself. */
+  get selectsAll(): boolean {
+    return this.#selectsAll;
+  }
+
+  jumpTo(offset: number, { select = false }: { readonly select?: boolean } = {}): void {
+    if (select) this.link({ from: offset, to: offset + 1 });
+    this.view.jumpTo(offset);
+  }
+
+  scrollBy(rows: number): void {
+    this.view.scrollBy(rows);
+  }
+
+  toStart(): void {
+    this.view.toStart();
+  }
+
+  follow(): void {
+    this.view.follow();
+  }
+
+  pause(): void {
+    this.view.pause();
+  }
+
+  setProjection(projection: Projection): void {
+    this.view.setProjection(projection);
+  }
+
+  link(range: OffsetRange | null): void {
+    this.#linked = range;
+    const { pathname, search } = location;
+    history.replaceState(history.state, "", pathname + search + (range ? hashOf(range) : ""));
+    this.#changed();
+  }
+
+  /** The address changed, or is the page's first. The value is whether it names lines. */
+  openHash(hash: string): boolean {
+    this.#linked = readHash(hash);
+    if (this.#linked) this.view.jumpTo(this.#linked.from);
+    this.#changed();
+    return this.#linked !== null;
+  }
+
+  linkAddress(range?: OffsetRange): string {
+    const first = Math.max(0, this.visible.first);
+    const linked = range ?? this.#linked ?? { from: first, to: first + 1 };
+    return location.origin + location.pathname + location.search + hashOf(linked);
+  }
+
+  async copyLink(): Promise<boolean> {
+    const written = await writeText(this.linkAddress());
+    this.say(written ? "Link copied" : "The browser did not let the link be copied");
+    return written;
+  }
+
+  copyLines({ from, to }: OffsetRange): Promise<boolean> {
+    return this.#copyLater(wholeLines(from, Math.min(to, this.log.end)));
+  }
+
+  /** What is selected: rows that go out of sight stay drawn at both ends of it, so that the browser keeps it. */
+  select(anchor: TextPoint, focus: TextPoint): void {
+    this.#selection = ordered(anchor, focus);
+    this.#selectsAll = false;
+    this.view.hold([anchor, focus].map(({ offset, part }) => ({ offset, part, units: 0 })));
+  }
+
+  selectAll(): void {
+    this.#selection = wholeLines(0, this.log.end);
+    this.#selectsAll = true;
+    this.view.hold([]);
+    this.#changed();
+  }
+
+  deselect(): void {
+    if (!this.#selection) return;
+    this.#selection = null;
+    this.#selectsAll = false;
+    this.view.hold([]);
+    this.#changed();
+  }
+
+  /**
+   * The text of a copy that the reader asks for, where it is there at once; else `null`, and it is fetched. `undefined`
+   * where nothing of the log is to be copied.
+   */
+  copied(): string | null | undefined {
+    const range = this.#selection ?? (this.#linked && wholeLines(this.#linked.from, this.#linked.to));
+    if (!range || this.log.end === 0) return undefined;
+    const lines = linesOf(range);
+    if (lines > COPY_LINES_MAX) {
+      this.say(`${plural(lines, "line")} are too many to copy; the download has them all`);
+      return null;
+    }
+    const kept = this.#kept?.key === keyOf(range) ? this.#kept.text : null;
+    const text = kept ?? textInMemory(this.log, range, this.view.raw);
+    if (text === null) void this.#copyLater(range);
+    else this.say(`${plural(lines, "line")} copied`);
+    return text;
+  }
+
+  /** Says something for a while; `null`: no more. */
+  say(notice: string | null, stays = false): void {
+    clearTimeout(this.#noticeTimer);
+    this.#notice = notice;
+    if (notice !== null && !stays) this.#noticeTimer = setTimeout(() => this.say(null), NOTICE_MS);
+    this.#changed();
+  }
+
+  open(): void {
+    this.view.open();
+  }
+
+  close(): void {
+    this.view.close();
+    this.#fetching?.abort();
+    clearTimeout(this.#noticeTimer);
+  }
+
+  async #copyLater(range: TextRange): Promise<boolean> {
+    const lines = plural(linesOf(range), "line");
+    this.#fetching?.abort();
+    const abort = (this.#fetching = new AbortController());
+    this.say(`Fetching ${lines} to copy…`, true);
+    const { raw } = this.view;
+    const fetched = await fetchText(range, { jobId: this.jobId, api: this.#api, raw, signal: abort.signal });
+    if (abort.signal.aborted) return false;
+    if (!fetched.ok) {
+      this.say(`Not copied: ${fetched.message}`);
+      return false;
+    }
+    if (await writeText(fetched.value)) {
+      this.say(`${lines} copied`);
+      return true;
+    }
+    this.#kept = { key: keyOf(range), text: fetched.value };
+    this.say(`${lines} are ready: copy once more`, true);
+    return false;
+  }
+
+  #changed(): void {
+    this.version += 1;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function linesOf({ start, end }: TextRange): number {
+  return end.offset - start.offset + 1;
+}
+
+function keyOf({ start, end }: TextRange): string {
+  return JSON.stringify([start, end]);
+}
