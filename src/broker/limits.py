@@ -246,6 +246,10 @@ PATTERN_BYTES_MAX: Final = 8 * MIB
 # Hits that are sent; the total is exact whatever it is.
 HITS_PAGE: Final = 100
 HITS_PAGE_MAX: Final = 10_000
+# The same where only offsets are wanted: seven bytes each instead of some hundred.
+OFFSETS_PAGE_MAX: Final = 20_000
+# Bins of a count over the log: a scrollbar has no more pixels.
+TICKS_MAX: Final = 1000
 # Text shown of a hit: a screen's width of context around the first match.
 HIT_CHARS_MAX: Final = 400
 HIT_CHARS_BEFORE: Final = 80
@@ -269,6 +273,20 @@ GROUP_TITLE_CHARS_MAX: Final = 200
 GROUP_DEPTH_MAX: Final = 32
 # Of one entry, which may have a megabyte of lines.
 MARKS_PER_ENTRY_MAX: Final = 64
+
+# -- outlines of logs -----------------------------------------------------------------------------------------------
+# Marks in one answer: 400 KB of JSON.
+OUTLINE_MARKS_PAGE: Final = 10_000
+# What one answer looks through: 200,000 lines or so. A page wants to show the first error, not the last one.
+OUTLINE_S_MAX: Final = 1.0
+# Marks that are kept of one log: 8 bytes for an error, some 200 for a group's. Nobody steps through more of them.
+OUTLINE_ERRORS_MAX: Final = 1_000_000
+OUTLINE_GROUP_MARKS_MAX: Final = 50_000
+# Logs whose outlines are kept, and what all of them may hold; those that were asked for last stay.
+OUTLINES_MAX: Final = 256
+OUTLINES_BYTES_MAX: Final = 64 * MIB
+# What a mark of a group takes, about: five members, two numbers and a title.
+GROUP_MARK_BYTES: Final = 400
 
 # -- HTTP ingest ----------------------------------------------------------------------------------------------------
 # One NDJSON record, which must be in memory whole to be read: a line of 1 MiB with every character escaped is 6 MiB.

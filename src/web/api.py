@@ -13,9 +13,12 @@ from broker.jobs import JOB, WORK_SESSION
 from web.api_diff import answer_diff
 from web.api_ingest import answer_ingest
 from web.api_jobs import answer_change, answer_create, answer_delete, answer_list, answer_one
+from web.api_outline import answer_outline
 from web.api_output import answer_output
-from web.api_search import Searches, answer_search
+from web.api_search import answer_search
 from web.api_tables import answer_change_table
+from web.look_through import Places
+from web.outlines import Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 
 def routes(context: Context) -> list[Route]:
     """The routes of this module."""
-    searches = Searches()
+    places = Places()
+    outlines = Outlines(places)
 
     def at(path: str, **endpoints: Endpoint) -> Route:
         """One route for all methods of a path, so that a wrong method is told of all that are right."""
@@ -49,16 +53,21 @@ def routes(context: Context) -> list[Route]:
         return lambda context, request: answer_one(context, request, kind)
 
     def search_of(kind: JobKind) -> Endpoint:
-        return lambda context, request: answer_search(context, searches, request, kind)
+        return lambda context, request: answer_search(context, places, request, kind)
+
+    def outline_of(kind: JobKind) -> Endpoint:
+        return lambda context, request: answer_outline(context, outlines, request, kind)
 
     return [
         at("/api/jobs", GET=answer_list, POST=answer_create),
         at("/api/jobs/{id}", GET=one_of(JOB), PATCH=answer_change, DELETE=answer_delete),
         at("/api/jobs/{id}/diff", GET=answer_diff),
         at("/api/jobs/{id}/output", GET=output_of(JOB), POST=answer_ingest),
+        at("/api/jobs/{id}/output/outline", GET=outline_of(JOB)),
         at("/api/jobs/{id}/output/search", GET=search_of(JOB)),
         at("/api/work-sessions/{id}", GET=one_of(WORK_SESSION)),
         at("/api/work-sessions/{id}/output", GET=output_of(WORK_SESSION)),
+        at("/api/work-sessions/{id}/output/outline", GET=outline_of(WORK_SESSION)),
         at("/api/work-sessions/{id}/output/search", GET=search_of(WORK_SESSION)),
         at("/api/tables/{table}", POST=answer_change_table),
     ]

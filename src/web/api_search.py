@@ -1,10 +1,19 @@
-"""`GET /api/jobs/{id}/output/search?q&regex&case&limit&from`: which lines say something, and how many.
+"""`GET /api/jobs/{id}/output/search`: which lines say something, and how many.
 
-    {"hits":[{"offset":n,"line":"…","match":[a,b]}],"total":n,"lines":n,"complete":bool}
+    {"hits":[{"offset":n,"line":"…","match":[a,b]}],"total":n,"lines":n,"next":n,"complete":bool}
+
+    q, regex, case     a text, or a pattern in RE2's syntax; without it, all lines that the next two let through
+    stream=stderr,…    only lines of these streams
+    kind=error         only lines that are errors, as the outline has them
+    since=S            looks at the lines from this offset on; all numbers are of these
+    from=K, limit=N    the hits that are sent: the first N from this offset on
+    fields=offset      "offsets":[n,…] in place of hits
+    ticks=B            "ticks":[n,…]: in how many parts the lines are divided, and how many hits each part has
+    stop=1             ends as soon as the hits asked for are there
 
 `total` is exact over the `lines` lines that were looked through, and `complete` says whether those are all that the log
-had at the start; they are not where some are gone, or where the time was up. `hits` are the first `limit` of those from
-`from` on.
+had at the start, from `since` on; they are not where some are gone, where the time was up, or with `stop`. Further hits
+are those with `from=next`; with `since=next` too, the lines before are not looked at again, nor counted.
 
 A search reads the whole log, so it is bounded on every side: the pattern's length and memory (`web.search`), the time,
 a slice of a page at once in a worker thread, a few searches at once and some more waiting; and it is given up as soon
@@ -18,99 +27,112 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import anyio.to_thread
 
+from broker.entries import STREAMS
 from broker.limits import (
     HITS_PAGE,
     HITS_PAGE_MAX,
+    OFFSETS_PAGE_MAX,
     PATTERN_CHARS_MAX,
     SEARCH_S_MAX,
-    SEARCH_SLICE_BYTES,
-    SEARCHES_MAX,
-    SEARCHES_WAITING_MAX,
+    TICKS_MAX,
 )
-from broker.outcomes import Lost
 from web.api_exchange import flag, json_response, seen_job, while_connected, whole_number
-from web.api_log import whole_entries
-from web.ingest import batches
-from web.problems import bad_request, busy
-from web.search import BadPatternError, Matcher
+from web.look_through import slices
+from web.problems import bad_request
+from web.search import BadPatternError, Findings, Matcher, Wanted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
-
     from starlette.requests import Request
     from starlette.responses import Response
 
     from broker import Broker, Job, JobKind
     from web.context import Context
-    from web.search import Hit
+    from web.look_through import Places
 
 
-class Searches:
-    """How many searches there are: some run, some wait, more are sent away."""
-
-    def __init__(self) -> None:
-        self.present = 0
-        self._running = anyio.CapacityLimiter(SEARCHES_MAX)
-        self._threads = anyio.CapacityLimiter(SEARCHES_MAX)
-
-    async def run(self, broker: Broker, job: Job, matcher: Matcher, hits_from: int, hits_max: int) -> dict[str, Any]:
-        """Searches a watched job's output.
-
-        Raises:
-            ProblemError: 503, too many are waiting.
-            SourceUnavailableError: the source does not answer.
-        """
-        if self.present >= SEARCHES_MAX + SEARCHES_WAITING_MAX:
-            raise busy("Too many searches at once")
-        self.present += 1
-        try:
-            async with self._running:
-                return await self._search(broker, job, matcher, hits_from, hits_max)
-        finally:
-            self.present -= 1
-
-    async def _search(
-        self, broker: Broker, job: Job, matcher: Matcher, hits_from: int, hits_max: int
-    ) -> dict[str, Any]:
-        hits: list[Hit] = []
-        total, lines, stop = 0, 0, job.output.tail
-        ends_at_s = anyio.current_time() + SEARCH_S_MAX
-        async with aclosing(_slices(broker, job, stop)) as slices:
-            async for first, entries in slices:
-                look = partial(matcher.count, first, entries, hits, hits_from, hits_max)
-                total += await anyio.to_thread.run_sync(look, limiter=self._threads)
-                lines += len(entries)
-                if anyio.current_time() >= ends_at_s:
-                    break
-        shown = [{"offset": hit.offset, "line": hit.line, "match": [hit.start, hit.end]} for hit in hits]
-        return {"hits": shown, "total": total, "lines": lines, "complete": lines == stop}
-
-
-async def _slices(broker: Broker, job: Job, stop: int) -> AsyncGenerator[tuple[int, Sequence[bytes]], None]:
-    async with aclosing(whole_entries(broker, job, 0, stop)) as pages:
-        async for page in pages:
-            if isinstance(page, Lost):
-                continue
-            first, entries = page
-            for part in batches(entries, len(entries), SEARCH_SLICE_BYTES):
-                yield first, part
-                first += len(part)
-
-
-async def answer_search(context: Context, searches: Searches, request: Request, kind: JobKind) -> Response:
+async def answer_search(context: Context, places: Places, request: Request, kind: JobKind) -> Response:
     """Answers `GET …/output/search`."""
     async with seen_job(context.broker, request, kind) as job:
-        matcher = _matcher(request)
-        hits_from = whole_number(request, "from", 0)
-        hits_max = whole_number(request, "limit", HITS_PAGE, HITS_PAGE_MAX)
-        search = partial(searches.run, context.broker, job, matcher, hits_from, hits_max)
+        wanted = _wanted(request, job.output.tail)
+        stops = flag(request, "stop")
+        search = partial(_search, context.broker, job, places, wanted, stops=stops)
         return json_response(await while_connected(request.receive, search))
 
 
-def _matcher(request: Request) -> Matcher:
+async def _search(broker: Broker, job: Job, places: Places, wanted: Wanted, *, stops: bool) -> dict[str, Any]:
+    findings = Findings(wanted)
+    async with places.place():
+        ends_at_s = anyio.current_time() + SEARCH_S_MAX
+        async with aclosing(slices(broker, job, wanted.start, wanted.stop)) as parts:
+            async for first, entries in parts:
+                await places.in_thread(partial(findings.look, first, entries))
+                if anyio.current_time() >= ends_at_s or (stops and findings.full):
+                    break
+    return _json(wanted, findings)
+
+
+def _json(wanted: Wanted, findings: Findings) -> dict[str, Any]:
+    found: dict[str, Any] = (
+        {"offsets": findings.offsets}
+        if wanted.offsets_only
+        else {
+            "hits": [{"offset": hit.offset, "line": hit.line, "match": [hit.start, hit.end]} for hit in findings.hits]
+        }
+    )
+    if wanted.ticks:
+        found["ticks"] = findings.ticks
+    complete = findings.lines == wanted.stop - wanted.start
+    return {**found, "total": findings.total, "lines": findings.lines, "next": findings.next, "complete": complete}
+
+
+def _wanted(request: Request, tail: int) -> Wanted:
+    """What the query asks for.
+
+    Raises:
+        ProblemError: 400, with what is wrong.
+    """
+    streams, errors = _streams(request), _errors_only(request)
+    fields = request.query_params.get("fields", "")
+    if fields not in {"", "offset"}:
+        raise bad_request("`fields` must be `offset`")
+    offsets_only = fields == "offset"
+    usual, highest = (OFFSETS_PAGE_MAX, OFFSETS_PAGE_MAX) if offsets_only else (HITS_PAGE, HITS_PAGE_MAX)
+    start = min(whole_number(request, "since", 0), tail)
+    return Wanted(
+        matcher=_matcher(request, needed=streams is None and not errors),
+        streams=streams,
+        errors=errors,
+        start=start,
+        stop=tail,
+        hits_from=whole_number(request, "from", start),
+        hits_max=whole_number(request, "limit", usual, highest),
+        offsets_only=offsets_only,
+        ticks=whole_number(request, "ticks", 0, TICKS_MAX),
+    )
+
+
+def _streams(request: Request) -> frozenset[str] | None:
+    given = request.query_params.get("stream")
+    if given is None:
+        return None
+    streams = frozenset(given.split(","))
+    if not streams <= STREAMS:
+        raise bad_request(f"`stream` must be one or more of {', '.join(sorted(STREAMS))}, with commas between")
+    return streams
+
+
+def _errors_only(request: Request) -> bool:
+    kind = request.query_params.get("kind")
+    if kind not in {None, "error"}:
+        raise bad_request("`kind` must be `error`")
+    return kind is not None
+
+
+def _matcher(request: Request, *, needed: bool) -> Matcher | None:
     pattern = request.query_params.get("q", "")
+    if not pattern and not needed:
+        return None
     if not pattern:
         raise bad_request("`q` says what to look for")
     if len(pattern) > PATTERN_CHARS_MAX:

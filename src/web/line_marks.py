@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # ECMA-48: control sequences (CSI … final byte); strings (OSC, DCS, SOS, PM, APC) up to their end, BEL or ST, which must
-# be on the line, or its rest would vanish; other escapes.
+# be on the line, or its rest would vanish; other escapes; a lone ESC.
 _ESCAPES: Final = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])?"
 )
 
 
@@ -106,10 +106,10 @@ class Row(NamedTuple):
     text: bytes
 
 
-def _output_of(record: bytes) -> tuple[str, str, float]:
-    """A record's text, stream and time."""
-    output: dict[str, Any] = orjson.loads(record)
-    return output["line"], output["stream"], output["timestamp"]
+def outputs_of(entries: Sequence[bytes], fallback_timestamp_ms: int = 0) -> list[tuple[str, str, float]]:
+    """The text, the stream and the time of entries, as viewers get them."""
+    outputs = map(orjson.loads, records_of(entries, fallback_timestamp_ms).data)
+    return [(output["line"], output["stream"], output["timestamp"]) for output in outputs]
 
 
 class Page:
@@ -121,7 +121,7 @@ class Page:
     """
 
     def __init__(self, entries: Sequence[bytes], fallback_timestamp_ms: int = 0) -> None:
-        self.outputs = [_output_of(data) for data in records_of(entries, fallback_timestamp_ms).data]
+        self.outputs = outputs_of(entries, fallback_timestamp_ms)
         self.rows = list(self._rows())
         self.text = b"\n".join([row.text for row in self.rows])
         self._starts = list(accumulate((len(row.text) + 1 for row in self.rows), initial=0))

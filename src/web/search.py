@@ -21,15 +21,17 @@ import re2
 
 from broker.entries import line_of
 from broker.limits import HIT_CHARS_BEFORE, HIT_CHARS_MAX, PATTERN_BYTES_MAX
+from web.line_marks import Page, outputs_of, without_escapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# ECMA-48: control sequences (CSI … final byte), operating system commands (OSC … BEL or ST), and two-byte escapes.
-_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~])")
 # What makes a pattern look beyond the line it is in: \A, \z, \C, and flags taken back, as in (?-m).
 _BEYOND_LINES: Final = re.compile(r"\\[AzC]|\(\?[a-zA-Z]*-")
 _MULTI_LINE: Final = "(?m)"
+# Erase in line: all of it, or from the cursor on, which has come back to the beginning.
+_ERASE_LINE: Final = "\x1b[2K"
+_ERASES: Final = re.compile(r"\x1b\[0?K")
 
 
 class BadPatternError(ValueError):
@@ -81,28 +83,7 @@ class Matcher:
         finally:
             re2.purge()  # its cache would keep 128 patterns with their automata
 
-    def count(self, first: int, entries: Sequence[bytes], hits: list[Hit], wanted_from: int, hits_max: int) -> int:
-        """Looks through entries; bound to a page, as it runs in a thread that cannot be stopped.
-
-        Args:
-            first: the offset of the first entry.
-            entries: as they are stored.
-            hits: where hits are put, up to `hits_max` of them.
-            wanted_from: hits before this offset are counted and not kept.
-            hits_max: see `hits`.
-
-        Returns:
-            How many of them match.
-        """
-        lines = [_seen(entry).encode() for entry in entries]
-        found = 0
-        for index, start, end in self._matches(lines):
-            found += 1
-            if first + index >= wanted_from and len(hits) < hits_max:
-                hits.append(_hit(first + index, lines[index], start, end))
-        return found
-
-    def _matches(self, lines: list[bytes]) -> Iterator[tuple[int, int, int]]:
+    def matches(self, lines: Sequence[bytes]) -> Iterator[tuple[int, int, int]]:
         """The first match in each line that has one: the line's index, and where in it the match is, in bytes."""
         if self._by_line:
             for index, line in enumerate(lines):
@@ -123,10 +104,121 @@ class Matcher:
             index += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for, and what is wanted of it.
+
+    Attributes:
+        matcher: None: every line that the rest lets through.
+        streams: only lines of these; None: of all.
+        errors: only lines that are errors (`web.line_patterns`).
+        start: the offset of the first line that is looked at.
+        stop: the offset behind the last.
+        hits_from: hits before this offset are counted and not kept.
+        hits_max: at most so many are kept.
+        offsets_only: whether only offsets are kept of them.
+        ticks: in how many parts the lines are divided, to count each part's hits.
+    """
+
+    matcher: Matcher | None
+    streams: frozenset[str] | None
+    errors: bool
+    start: int
+    stop: int
+    hits_from: int
+    hits_max: int
+    offsets_only: bool
+    ticks: int
+
+
+class Findings:
+    """What was found so far.
+
+    Attributes:
+        total: how many lines match.
+        lines: how many were looked at.
+        hits: the first ones from `hits_from` on.
+        offsets: the same, where only these are wanted.
+        ticks: how many hits each part of the lines has.
+        next: where a search for further hits goes on: behind the last one that is kept if no more could be, else
+            behind the last line that was looked at.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self.total = self.lines = 0
+        self.hits: list[Hit] = []
+        self.offsets: list[int] = []
+        self.ticks = [0] * wanted.ticks
+        self.next = max(wanted.start, wanted.hits_from)
+
+    @property
+    def full(self) -> bool:
+        """Whether all hits that were asked for are there."""
+        return 0 < self._wanted.hits_max <= len(self.hits) + len(self.offsets)
+
+    def look(self, first: int, entries: Sequence[bytes]) -> None:
+        """Looks through entries; bound to a page, as it runs in a thread that cannot be stopped.
+
+        Args:
+            first: the offset of the first entry.
+            entries: as they are stored.
+        """
+        kept, lines = self._lines(entries)
+        for index, start, end in self._matches(lines):
+            self._found(first + (index if kept is None else kept[index]), lines[index], start, end)
+        self.lines += len(entries)
+        if not self.full:
+            self.next = max(self.next, first + len(entries))
+
+    def _found(self, offset: int, line: bytes, start: int, end: int) -> None:
+        wanted = self._wanted
+        self.total += 1
+        if self.ticks:
+            self.ticks[
+                min((offset - wanted.start) * wanted.ticks // (wanted.stop - wanted.start), wanted.ticks - 1)
+            ] += 1
+        if offset < wanted.hits_from or self.full or not wanted.hits_max:
+            return
+        if wanted.offsets_only:
+            self.offsets.append(offset)
+        else:
+            self.hits.append(_hit(offset, line, start, end))
+        self.next = offset + 1
+
+    def _matches(self, lines: Sequence[bytes]) -> Iterator[tuple[int, int, int]]:
+        if self._wanted.matcher is not None:
+            return self._wanted.matcher.matches(lines)
+        return ((index, 0, 0) for index in range(len(lines)))
+
+    def _lines(self, entries: Sequence[bytes]) -> tuple[Sequence[int] | None, list[bytes]]:
+        """What people see of the entries that are looked at, and which these are; None: all."""
+        wanted = self._wanted
+        if wanted.streams is None and not wanted.errors:
+            return None, [_seen(entry).encode() for entry in entries]
+        kept: Sequence[int] = Page(entries).errors() if wanted.errors else range(len(entries))
+        if wanted.streams is not None:
+            outputs = outputs_of(entries)
+            kept = [index for index in kept if outputs[index][1] in wanted.streams]
+        return kept, [_seen(entries[index]).encode() for index in kept]
+
+
 def _seen(entry: bytes) -> str:
-    """The text of an entry as people see it."""
-    line = line_of(entry)
-    return _ESCAPES.sub("", line) if "\x1b" in line else line
+    """The text of an entry as people see it: no escapes, and of a line that was drawn over, what is left of it."""
+    text = line_of(entry)
+    if "\r" in text:
+        text = "\n".join(_drawn(line) for line in text.split("\n"))
+    return without_escapes(text)
+
+
+def _drawn(line: str) -> str:
+    """A line whose cursor went back to its beginning, as it stands in the end, without escapes."""
+    drawn = ""
+    for part in line.rstrip("\r").split("\r"):
+        _, erased, rest = part.rpartition(_ERASE_LINE)
+        seen = without_escapes(rest)
+        drawn = seen if erased or _ERASES.search(rest) else seen + drawn[len(seen) :]
+    return drawn
 
 
 def _hit(offset: int, line: bytes, start: int, end: int) -> Hit:

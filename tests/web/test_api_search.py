@@ -43,8 +43,9 @@ async def make(client: WebClient | ServedApp, lines: Sequence[str], job_id: str 
         await client.broker.ledger.append_output(job_id, entries)
 
 
-async def search(client: WebClient, q: str, *, at: int = 0, **params: int) -> dict[str, Any]:
-    answer = await client.http.get("/api/jobs/42/output/search", params={"q": q, "from": at, **params})
+async def search(client: WebClient, q: str | None, *, at: int = 0, **params: int | str) -> dict[str, Any]:
+    asked = {"from": at, **params, **({} if q is None else {"q": q})}
+    answer = await client.http.get("/api/jobs/42/output/search", params=asked)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -60,6 +61,7 @@ async def test_hits_come_with_offsets_and_an_exact_total(client: WebClient) -> N
         ],
         "total": 300,
         "lines": 3000,
+        "next": 14,
         "complete": True,
     }
     assert (await search(client, "error", case=1))["total"] == 0
@@ -70,7 +72,7 @@ async def test_hits_come_with_offsets_and_an_exact_total(client: WebClient) -> N
 
 async def test_an_empty_log_has_no_hits(client: WebClient) -> None:
     await make(client, [])
-    assert await search(client, "x") == {"hits": [], "total": 0, "lines": 0, "complete": True}
+    assert await search(client, "x") == {"hits": [], "total": 0, "lines": 0, "next": 0, "complete": True}
 
 
 async def test_work_sessions_are_searched_too(redis_url: str, redis_client: Redis) -> None:
@@ -103,6 +105,14 @@ async def test_a_line_is_searched_whole_however_long(redis_url: str) -> None:
         ({"q": r"(a)\1", "regex": "1"}, "`q` is no pattern: invalid escape sequence"),
         ({"q": "x", "regex": "perhaps"}, "`regex` must be 1 or 0"),
         ({"q": "x", "limit": "-1"}, "`limit` must be"),
+        ({"q": "x", "ticks": "x"}, "`ticks` must be"),
+        ({"q": "x", "since": "-1"}, "`since` must be"),
+        ({"q": "x", "fields": "line"}, "`fields` must be `offset`"),
+        ({"q": "x", "kind": "warning"}, "`kind` must be `error`"),
+        ({"q": "x", "stream": "stdout,nope"}, "`stream` must be one or more of error, stderr, stdout, system"),
+        ({"q": "x", "stream": ""}, "`stream` must be one or more of"),
+        ({"q": "x", "stop": "maybe"}, "`stop` must be 1 or 0"),
+        ({"q": "a)b", "regex": "1", "kind": "error"}, "`q` is no pattern"),
     ],
 )
 async def test_a_search_that_is_none_is_refused_with_what_is_wrong(
@@ -118,6 +128,79 @@ async def test_hits_are_bounded_whatever_is_asked_for(client: WebClient) -> None
     await make(client, ["x"] * 10_100)
     found = await search(client, "x", limit=10**9)
     assert (len(found["hits"]), found["total"]) == (10_000, 10_100)
+
+
+async def test_offsets_alone_come_many_at_once_and_go_on(client: WebClient) -> None:
+    await make(client, ["x", "y"] * 12_000)
+    found = await search(client, "x", fields="offset", limit=10**9)
+    assert found == {
+        "offsets": list(range(0, 24_000, 2)),
+        "total": 12_000,
+        "lines": 24_000,
+        "next": 24_000,
+        "complete": True,
+    }
+    part = await search(client, "x", fields="offset", limit=10_000)
+    assert (len(part["offsets"]), part["next"], part["total"]) == (10_000, 19_999, 12_000)
+    rest = await search(client, "x", at=part["next"], since=part["next"], fields="offset")
+    assert [*part["offsets"], *rest["offsets"]] == found["offsets"]
+    assert (rest["total"], rest["lines"], rest["complete"]) == (2_000, 4_001, True)
+
+
+async def test_offsets_in_one_answer_are_bounded(client: WebClient) -> None:
+    await make(client, ["x"] * 20_100)
+    found = await search(client, "x", fields="offset", limit=10**9)
+    assert (len(found["offsets"]), found["next"], found["total"]) == (20_000, 20_000, 20_100)
+
+
+async def test_ticks_say_how_many_hits_each_part_of_the_log_has(client: WebClient) -> None:
+    await make(client, ["x"] * 30 + ["y"] * 50 + ["x"] * 20)
+    assert (await search(client, "x", ticks=10))["ticks"] == [10, 10, 10, 0, 0, 0, 0, 0, 10, 10]
+    assert (await search(client, "x", ticks=4, since=50, at=90))["ticks"] == [0, 0, 8, 12]
+    assert (await search(client, "x", ticks=0)).get("ticks") is None
+    most = (await search(client, "x", ticks=10**9))["ticks"]
+    assert (len(most), sum(most)) == (1000, 50)
+    few = (await search(client, "x", ticks=1000, since=99))["ticks"]
+    assert (few[0], sum(few)) == (1, 1)
+    assert (await search(client, "x", ticks=3, since=10**9))["ticks"] == [0, 0, 0]
+
+
+async def test_only_lines_of_a_stream_or_only_errors_are_looked_at(client: WebClient) -> None:
+    await client.broker.ledger.create_job("42", {"status": "running"})
+    said = [("error: a", "stdout"), ("b", "stderr"), ("c", "error"), ("error: d", "stderr"), ("e", "system")]
+    await client.broker.ledger.append_output("42", [entry_of(1, line, stream) for line, stream in said])
+
+    async def offsets(q: str | None = None, **params: int | str) -> list[int]:
+        found = await search(client, q, at=0, fields="offset", **params)
+        assert (found["total"], found["lines"]) == (len(found["offsets"]), 5)
+        listed: list[int] = found["offsets"]
+        return listed
+
+    assert await offsets(stream="stderr") == [1, 3]
+    assert await offsets(stream="stderr,system") == [1, 3, 4]
+    assert await offsets(kind="error") == [0, 2, 3]
+    assert await offsets(kind="error", stream="stderr") == [3]
+    assert await offsets("a", kind="error") == [0]
+    assert await offsets("d|e", stream="stderr", regex=1) == [3]
+    hits = (await search(client, None, kind="error", limit=1))["hits"]
+    assert hits == [{"offset": 0, "line": "error: a", "match": [0, 0]}]
+
+
+async def test_a_search_goes_on_where_the_last_one_ended_while_the_log_grows(client: WebClient) -> None:
+    await make(client, ["x", "y", "x"])
+    found = await search(client, "x")
+    await client.broker.ledger.append_output("42", [entry_of(1, "x", "stdout")])
+    more = await search(client, "x", since=found["next"], at=found["next"])
+    assert ([hit["offset"] for hit in more["hits"]], more["total"], more["lines"], more["next"]) == ([3], 1, 1, 4)
+
+
+async def test_a_search_may_end_with_the_hits_asked_for(client: WebClient) -> None:
+    await make(client, ["x" * 1000] * 500)
+    found = await search(client, "x", limit=3, stop=1)
+    assert ([hit["offset"] for hit in found["hits"]], found["next"], found["complete"]) == ([0, 1, 2], 3, False)
+    assert found["total"] == found["lines"] < 500
+    none = await search(client, "nowhere", limit=3, stop=1)
+    assert (none["lines"], none["next"], none["complete"]) == (500, 500, True)
 
 
 @pytest.mark.parametrize("pattern", ["(x+x+)+y", "(x|xx)+$", "(x{1,30}){1,30}y"])

@@ -10,16 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import entry_of
-from web.search import BadPatternError, Hit, Matcher
+from web.search import BadPatternError, Findings, Hit, Matcher, Wanted
 
 
 def search(
     lines: list[str], pattern: str, *, regex: bool = False, case: bool = False, at: int = 0, hits_max: int = 100
 ) -> tuple[int, list[Hit]]:
-    hits: list[Hit] = []
     entries = [entry_of(1, line, "stdout") for line in lines]
-    total = Matcher(pattern, regex=regex, case=case).count(10, entries, hits, 10 + at, hits_max)
-    return total, hits
+    wanted = Wanted(
+        matcher=Matcher(pattern, regex=regex, case=case),
+        streams=None,
+        errors=False,
+        start=10,
+        stop=10 + len(lines),
+        hits_from=10 + at,
+        hits_max=hits_max,
+        offsets_only=False,
+        ticks=0,
+    )
+    findings = Findings(wanted)
+    findings.look(10, entries)
+    return findings.total, findings.hits
 
 
 def offsets(lines: list[str], pattern: str, *, regex: bool = False, case: bool = False) -> list[int]:
@@ -66,6 +77,26 @@ def test_what_people_see_is_searched_and_not_how_it_is_coloured() -> None:
     (hit,) = search([coloured], "error")[1]
     assert hit == Hit(10, "error link end", 0, 5)
     assert offsets([coloured], "31m") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("10%\r20%\rdone", "done"),
+        ("windows\r", "windows"),
+        ("a long state\rend", "endong state"),
+        ("a long state\r\x1b[Kend", "end"),
+        ("a long state\x1b[2K\rend", "end"),
+        ("\x1b[31m10%\x1b[0m\r\x1b[32m99%\x1b[0m", "99%"),
+        ("one\r\ntwo\rTWO", "one\nTWO"),
+        ("a\x1b]8;;never ended", "a]8;;never ended"),
+        ("a\x1b_bk;t=1\x07b\x1bPq\x1b\\c", "abc"),
+    ],
+)
+def test_of_a_line_that_was_drawn_over_what_is_left_is_searched(line: str, seen: str) -> None:
+    (hit,) = search([line], seen[:1])[1]
+    assert hit.line == seen
+    assert all(offsets([line], f"^{re.escape(part)}$", regex=True) == [0] for part in seen.split("\n"))
 
 
 def test_lines_within_an_entry_are_lines() -> None:

@@ -55,7 +55,7 @@ const PER_ENTRY_MAX = 64;
 
 const ESCAPES =
   // oxlint-disable-next-line no-control-regex
-  /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])/g;
+  /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])?/g;
 
 function compiled(...patterns: readonly string[]): RegExp {
   const source = patterns.map((pattern) => `(?:${pattern})`).join("|");
