@@ -161,6 +161,16 @@ async def test_the_backends_cookies_are_not_kept() -> None:
         assert not any(b"cookie" in head.lower() for head in backend.heads)
 
 
+async def test_the_connection_is_kept_though_a_pipeline_does_not_exist_or_cannot_be_told() -> None:
+    async with dashboard() as (served, backend, _), open_stream(stream_url(served, "orders", "unknown")) as stream:
+        backend.faults["orders"] = Fault.SERVER_ERROR
+        await stream.until("batch_update")
+        connections = backend.connections_total
+        polls = backend.polls_total
+        await eventually(lambda: backend.polls_total >= polls + 10, timeout_s=30.0)
+        assert backend.connections_total <= connections + 2
+
+
 async def test_an_odd_answer_about_one_pipeline_does_not_speak_of_the_backend() -> None:
     async with dashboard() as (served, backend, _), open_stream(stream_url(served, "orders", "clicks")) as stream:
         await stream.until("batch_update")

@@ -24,6 +24,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import quote
@@ -217,6 +218,8 @@ def _client(timeout_s: float, tls: ssl.SSLContext) -> httpx.AsyncClient:
 
 async def _ask(client: httpx.AsyncClient, address: str) -> Answer:
     async with client.stream("GET", address) as response:
+        if response.status_code != HTTPStatus.OK and _is_short(response):
+            await _bounded(response)  # what it says is not wanted; its connection is, for the next poll
         match response.status_code:
             case 200:
                 body = await _bounded(response)
@@ -227,6 +230,11 @@ async def _ask(client: httpx.AsyncClient, address: str) -> Answer:
                 return Trouble(Cause.STRANGE, f"a redirect ({status}), which is not followed")
             case status:
                 return Trouble(Cause.ERROR, f"status {status}")
+
+
+def _is_short(response: httpx.Response) -> bool:
+    length = response.headers.get("content-length", "")
+    return len(length) < len(str(HEALTH_BYTES_MAX)) and length.isdecimal()
 
 
 async def _bounded(response: httpx.Response) -> bytes | None:

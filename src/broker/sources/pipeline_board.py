@@ -172,8 +172,10 @@ class PipelineBoard:
             self._on_news(pipeline_id)
         if self._tables is not None:
             shown = {"id": pipeline_id, "status": status, "error": error and error["code"]}
-            row = {name: value for name, value in shown.items() if value is not None}
-            self._tables.put_row(TABLE, pipeline_id, {**row, "updated_at": self._wall_ms()}, self._now_s())
+            row: JsonObject = {name: value for name, value in shown.items() if value is not None}
+            # One that does not exist has no row: anybody may ask for any id, and everybody sees the table.
+            found = None if error and error["code"] == NOT_FOUND else {**row, "updated_at": self._wall_ms()}
+            self._tables.put_row(TABLE, pipeline_id, found, self._now_s())
 
     def _set_available(self, trouble: Trouble | None) -> None:
         if self.available is (trouble is None):

@@ -180,10 +180,21 @@ def test_pipelines_appear_in_the_global_tables() -> None:
     tables = Tables(("jobs", "pipelines"), "e")
     found = Board(tables)
     found.take("a", health("active"))
-    found.take("b", Unknown())
+    found.take("b", ERROR)
     assert tables.rows("pipelines") == {
         "a": {"id": "a", "status": "active", "updated_at": 1_000},
-        "b": {"id": "b", "error": NOT_FOUND, "updated_at": 1_000},
+        "b": {"id": "b", "error": UNAVAILABLE, "updated_at": 1_000},
     }
     found.board.remove("a")
     assert list(tables.rows("pipelines")) == ["b"]
+
+
+def test_a_pipeline_that_does_not_exist_has_no_row_in_the_global_tables() -> None:
+    tables = Tables(["pipelines"], "e")
+    found = Board(tables)
+    found.take("a", Unknown())
+    assert tables.rows("pipelines") == {}
+    found.take("a", health("active"))
+    assert set(tables.rows("pipelines")) == {"a"}
+    found.take("a", Unknown())
+    assert tables.rows("pipelines") == {}
