@@ -21,6 +21,7 @@ import type { LogController } from "./log-controller";
 import { LogControlsContext, useLogControls } from "./log-controls";
 import { LogLookContext, useLogLook } from "./log-look-context";
 import { LogSlot, newsOf } from "./LogSlot";
+import { LookControls } from "./LookControls";
 import { digitsOf, useLogController, useOpening, useScroller } from "./useLogView";
 
 interface LogViewerProps {
@@ -161,6 +162,7 @@ function Bar({ downloadUrl }: { readonly downloadUrl: string }) {
       <button type="button" className="quiet" aria-pressed={wrap} onClick={() => setWrap(!wrap)}>
         Wrap
       </button>
+      <LookControls />
       <a className="quiet" href={downloadUrl} download>
         Download
       </a>

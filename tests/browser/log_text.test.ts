@@ -1,0 +1,208 @@
+/** The text of lines in a real browser: lines drawn over, links, times, marks. Real jobs, printed by real commands. */
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium, openPage } from "./chromium";
+import { type Job, Server } from "./fantail";
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
+
+/** Opens a job's page, with what a reader chose before. */
+async function open(job: Job, chosen: Readonly<Record<string, unknown>> = {}): Promise<Page> {
+  opened = await openPage(browser);
+  await opened.page.addInitScript((chosen) => {
+    for (const [name, value] of Object.entries(chosen))
+      localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
+  }, chosen);
+  await opened.page.goto(`${server.url}/jobs/${job.id}`);
+  return opened.page;
+}
+
+afterEach(async () => {
+  const faults = opened?.faults ?? [];
+  await opened?.page.context().close();
+  opened = null;
+  expect(faults).toEqual([]);
+});
+
+const PATIENT = { timeout: 30_000 };
+
+const texts = (page: Page): Promise<readonly string[]> => page.locator(".log .row .text").allTextContents();
+
+async function expectTexts(page: Page, expected: readonly string[]): Promise<void> {
+  await expect.poll(() => texts(page), PATIENT).toEqual(expected);
+}
+
+/** A script that draws a bar over itself, then three lines five times, as tools of many kinds do. */
+const PROGRESS = `
+printf 'start\\n'
+for n in 10 50 100; do printf '\\rfetching %d%%\\033[K' $n; done; printf '\\n'
+printf 'a 0%%\\nb 0%%\\nc 0%%\\n'
+for n in 25 50 75 99; do printf '\\033[3A\\033[2K\\033[33ma %d%%\\033[0m\\n\\033[2Kb %d%%\\n\\033[2Kc %d%%\\n' $n $n $n; done
+printf '\\033[3A\\033[0Jall \\033[32mdone\\033[0m\\n'
+printf 'end\\n'`;
+
+const LAST_PICTURE = ["start", "fetching 100%", "all done", "end"];
+
+/** The `n`-th picture of two lines, drawn over the one before. */
+const frame = (n: number): string => `\x1b[2A\x1b[2Kone ${n}\n\x1b[2Ktwo ${n}\n`;
+
+describe("lines drawn over", () => {
+  it("are their last picture, also while they come", async () => {
+    const fifo = await server.fifo("progress");
+    const job = await server.shell("progress", fifo.untilEnd);
+    const page = await open(job);
+    await fifo.write("first\none 0\ntwo 0\n");
+    await expectTexts(page, ["first", "one 0", "two 0"]);
+    for (const n of [1, 2, 3]) {
+      await fifo.write(frame(n));
+      await expectTexts(page, ["first", `one ${n}`, `two ${n}`]);
+    }
+    await fifo.write("last\n");
+    await expectTexts(page, ["first", "one 3", "two 3", "last"]);
+    await fifo.end();
+    await page.locator(".badge", { hasText: "success" }).waitFor();
+    await expectTexts(page, ["first", "one 3", "two 3", "last"]);
+  });
+
+  it("are the same when a finished job is opened", async () => {
+    const job = await server.shell("finished progress", PROGRESS);
+    await job.finished();
+    const page = await open(job);
+    await expect
+      .poll(async () => (await texts(page)).filter((text) => text !== ""), PATIENT)
+      .toEqual(LAST_PICTURE);
+    expect(await page.locator(".log .fg-2").textContent()).toBe("done");
+  });
+
+  it("raw: everything that came, control characters visible, and back", async () => {
+    const job = await server.shell("raw progress", PROGRESS);
+    await job.finished();
+    const page = await open(job, { raw: true });
+    await page.getByText("␍fetching 10%␛[K␍fetching 50%␛[K␍fetching 100%␛[K", { exact: true }).waitFor();
+    await page.getByText("␛[3A␛[2K␛[33ma 99%␛[0m", { exact: true }).waitFor();
+    expect((await texts(page)).length).toBe(1 + 1 + 3 + 4 * 3 + 1 + 1);
+    await page.getByRole("button", { name: "Raw" }).click();
+    await expect
+      .poll(async () => (await texts(page)).filter((text) => text !== ""), PATIENT)
+      .toEqual(LAST_PICTURE);
+  });
+});
+
+/** A text with an address behind it (OSC 8), for `printf`. */
+const osc = (address: string, text: string): string =>
+  `\\033]8;;${address}\\033\\\\${text}\\033]8;;\\033\\\\`;
+
+describe("links", () => {
+  it("lead to the web, in a page of their own that knows nothing of this one; others are text", async () => {
+    const job = await server.shell(
+      "links",
+      `printf '${osc(`${server.url}/jobs`, "hidden link")} plain ${server.url}/pipelines.\\n'
+printf '${osc("javascript:window.bad=1", "no link")} ${osc("data:text/html,x", "no data")} ${osc("https://a:b@example.org/", "no secret")}\\n'
+printf 'javascript:alert(1) <a href="https://example.org/">markup</a>\\n'`,
+    );
+    await job.finished();
+    const page = await open(job);
+    const hidden = page.locator(".log").getByRole("link", { name: "hidden link" });
+    await hidden.waitFor();
+    const links = await page
+      .locator(".log .text a")
+      .evaluateAll((links) =>
+        links.map((link) => [link.textContent, link.getAttribute("href"), link.getAttribute("rel")]),
+      );
+    const rel = "noopener noreferrer";
+    expect(links).toEqual([
+      ["hidden link", `${server.url}/jobs`, rel],
+      [`${server.url}/pipelines`, `${server.url}/pipelines`, rel],
+      ["https://example.org/", "https://example.org/", rel],
+    ]);
+    const [popup] = await Promise.all([page.waitForEvent("popup"), hidden.click()]);
+    await popup.waitForURL(`${server.url}/jobs`);
+    expect(await popup.evaluate(() => window.opener === null)).toBe(true);
+    expect(await popup.evaluate(() => document.referrer)).toBe("");
+    expect(await page.evaluate(() => "bad" in window)).toBe(false);
+  });
+});
+
+describe("the times of lines", () => {
+  it("stand before the line as chosen, with the moment on hover, and are remembered", async () => {
+    const fifo = await server.fifo("times");
+    const job = await server.shell("times", fifo.untilEnd);
+    const page = await open(job);
+    await fifo.write("one\n");
+    await page.getByText("one", { exact: true }).waitFor();
+    await fifo.write("two\nthree\n");
+    await page.getByText("three", { exact: true }).waitFor();
+    const stamps = page.locator(".log .stamp");
+    expect(await stamps.count()).toBe(0);
+    const choose = page.getByRole("combobox", { name: "Times" });
+    await choose.selectOption({ label: "Since start" });
+    await expect
+      .poll(() => stamps.allTextContents(), PATIENT)
+      .toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^-?\d+:\d\d\.\d$/)));
+    await choose.selectOption({ label: "Clock" });
+    await expect.poll(() => stamps.first().textContent(), PATIENT).toMatch(/^\d\d:\d\d:\d\d\.\d\d\d$/);
+    expect(await stamps.first().getAttribute("title")).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$/);
+    await choose.selectOption({ label: "Since line before" });
+    await expect
+      .poll(() => stamps.allTextContents(), PATIENT)
+      .toEqual(["", expect.stringMatching(/^\+(\d+ ms|[\d.]+ s)$/), expect.stringMatching(/^\+\d+ ms$/)]);
+    await page.reload();
+    await expect.poll(() => stamps.count(), PATIENT).toBe(3);
+    await fifo.end();
+  });
+
+  it("neither they nor the numbers can be selected", async () => {
+    const job = await server.shell("selected", "echo one; echo two");
+    await job.finished();
+    const page = await open(job, { timestamps: "absolute" });
+    await page.locator(".log .stamp").nth(1).waitFor();
+    const unselectable = await page
+      .locator(".log .stamp, .log .gutter")
+      .evaluateAll((parts) => parts.every((part) => getComputedStyle(part).userSelect === "none"));
+    expect(unselectable).toBe(true);
+  });
+});
+
+describe("colours", () => {
+  it("a terminal's own follow the theme", async () => {
+    const job = await server.shell("theme", "printf '\\033[38;2;250;240;10mpale\\033[0m\\n'");
+    await job.finished();
+    const page = await open(job);
+    const pale = page.getByText("pale", { exact: true });
+    await pale.waitFor();
+    const lightness = (): Promise<number> =>
+      pale.evaluate((span) => Number(/oklch\(([\d.]+)/.exec(getComputedStyle(span).color)?.[1] ?? -1));
+    await page.emulateMedia({ colorScheme: "light" });
+    await expect.poll(lightness, PATIENT).toBeLessThanOrEqual(0.5);
+    await page.emulateMedia({ colorScheme: "dark" });
+    await expect.poll(lightness, PATIENT).toBeGreaterThan(0.7);
+    await page.evaluate(() => {
+      document.documentElement.style.colorScheme = "light";
+    });
+    await expect.poll(lightness, PATIENT).toBeLessThanOrEqual(0.5);
+  });
+
+  it("forced by the reader's system: standard error is still told by its gutter", async () => {
+    const job = await server.shell("forced", "echo fine; echo bad >&2");
+    await job.finished();
+    const page = await open(job);
+    await page.emulateMedia({ forcedColors: "active" });
+    await page.locator(".log .row.stderr").waitFor();
+    const border = (row: string): Promise<string> =>
+      page.locator(`.log .row.${row} .gutter`).evaluate((gutter) => getComputedStyle(gutter).borderLeftStyle);
+    expect([await border("stdout"), await border("stderr")]).toEqual(["solid", "double"]);
+  });
+});
