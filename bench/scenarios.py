@@ -17,6 +17,7 @@ from bench.load import Crowd
 from bench.peers import nchan, nchan_installed, peer
 from bench.pipelines import pipelines
 from bench.report import Row
+from bench.searching import searching
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -327,4 +328,5 @@ SCENARIOS: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
     "redis-commands": redis_commands,
     "pipelines": pipelines,
     "diffs": diffs,
+    "searching": searching,
 }
