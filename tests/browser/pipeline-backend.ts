@@ -4,6 +4,8 @@ import { type Server as HttpServer, createServer } from "node:http";
 
 export class PipelineBackend {
   readonly statuses = new Map<string, string>();
+  /** Whether every answer is a 500. */
+  failing = false;
   readonly #server: HttpServer;
 
   private constructor(server: HttpServer) {
@@ -17,7 +19,9 @@ export class PipelineBackend {
     server.on("request", (request, response) => {
       const id = /^\/pipeline\/([^/]+)\/health$/.exec(request.url ?? "")?.[1] ?? "";
       const status = backend.statuses.get(id);
-      response.writeHead(status === undefined ? 404 : 200, { "Content-Type": "application/json" });
+      response.writeHead(backend.failing ? 500 : status === undefined ? 404 : 200, {
+        "Content-Type": "application/json",
+      });
       response.end(JSON.stringify(status === undefined ? {} : { pipeline_id: id, overall_status: status }));
     });
     server.listen(0, "127.0.0.1");

@@ -30,6 +30,7 @@ afterAll(async () => {
 });
 
 beforeEach(async () => {
+  backend.failing = false;
   backend.statuses.set("orders", "running");
   backend.statuses.set("billing", "paused");
   ({ page } = await openPage(browser));
@@ -87,6 +88,21 @@ describe("a sound server", () => {
     await live().waitFor();
     backend.statuses.set("orders", "failed");
     await row("orders", "failed").waitFor();
+    expect(states).toEqual(["connecting", "connected"]);
+  });
+});
+
+describe("a backend that answers with errors, and then again as before", () => {
+  it("is told of beside the statuses, which stay, until it is over", async () => {
+    await visit();
+    await row("orders", "active").waitFor();
+    backend.failing = true;
+    const trouble = page.getByText("The pipeline backend answers with an error");
+    await row("orders", "answers with an error").filter({ hasText: "active" }).waitFor();
+    await row("billing", "answers with an error").filter({ hasText: "paused" }).waitFor();
+    backend.failing = false;
+    await expect.poll(() => trouble.count(), { timeout: PATIENCE_MS }).toBe(0);
+    await row("orders", "active").waitFor();
     expect(states).toEqual(["connecting", "connected"]);
   });
 });

@@ -72,6 +72,32 @@ describe("the runs page", () => {
   });
 });
 
+describe("the end of a run", () => {
+  it("is shown and told once, of a job of the server's own too", async () => {
+    const { page } = await openPage(browser);
+    const fifo = await server.fifo("build");
+    const job = await server.shell("Build", fifo.untilEnd);
+    await page.goto(`${server.url}/runs`);
+    await page.getByRole("row", { name: /Build/ }).filter({ hasText: "running" }).waitFor();
+    await fifo.end();
+    await job.finished();
+    await page.getByRole("row", { name: /Build/ }).filter({ hasText: "passed" }).waitFor({ timeout: 60_000 });
+    expect(await page.getByRole("row", { name: /Build/ }).count()).toBe(1);
+    await page.context().close();
+  });
+
+  it("is told on another page", async () => {
+    const page = await visit(["evening"]);
+    await page.getByRole("row", { name: /evening/ }).waitFor();
+    await publish("evening", "running");
+    await page.getByRole("link", { name: "Pipelines" }).click();
+    await page.getByText("No pipelines yet").waitFor();
+    await publish("evening", "failed");
+    await page.getByRole("complementary", { name: "Notices" }).getByText("evening: failed").waitFor();
+    await page.context().close();
+  });
+});
+
 describe.each(["light", "dark"] as const)("accessibility, %s", (colorScheme) => {
   it("no violation", async () => {
     const page = await visit(["one", "two"]);
