@@ -42,7 +42,7 @@ def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_i
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        giving_up = threading.Timer(40, demo.kill)
+        giving_up = threading.Timer(55, demo.kill)
         giving_up.start()
         try:
             assert demo.stdout is not None

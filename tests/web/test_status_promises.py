@@ -52,7 +52,7 @@ async def test_nothing_but_heartbeats_is_sent_while_no_status_changes() -> None:
             await stream.until("batch_update")
             polls = backend.polls_total
             assert [(await stream.next()).name for _ in range(4)] == ["heartbeat"] * 4
-            assert backend.polls_total >= polls + 5, "it was asked all the time"
+            assert backend.polls_total >= polls + 2, "it was asked all the time"
 
 
 async def test_with_the_flag_off_pages_poll_again_and_nothing_else_needs_changing() -> None:
