@@ -129,6 +129,13 @@ export class LogLayout {
     return top + above - rows.top(rows.firstRow(from), this.width) + Math.min(units, height);
   }
 
+  /** Says how high a row is once it is drawn. The value is whether a layout made now would be another. */
+  measure(offset: number, part: number, units: number): boolean {
+    const segment = this.#segments[this.#segmentOf(offset)];
+    if (this.width === 0 || segment?.kind !== "lines" || offset >= segment.to) return false;
+    return segment.rows.measure(segment.rows.firstRow(offset) + part, this.width, units);
+  }
+
   /** How many units the rows of an entry take; 1 where something else stands for it. */
   unitsOf(offset: number): number {
     const segment = this.#segments[this.#segmentOf(offset)];

@@ -39,8 +39,9 @@ export class PageRows {
   readonly #styles = new Map<number, Style>();
   /** By place: its first row; one more than there are places taken. */
   readonly #firsts: number[] = [0];
-  /** Units above each row, for one width. */
+  /** Units above each row, for one width; and heights that turned out to be others than computed. */
   #tops: { readonly width: number; readonly values: number[] } = { width: 0, values: [0] };
+  #measured = new Map<number, number>();
 
   constructor(start: number, carry: Carry, raw: boolean) {
     this.#start = start;
@@ -87,13 +88,25 @@ export class PageRows {
   /** Units above a row, from the top of the page's rows. `width`: columns where lines wrap, else 0. */
   top(row: number, width: number): number {
     if (width === 0) return row;
-    if (this.#tops.width !== width) this.#tops = { width, values: [0] };
+    if (this.#tops.width !== width) {
+      this.#tops = { width, values: [0] };
+      this.#measured.clear();
+    }
     const { values } = this.#tops;
     while (values.length <= row) {
       const before = values.length - 1;
-      values.push((values[before] ?? 0) + unitsOf(this.#texts[before] ?? "", width, this.raw));
+      const units = this.#measured.get(before) ?? unitsOf(this.#texts[before] ?? "", width, this.raw);
+      values.push((values[before] ?? 0) + units);
     }
     return values[row] ?? 0;
+  }
+
+  /** Says how high a row is once it is drawn. The value is whether that is news. */
+  measure(row: number, width: number, units: number): boolean {
+    if (row >= this.count || this.top(row + 1, width) - this.top(row, width) === units) return false;
+    this.#measured.set(row, units);
+    this.#forgetTops(row);
+    return true;
   }
 
   /** The row that covers a unit. */
@@ -169,6 +182,12 @@ export class PageRows {
     this.#texts[row] = text;
     if (style === PLAIN) this.#styles.delete(row);
     else this.#styles.set(row, style);
+    this.#measured.delete(row);
+    this.#forgetTops(row);
+  }
+
+  /** Below a row whose height may be another now. */
+  #forgetTops(row: number): void {
     const { values } = this.#tops;
     values.length = Math.min(values.length, row + 1);
   }

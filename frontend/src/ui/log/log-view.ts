@@ -160,6 +160,12 @@ export class LogView {
     this.#layOut();
   }
 
+  /** Rows turned out to be of another height than computed: an unusual character, or a line shown whole. */
+  measure(rows: readonly { readonly offset: number; readonly part: number; readonly units: number }[]): void {
+    const news = rows.filter(({ offset, part, units }) => this.#layout.measure(offset, part, units));
+    if (news.length > 0) this.#layOut();
+  }
+
   setViewHeight(height: number): void {
     if (height === this.#viewHeight || height === 0) return;
     this.#viewHeight = height;
@@ -309,7 +315,8 @@ export class LogView {
       rows: [...rows, ...this.#heldRows(rows)].toSorted((one, other) => one.top - other.top),
       from,
       to: window.to,
-      y: window.offset + (from - window.from) * ROW_HEIGHT,
+      // Whole pixels: in a scaled space rows would be blurred, and seams between them shine through.
+      y: Math.round(window.offset + (from - window.from) * ROW_HEIGHT),
       height: scrollHeight(space),
     };
     this.#visible = this.#visibleOf(rows, unitAt(space, this.#top));

@@ -20,6 +20,7 @@ import { usePreference } from "../preferences";
 import { extended } from "./line-links";
 import { LogController } from "./log-controller";
 import { LogKnowledgeContext } from "./log-controls";
+import { RowObserver } from "./row-observer";
 import { selectionWithin } from "./selection-points";
 
 /** The controller of a log, for as long as the component is there and the log is the same. */
@@ -69,6 +70,7 @@ export function useScroller(controller: LogController, scroller: HTMLElement | n
   useLayoutEffect(() => view.drawn(), [view, scroller, version]);
   useViewHeight(controller, scroller);
   useFormat(controller, scroller);
+  useMeasuredRows(controller, scroller, version);
   useSelection(controller, scroller);
   return useMemo(() => handlersOf(controller), [controller]);
 }
@@ -177,7 +179,17 @@ function columnsOf(scroller: HTMLElement): number {
     left -
     Number.parseFloat(style.paddingLeft) -
     Number.parseFloat(style.paddingRight);
-  return Math.max(COLUMNS_MIN, Math.floor(room / character));
+  return Math.max(COLUMNS_MIN, Math.floor(room / character) - 1);
+}
+
+/** Where lines wrap, heights are arithmetic, and what is drawn is looked at: the odd row that differs is put right. */
+function useMeasuredRows({ view }: LogController, scroller: HTMLElement | null, version: number): void {
+  const [wrap] = usePreference("wrap");
+  const observer = useMemo(() => (wrap ? new RowObserver((rows) => view.measure(rows)) : null), [view, wrap]);
+  useLayoutEffect(() => {
+    if (observer && scroller) observer.look(scroller.querySelectorAll(".slot > .row:not(.mark) > .text"));
+  }, [observer, scroller, version]);
+  useEffect(() => () => observer?.close(), [observer]);
 }
 
 function useSelection(controller: LogController, scroller: HTMLElement | null): void {
