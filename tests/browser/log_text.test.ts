@@ -91,8 +91,10 @@ describe("lines drawn over", () => {
     const job = await server.shell("raw progress", PROGRESS);
     await job.finished();
     const page = await open(job, { raw: true });
-    await page.getByText("␍fetching 10%␛[K␍fetching 50%␛[K␍fetching 100%␛[K", { exact: true }).waitFor();
-    await page.getByText("␛[3A␛[2K␛[33ma 99%␛[0m", { exact: true }).waitFor();
+    await page
+      .locator(".log .row .text", { hasText: "␍fetching 10%␛[K␍fetching 50%␛[K␍fetching 100%␛[K" })
+      .waitFor();
+    await page.locator(".log .row .text", { hasText: "␛[3A␛[2K␛[33ma 99%␛[0m" }).waitFor();
     expect((await texts(page)).length).toBe(1 + 1 + 3 + 4 * 3 + 1 + 1);
     await page.getByRole("button", { name: "Raw" }).click();
     await expect
@@ -104,6 +106,28 @@ describe("lines drawn over", () => {
 /** A text with an address behind it (OSC 8), for `printf`. */
 const osc = (address: string, text: string): string =>
   `\\033]8;;${address}\\033\\\\${text}\\033]8;;\\033\\\\`;
+
+describe("raw and wrapped", () => {
+  it("each row is as high as its text, whatever font has the pictures", async () => {
+    const job = await server.shell(
+      "raw wrapped",
+      "for n in $(seq 200); do printf '\\033[32m.\\033[0m\\b'; done; printf '\\nend\\n'",
+    );
+    await job.finished();
+    const page = await open(job, { raw: true, wrap: true });
+    await page.locator(".log .row .text", { hasText: "end" }).waitFor();
+    const heights = (): Promise<readonly (readonly [number, number])[]> =>
+      page.locator(".log .slot").evaluateAll((slots) =>
+        slots.map((slot) => {
+          const inner = slot.querySelector(".text > span")?.getClientRects() ?? [];
+          const lines = new Set(Array.from(inner, (rect) => Math.round(rect.bottom)));
+          return [Math.round(slot.getBoundingClientRect().height / 20), Math.max(1, lines.size)] as const;
+        }),
+      );
+    await expect.poll(async () => (await heights())[0]?.[0] ?? 0, PATIENT).toBeGreaterThan(10);
+    for (const [units, lines] of await heights()) expect(units).toBe(lines);
+  });
+});
 
 describe("links", () => {
   it("lead to the web, in a page of their own that knows nothing of this one; others are text", async () => {
@@ -158,7 +182,7 @@ describe("the times of lines", () => {
     await choose.selectOption({ label: "Since line before" });
     await expect
       .poll(() => stamps.allTextContents(), PATIENT)
-      .toEqual(["", expect.stringMatching(/^\+(\d+ ms|[\d.]+ s)$/), expect.stringMatching(/^\+\d+ ms$/)]);
+      .toEqual(["", expect.stringMatching(/^\+[\d:.]+( m?s)?$/), expect.stringMatching(/^(\+\d+ ms)?$/)]);
     await page.reload();
     await expect.poll(() => stamps.count(), PATIENT).toBe(3);
     await fifo.end();

@@ -22,9 +22,15 @@ export function columnsOf(plain: string): number {
 export function widthOf(character: string): 0 | 1 | 2 {
   const code = character.codePointAt(0) ?? 0;
   if (code < 0x300) return code === 0xad ? 0 : 1;
+  if (isPicture(code)) return 2;
   if (code >= 0x1160 && code <= 0x11ff) return 0; // the later parts of a Hangul syllable
   if (code < 0x1100 || !isWide(code)) return ZERO_WIDTH.test(character) ? 0 : 1;
   return ZERO_WIDTH.test(character) ? 0 : 2;
+}
+
+/** Whether the code point is the picture of a control character. */
+export function isPicture(code: number): boolean {
+  return code >= 0x2400 && code <= 0x2421;
 }
 
 const PRINTABLE_ASCII = /^[ -~]*$/;

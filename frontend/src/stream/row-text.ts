@@ -1,10 +1,12 @@
 /**
- * The text of a row as pieces to draw: cut where the style changes and where a link begins or ends.
+ * The text of a row as pieces to draw: cut where the style changes, where a link begins or ends, and at the pictures of
+ * control characters.
  *
  * What a reader sees of a row is one string (`plainOf`); search, marks and copying are about that string, and the pieces
  * joined are that string.
  */
 import { PLAIN, type Span, type Style, plainText, rawText, spansOf } from "./ansi";
+import { isPicture } from "./char-width";
 import { linksIn } from "./links";
 
 /** What of a row the text depends on. */
@@ -18,6 +20,8 @@ export interface Piece {
   readonly style: Style;
   /** Where it leads: an address that the text itself shows, or one that a program put behind it. */
   readonly link: { readonly href: string; readonly isHidden: boolean } | null;
+  /** Whether it is the picture of a control character. */
+  readonly isPicture: boolean;
 }
 
 /** Characters of a row drawn at once: many screens wide. One line of a megabyte would freeze the page's layout. */
@@ -55,16 +59,26 @@ export function piecesOf(row: RowText, raw: boolean, length: number = LENGTH_SHO
       const inside = link !== undefined && link.start <= at;
       const until = Math.min(end, link ? (inside ? link.end : link.start) : end);
       const shown = inside ? { href: link.link, isHidden: false } : null;
-      pieces.push({
-        text: text.slice(at - end + text.length, until - end + text.length),
+      const hidden = style.link === undefined ? null : { href: style.link, isHidden: true };
+      addPieces(
+        pieces,
+        text.slice(at - end + text.length, until - end + text.length),
         style,
-        link: style.link === undefined ? shown : { href: style.link, isHidden: true },
-      });
+        hidden ?? shown,
+      );
       at = until;
     }
   }
   return pieces;
 }
+
+/** Pictures of control characters are pieces of their own: each has a place of its own width. */
+function addPieces(pieces: Piece[], text: string, style: Style, link: Piece["link"]): void {
+  for (const part of text.split(PICTURE))
+    if (part !== "") pieces.push({ text: part, style, link, isPicture: isPicture(part.charCodeAt(0)) });
+}
+
+const PICTURE = /([\u2400-\u2421])/;
 
 function shownSpans(row: RowText, raw: boolean, length: number): readonly Span[] {
   return raw ? rawSpans(row.text, length) : firstOf(spansOf(head(row.text, length), row.style), length);

@@ -84,6 +84,7 @@ describe("contrast in the log, on every ground, in light and in dark", () => {
     "log-stderr",
     "muted",
     "warn",
+    "accent",
   ];
   it.each(names)("%s", (name) => {
     for (const theme of THEMES)

@@ -50,8 +50,9 @@ function drawn(pieces: readonly Piece[]): readonly ReactNode[] {
   return pieces.map((piece, at) => <Drawn key={at} piece={piece} />);
 }
 
-function Drawn({ piece: { text, style, link } }: { readonly piece: Piece }) {
+function Drawn({ piece: { text, style, link, isPicture } }: { readonly piece: Piece }) {
   const look = style === PLAIN ? null : lookOf(style);
+  if (isPicture) return <span className="control">{text}</span>;
   if (link === null)
     return look === null ? (
       text

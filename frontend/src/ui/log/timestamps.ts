@@ -32,7 +32,10 @@ export function formatStamp(mode: TimestampMode, timestamp: number, { startedAt,
   if (mode === "off" || !isMoment(timestamp)) return "";
   if (mode === "absolute") return clock(new Date(timestamp));
   if (mode === "relative") return startedAt === undefined ? "" : span(timestamp - startedAt, "");
-  return before === undefined || !isMoment(before) ? "" : difference(timestamp - before);
+  // Lines of the same moment, as most are that come together, have no time between them to tell.
+  return before === undefined || !isMoment(before) || timestamp === before
+    ? ""
+    : difference(timestamp - before);
 }
 
 /** Whether there was a pause before the line that a reader should see. */
@@ -68,7 +71,7 @@ function span(ms: number, plus: string): string {
   return `${sign}${head}:${pad(seconds)}.${tenths % 10}`;
 }
 
-/** `+0 ms`, `+999 ms`, `+12.3 s`, `+2:03.4`, `+1:02:03`. */
+/** `+1 ms`, `+999 ms`, `+12.3 s`, `+2:03.4`, `+1:02:03`. */
 function difference(ms: number): string {
   const sign = ms < 0 ? "-" : "+";
   const size = Math.abs(ms);
