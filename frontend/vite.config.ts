@@ -4,8 +4,10 @@
  * The build lands inside the Python package, which serves it and carries it in its wheel. Nothing is inlined as
  * a `data:` address, because the server's Content-Security-Policy allows only what comes from the server itself.
  */
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -17,8 +19,29 @@ const packagesForBrowserTests = {
   vitest: here("node_modules/vitest"),
 };
 
+/** Puts `first-paint.js` into the page's head as it is: a script that runs before anything is drawn. */
+function firstPaint(): Plugin {
+  const file = "src/ui/first-paint.js";
+  return {
+    name: "first-paint",
+    buildStart() {
+      if (this.environment.mode !== "build") return;
+      this.emitFile({ type: "asset", name: "first-paint.js", source: readFileSync(here(file), "utf8") });
+    },
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle }) {
+        const built = Object.values(bundle ?? {}).find(
+          (output) => output.type === "asset" && output.names.includes("first-paint.js"),
+        );
+        return html.replace("<!--first-paint-->", `<script src="/${built?.fileName ?? file}"></script>`);
+      },
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), firstPaint()],
   build: {
     outDir: "../src/web/dashboard",
     emptyOutDir: true,

@@ -6,13 +6,17 @@ import { createClient } from "./stream/client";
 import { readInitialData } from "./stream/initial-data";
 import { sharedStreams } from "./stream/shared/worker-way";
 import { App } from "./ui/App";
+import { followTheme } from "./ui/theme";
 import "./ui/styles/tokens.css";
 import "./ui/styles/base.css";
 import "./ui/styles/pages.css";
+import "./ui/styles/table.css";
 import "./ui/styles/log.css";
 import "./ui/styles/log-slots.css";
 import "./ui/styles/status.css";
+import "./ui/styles/system.css";
 
+followTheme();
 const initial = readInitialData(document);
 // One missed keep-alive may be chance; half as long again is not.
 const silenceMs = initial.config.keepAliveS * 1500;

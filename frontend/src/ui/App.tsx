@@ -1,15 +1,20 @@
 /** The frame around the pages, and which page an address means. */
-import { Link, Route, Switch } from "wouter";
+import { Suspense } from "react";
+import { Route, Switch } from "wouter";
 import { JobProvider } from "../hooks/useJobContext";
 import type { InitialData, InitialView } from "../stream/initial-data";
 import { JobPage } from "./JobPage";
 import { JobsPage } from "./JobsPage";
-import { Mark } from "./Mark";
+import { Navigation } from "./Navigation";
 import { NotFound } from "./NotFound";
 import { Overlays } from "./Overlays";
-import { PipelinesPage } from "./PipelinesPage";
 import { RunNotices } from "./RunNotices";
-import { RunsPage } from "./RunsPage";
+import { lazyPage } from "./lazy-page";
+import { useArrival } from "./useArrival";
+
+const PipelinesPage = lazyPage(async () => (await import("./PipelinesPage")).PipelinesPage);
+const RunsPage = lazyPage(async () => (await import("./RunsPage")).RunsPage);
+const SystemPage = lazyPage(async () => (await import("./SystemPage")).SystemPage);
 
 interface AppProps {
   readonly initial: InitialData;
@@ -17,36 +22,29 @@ interface AppProps {
 
 export function App({ initial }: AppProps) {
   const { user, view } = initial;
+  useArrival();
   return (
     <JobProvider>
       <a className="skip" href="#main">
         Skip to content
       </a>
-      <header className="top">
-        <Link href="/" className="brand">
-          <Mark />
-          Fantail
-        </Link>
-        <nav aria-label="Pages">
-          <Link href="/">Jobs</Link>
-          <Link href="/pipelines">Pipelines</Link>
-          <Link href="/runs">Runs</Link>
-        </nav>
-        {user.name !== null && <span className="user muted">{user.name}</span>}
-      </header>
-      <main id="main">
-        <Switch>
-          <Route path="/" component={JobsPage} />
-          <Route path="/jobs" component={JobsPage} />
-          <Route path="/pipelines" component={PipelinesPage} />
-          <Route path="/runs" component={RunsPage} />
-          <Route path="/jobs/:id">
-            {({ id }) => <JobPage key={id} id={id} initial={viewOfJob(view, id)} />}
-          </Route>
-          <Route>
-            <NotFound what="page" />
-          </Route>
-        </Switch>
+      <Navigation user={user} />
+      <main id="main" tabIndex={-1}>
+        <Suspense>
+          <Switch>
+            <Route path="/" component={JobsPage} />
+            <Route path="/jobs" component={JobsPage} />
+            <Route path="/pipelines" component={PipelinesPage} />
+            <Route path="/runs" component={RunsPage} />
+            <Route path="/system" component={SystemPage} />
+            <Route path="/jobs/:id">
+              {({ id }) => <JobPage key={id} id={id} initial={viewOfJob(view, id)} />}
+            </Route>
+            <Route>
+              <NotFound what="page" />
+            </Route>
+          </Switch>
+        </Suspense>
       </main>
       <Overlays />
       <RunNotices />

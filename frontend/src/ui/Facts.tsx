@@ -1,7 +1,8 @@
 /** What is known of a job, as a list of terms; long texts fold away. */
 import type { ReactNode } from "react";
 import { type Job, isTerminal } from "../stream/job";
-import { Changes } from "./JobsPage";
+import { Changes } from "./Changes";
+import { CopyButton } from "./CopyButton";
 import { Ago, Duration } from "./Times";
 
 export function Facts({ job }: { readonly job: Job }) {
@@ -23,6 +24,7 @@ export function Facts({ job }: { readonly job: Job }) {
         <Fact term="Environment">{job.environment}</Fact>
         <Fact term="Id">
           <code>{job.id}</code>
+          <CopyButton text={job.id} what="the id" />
         </Fact>
       </dl>
       {isWebAddress(job.mrUrl) && (
@@ -51,9 +53,12 @@ function LongText({ label, text }: { readonly label: string; readonly text: stri
   return (
     <details>
       <summary>
-        {label} <span className="preview muted">{text}</span>
+        <span className="muted">{label}</span> <span className="preview">{text}</span>
       </summary>
-      <pre>{text}</pre>
+      <div className="command">
+        <pre>{text}</pre>
+        <CopyButton text={text} what={`the ${label.toLowerCase()}`} />
+      </div>
     </details>
   );
 }

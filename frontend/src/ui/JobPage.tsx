@@ -1,5 +1,4 @@
 /** One job: how it stands, what is known of it, and its lines. */
-import { useEffect } from "react";
 import { Link } from "wouter";
 import { useClient } from "../hooks/client-context";
 import { type WatchedJob, useJobSession } from "../hooks/useJobSession";
@@ -9,9 +8,14 @@ import { ConnectionMark } from "./ConnectionMark";
 import { Facts } from "./Facts";
 import { JobTabs } from "./JobTabs";
 import { NotFound } from "./NotFound";
+import { PageHead } from "./PageHead";
+import { PoliteSummary } from "./PoliteSummary";
 import { StatusBadge } from "./StatusBadge";
 import { LogViewer } from "./log/LogViewer";
+import { nameOf } from "./jobs/job-list";
+import { listAddress } from "./jobs/useJobQuery";
 import { useJobDetails } from "./useJobDetails";
+import { useTitle } from "./useTitle";
 
 /** Lines asked for where the page brought none: several screens, at once on the screen; older ones follow on wish. */
 const TAIL_LINES = 1_000;
@@ -50,25 +54,28 @@ function FoundJob({ id, initial }: JobPageProps) {
   });
   const { job, missing } = useJobDetails(id, initial?.job ?? null, session.status, session.isDone);
   const shown = merged(id, job, session);
-  const title = shown.name ?? shown.command ?? shown.id;
-  useEffect(() => {
-    document.title = `${SIGNS.get(shown.status) ?? "○"} ${title} · Fantail`;
-  }, [shown.status, title]);
+  const title = nameOf(shown);
+  useTitle(`${SIGNS.get(shown.status) ?? "○"} ${title}`);
   if (missing && !job) return <NotFound what="job" />;
   return (
-    <article className="page job-page" aria-labelledby="job-title">
-      <div className="page-head">
-        <nav aria-label="Breadcrumb" className="crumbs muted">
-          <Link href="/">Jobs</Link> <span aria-hidden="true">/</span>
-        </nav>
-        <h1 id="job-title">{title}</h1>
-        <StatusBadge status={shown.status} stale={shown.stale} />
-        <ConnectionMark
-          connection={session.connection}
-          onRetry={session.reconnect}
-          withReason={session.error === null}
-        />
-      </div>
+    <article className="page job-page" aria-labelledby="page-title">
+      <PageHead
+        crumbs={
+          <nav aria-label="Breadcrumb" className="crumbs muted">
+            <Link href={listAddress()}>Jobs</Link> <span aria-hidden="true">/</span>
+          </nav>
+        }
+        title={title}
+        summary={<StatusBadge status={shown.status} stale={shown.stale} />}
+        connection={
+          <ConnectionMark
+            connection={session.connection}
+            onRetry={session.reconnect}
+            withReason={session.error === null}
+          />
+        }
+      />
+      <PoliteSummary>{`${title}: ${shown.status}`}</PoliteSummary>
       <Facts job={shown} />
       <Troubles job={shown} error={session.error} />
       <JobTabs id={id} job={shown} log={<Log id={id} session={session} job={shown} />} />
@@ -106,9 +113,16 @@ interface TroublesProps {
 function Troubles({ job, error }: TroublesProps) {
   return (
     <>
-      {job.errorMessage !== undefined && (
-        <div className="box bad" role="alert">
-          <strong>Failed</strong> <span className="message">{job.errorMessage}</span>
+      <Failure job={job} />
+      {job.stale === true && !isTerminal(job.status) && (
+        <div className="box warn" role="note">
+          <strong>Its runner has gone silent.</strong> The job may have been lost with the machine it ran on;
+          what is shown is the last that it said.
+        </div>
+      )}
+      {job.outputExpired === true && (
+        <div className="box warn" role="note">
+          <strong>The output has expired.</strong> What is known of the job is kept longer than its lines.
         </div>
       )}
       {job.mrWarning !== undefined && (
@@ -122,6 +136,18 @@ function Troubles({ job, error }: TroublesProps) {
         </div>
       )}
     </>
+  );
+}
+
+function Failure({ job }: { readonly job: Job }) {
+  const { status, errorMessage, exitCode } = job;
+  if (status !== "failed" && errorMessage === undefined) return null;
+  const reason =
+    errorMessage ?? (exitCode === undefined ? "" : `The command ended with exit code ${exitCode}.`);
+  return (
+    <div className="box bad" role="alert">
+      <strong>{status === "failed" ? "Failed" : "Error"}</strong> <span className="message">{reason}</span>
+    </div>
   );
 }
 

@@ -5,7 +5,7 @@
 import { type KeyboardEvent, type ReactNode, Suspense, lazy, useRef, useState } from "react";
 import { useClient } from "../hooks/client-context";
 import type { Job } from "../stream/job";
-import { Changes } from "./JobsPage";
+import { Changes } from "./Changes";
 
 const DiffTab = lazy(() =>
   import("./diff/DiffTab").catch(() => ({

@@ -1,13 +1,17 @@
 /** Pipelines and how they stand, live; by polling where there is no stream. */
-import { type FormEvent, memo, useEffect, useState, useSyncExternalStore } from "react";
+import { type FormEvent, useMemo, useState, useSyncExternalStore } from "react";
 import { useClient } from "../hooks/client-context";
 import { useViews } from "../hooks/usePipelineBoard";
 import { usePipelineMonitoring, useTransportInfo } from "../hooks/usePipelineStateAdapter";
 import type { PipelineView } from "../stream/pipeline-board";
 import { ConnectionMark } from "./ConnectionMark";
+import { PageHead } from "./PageHead";
+import { PoliteSummary } from "./PoliteSummary";
 import { StatusBadge } from "./StatusBadge";
 import { Ago } from "./Times";
 import { formatCount, plural } from "./format";
+import { type Column, DataTable, FirstCell } from "./table/DataTable";
+import { useTitle } from "./useTitle";
 import { usePipelineIds } from "./usePipelineIds";
 
 /** Rows shown at first, and added at each wish for more; only what is shown is followed. */
@@ -20,17 +24,16 @@ export function PipelinesPage() {
   const { pipelines } = useClient();
   usePipelineMonitoring(rows);
   const views = useViews(pipelines.board, rows);
-  useEffect(() => {
-    document.title = "Pipelines · Fantail";
-  }, []);
+  useTitle("Pipelines");
   const rest = ids.length - rows.length;
   return (
-    <section className="page" aria-labelledby="pipelines-title">
-      <div className="page-head">
-        <h1 id="pipelines-title">Pipelines</h1>
-        {ids.length > 0 && <p className="muted">{plural(ids.length, "pipeline")}</p>}
-        {ids.length > 0 && <Transport />}
-      </div>
+    <section className="page" aria-labelledby="page-title">
+      <PageHead
+        title="Pipelines"
+        summary={ids.length > 0 && plural(ids.length, "pipeline")}
+        connection={ids.length > 0 && <Transport />}
+      />
+      <PoliteSummary>{spoken(views)}</PoliteSummary>
       <Troubles />
       <AddForm onAdd={add} />
       {rows.length > 0 ? <PipelinesTable views={views} onRemove={remove} /> : <NoPipelines />}
@@ -121,64 +124,75 @@ function AddForm({ onAdd }: { readonly onAdd: (typed: string) => readonly string
   );
 }
 
+/** How many have each status, in a sentence. */
+function spoken(views: ReadonlyMap<string, PipelineView>): string {
+  const counts = new Map<string, number>();
+  for (const { status } of views.values())
+    if (status !== null) counts.set(status, (counts.get(status) ?? 0) + 1);
+  return [...counts].map(([status, count]) => `${formatCount(count)} ${status}`).join(", ");
+}
+
+interface Row {
+  readonly id: string;
+  readonly view: PipelineView;
+}
+
+/** A pipeline that did not change keeps its row, and is not drawn again. */
+const rowsOfViews = new WeakMap<PipelineView, Row>();
+
+function rowOf(id: string, view: PipelineView): Row {
+  const known = rowsOfViews.get(view);
+  if (known?.id === id) return known;
+  const row = { id, view };
+  rowsOfViews.set(view, row);
+  return row;
+}
+
 interface PipelinesTableProps {
   readonly views: ReadonlyMap<string, PipelineView>;
   readonly onRemove: (id: string) => void;
 }
 
 function PipelinesTable({ views, onRemove }: PipelinesTableProps) {
-  return (
-    <table className="jobs">
-      <thead>
-        <tr>
-          <th scope="col">Pipeline</th>
-          <th scope="col">Status</th>
-          <th scope="col" className="wide">
-            Last change seen
-          </th>
-          <th scope="col">
-            <span className="unseen">Actions</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {[...views].map(([id, view]) => (
-          <PipelineRow key={id} id={id} view={view} onRemove={onRemove} />
-        ))}
-      </tbody>
-    </table>
-  );
+  const columns = useMemo(() => columnsOf(onRemove), [onRemove]);
+  const rows = useMemo(() => [...views].map(([id, view]) => rowOf(id, view)), [views]);
+  return <DataTable caption="Pipelines" columns={columns} rows={rows} rowKey={idOf} />;
 }
 
-interface PipelineRowProps {
-  readonly id: string;
-  readonly view: PipelineView;
-  readonly onRemove: (id: string) => void;
-}
+const idOf = (row: Row): string => row.id;
 
-const PipelineRow = memo(function PipelineRow({ id, view, onRemove }: PipelineRowProps) {
-  const { status, problem, changedAtMs } = view;
-  return (
-    <tr>
-      <td className="job">
-        <span className="id">{id}</span>
-        {problem && <span className="under muted">{problem.message}</span>}
-      </td>
-      <td>
-        {status === null ? (
+function columnsOf(onRemove: (id: string) => void): readonly Column<Row>[] {
+  return [
+    {
+      key: "pipeline",
+      label: "Pipeline",
+      cell: ({ id, view }) => <FirstCell under={view.problem?.message}>{id}</FirstCell>,
+    },
+    {
+      key: "status",
+      label: "Status",
+      cell: ({ view: { status, problem } }) =>
+        status === null ? (
           <span className="muted">{problem ? "–" : "…"}</span>
         ) : (
           <StatusBadge status={status} />
-        )}
-      </td>
-      <td className="wide">
-        <Ago atMs={changedAtMs ?? undefined} />
-      </td>
-      <td className="number">
+        ),
+    },
+    {
+      key: "seen",
+      label: "Last change seen",
+      className: "wide",
+      cell: ({ view }) => <Ago atMs={view.changedAtMs ?? undefined} />,
+    },
+    {
+      key: "actions",
+      label: <span className="unseen">Actions</span>,
+      className: "number",
+      cell: ({ id }) => (
         <button type="button" className="quiet" aria-label={`Remove ${id}`} onClick={() => onRemove(id)}>
           Remove
         </button>
-      </td>
-    </tr>
-  );
-});
+      ),
+    },
+  ];
+}

@@ -1,32 +1,39 @@
 /** Runs of tests and jobs: those under way, live, and those that ended while the page was open. */
-import { useEffect } from "react";
 import { useJobContext } from "../hooks/useJobContext";
 import type { ActiveRun, RunEnd } from "../stream/run-registry";
+import { Loading, PageHead } from "./PageHead";
 import { StatusBadge } from "./StatusBadge";
 import { Ago } from "./Times";
 import { plural } from "./format";
+import { type Column, DataTable, FirstCell } from "./table/DataTable";
+import { useTitle } from "./useTitle";
 
 export function RunsPage() {
   const { activeRuns, recentEnds, isLoaded, problem } = useJobContext();
   const runs = Object.values(activeRuns);
-  useEffect(() => {
-    document.title = runs.length > 0 ? `(${runs.length}) Runs · Fantail` : "Runs · Fantail";
-  }, [runs.length]);
+  useTitle(runs.length > 0 ? `(${runs.length}) Runs` : "Runs");
   return (
-    <section className="page" aria-labelledby="runs-title">
-      <div className="page-head">
-        <h1 id="runs-title">Runs</h1>
-        {isLoaded && runs.length > 0 && <p className="muted">{plural(runs.length, "run")} under way</p>}
-      </div>
+    <section className="page" aria-labelledby="page-title">
+      <PageHead
+        title="Runs"
+        summary={isLoaded && runs.length > 0 && `${plural(runs.length, "run")} under way`}
+      />
       {problem !== null && (
         <output className="box warn">
           <strong>The server does not say which runs are under way</strong>: {problem}. It is asked again.
         </output>
       )}
-      {!isLoaded && problem === null && <p className="empty muted">Loading runs…</p>}
+      {!isLoaded && problem === null && <Loading what="runs" />}
       {isLoaded && runs.length === 0 && recentEnds.length === 0 && <NoRuns />}
-      {runs.length > 0 && <RunsTable runs={runs} />}
-      {recentEnds.length > 0 && <EndsTable ends={recentEnds} />}
+      {runs.length > 0 && (
+        <DataTable caption="Runs under way" columns={RUN_COLUMNS} rows={runs} rowKey={idOf} />
+      )}
+      {recentEnds.length > 0 && (
+        <>
+          <h2 className="section">Ended since this page was opened</h2>
+          <DataTable caption="Ended runs" columns={END_COLUMNS} rows={recentEnds} rowKey={idOf} />
+        </>
+      )}
     </section>
   );
 }
@@ -40,70 +47,35 @@ function NoRuns() {
   );
 }
 
-function RunsTable({ runs }: { readonly runs: readonly ActiveRun[] }) {
-  return (
-    <table className="jobs">
-      <caption className="unseen">Runs under way</caption>
-      <thead>
-        <tr>
-          <th scope="col">Run</th>
-          <th scope="col">Status</th>
-          <th scope="col" className="wide">
-            Started
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {runs.map((run) => (
-          <tr key={run.runId}>
-            <Name run={run} note={run.trouble ?? BROKEN[run.connection]} />
-            <td>
-              <StatusBadge status={run.status} />
-            </td>
-            <td className="wide">
-              <Ago atMs={run.startedAtMs ?? undefined} />
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
+const idOf = (run: { readonly runId: string }): string => run.runId;
 
 /** Where a run's connection is worth a word: it says nothing of the run. */
 const BROKEN: Readonly<Record<string, string>> = { reconnecting: "Connection lost, reconnecting" };
 
-function EndsTable({ ends }: { readonly ends: readonly RunEnd[] }) {
-  return (
-    <>
-      <h2 className="ended">Ended since this page was opened</h2>
-      <table className="jobs">
-        <thead>
-          <tr>
-            <th scope="col">Run</th>
-            <th scope="col">Status</th>
-            <th scope="col" className="wide">
-              Ended
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {ends.map((end) => (
-            <tr key={end.runId}>
-              <Name run={end} note={end.details ?? undefined} />
-              <td>
-                <StatusBadge status={end.outcome === "lost" ? "not known" : end.status} />
-              </td>
-              <td className="wide">
-                <Ago atMs={end.atMs} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </>
-  );
-}
+const RUN_COLUMNS: readonly Column<ActiveRun>[] = [
+  {
+    key: "run",
+    label: "Run",
+    cell: (run) => <Name run={run} note={run.trouble ?? BROKEN[run.connection]} />,
+  },
+  { key: "status", label: "Status", cell: (run) => <StatusBadge status={run.status} /> },
+  {
+    key: "started",
+    label: "Started",
+    className: "wide",
+    cell: (run) => <Ago atMs={run.startedAtMs ?? undefined} />,
+  },
+];
+
+const END_COLUMNS: readonly Column<RunEnd>[] = [
+  { key: "run", label: "Run", cell: (end) => <Name run={end} note={end.details ?? undefined} /> },
+  {
+    key: "status",
+    label: "Status",
+    cell: (end) => <StatusBadge status={end.outcome === "lost" ? "not known" : end.status} />,
+  },
+  { key: "ended", label: "Ended", className: "wide", cell: (end) => <Ago atMs={end.atMs} /> },
+];
 
 interface NameProps {
   readonly run: Pick<ActiveRun, "runId" | "jobName">;
@@ -112,12 +84,15 @@ interface NameProps {
 
 function Name({ run, note }: NameProps) {
   return (
-    <td className="job">
+    <FirstCell
+      under={
+        <>
+          <code>{run.runId}</code>
+          {note !== undefined && <span title={note}>{note}</span>}
+        </>
+      }
+    >
       {run.jobName}
-      <span className="under muted">
-        <span className="id">{run.runId}</span>
-        {note !== undefined && <span>{note}</span>}
-      </span>
-    </td>
+    </FirstCell>
   );
 }

@@ -42,6 +42,20 @@ export function formatMoment(atMs: number): string {
   return ABSOLUTE.format(atMs);
 }
 
+const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** A number of bytes with three figures at most: `512 B`, `1.5 KiB`, `64 MiB`. */
+export function formatBytes(bytes: number): string {
+  let value = Math.max(0, bytes);
+  let unit = 0;
+  while (value >= 999.5 && unit < BYTE_UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const figures = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${Number(value.toFixed(figures))} ${BYTE_UNITS[unit]}`;
+}
+
 /** `1 line`, `2 lines`. */
 export function plural(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;

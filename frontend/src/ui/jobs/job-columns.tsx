@@ -1,0 +1,83 @@
+/** What the list of jobs shows of each. */
+import { Link } from "wouter";
+import { type Job, isTerminal } from "../../stream/job";
+import { Changes } from "../Changes";
+import { StatusBadge } from "../StatusBadge";
+import { Ago, Duration } from "../Times";
+import { type Column, FirstCell } from "../table/DataTable";
+import { nameOf } from "./job-list";
+
+export const JOB_COLUMNS: readonly Column<Job>[] = [
+  { key: "job", label: "Job", sortable: true, cell: (job) => <Name job={job} /> },
+  {
+    key: "status",
+    label: "Status",
+    sortable: true,
+    cell: (job) => <StatusBadge status={job.status} stale={job.stale} />,
+  },
+  {
+    key: "branch",
+    label: "Branch",
+    className: "wide",
+    sortable: true,
+    cell: ({ branch }) =>
+      branch === undefined ? <span className="muted">–</span> : <span title={branch}>{branch}</span>,
+  },
+  {
+    key: "started",
+    label: "Started",
+    className: "wide",
+    sortable: true,
+    cell: (job) => <Ago atMs={job.startedAt ?? job.createdAt} />,
+  },
+  {
+    key: "duration",
+    label: "Duration",
+    className: "wide number",
+    sortable: true,
+    cell: (job) => <Lasted job={job} />,
+  },
+  {
+    key: "changes",
+    label: "Changes",
+    className: "wide number",
+    sortable: true,
+    cell: (job) => <Changes added={job.linesAdded} removed={job.linesRemoved} />,
+  },
+];
+
+function Lasted({ job }: { readonly job: Job }) {
+  const { startedAt, finishedAt, status } = job;
+  const running = startedAt !== undefined && !isTerminal(status);
+  return <Duration startedAt={startedAt} finishedAt={finishedAt} running={running} />;
+}
+
+function Name({ job }: { readonly job: Job }) {
+  const name = nameOf(job);
+  const detail = job.command !== undefined && job.command !== name ? job.command : undefined;
+  return (
+    <FirstCell
+      under={
+        <>
+          <span className="narrow figures">
+            <Ago atMs={job.startedAt ?? job.createdAt} />
+            {job.startedAt !== undefined && (
+              <>
+                {" · "}
+                <Lasted job={job} />
+              </>
+            )}
+          </span>
+          {job.repoName !== undefined && <span className="wide">{job.repoName}</span>}
+          <code className="wide" title={detail}>
+            {detail ?? job.id}
+          </code>
+        </>
+      }
+    >
+      <Link href={`/jobs/${encodeURIComponent(job.id)}`} title={name}>
+        {name}
+      </Link>
+    </FirstCell>
+  );
+}
