@@ -15,6 +15,9 @@ export function Ago({ atMs }: { readonly atMs: number | undefined }) {
   );
 }
 
+/** As far from 1970 as any calendar goes, in milliseconds. */
+const CALENDAR_MS = 8.64e15;
+
 interface DurationProps {
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
@@ -26,7 +29,8 @@ export function Duration({ startedAt, finishedAt, running }: DurationProps) {
   if (startedAt !== undefined && finishedAt !== undefined && !running) {
     return <span className="figures">{formatDuration(finishedAt - startedAt)}</span>;
   }
-  if (startedAt === undefined || !running) return <span className="muted">–</span>;
+  if (startedAt === undefined || !running || startedAt < -CALENDAR_MS)
+    return <span className="muted">–</span>;
   return <Elapsed sinceMs={startedAt} />;
 }
 

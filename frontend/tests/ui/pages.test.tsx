@@ -3,10 +3,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { createClient } from "../../src/stream/client";
 import type { InitialView } from "../../src/stream/initial-data";
-import type { JsonObject } from "../../src/stream/json";
 import type { JobsApi, OutputPage } from "../../src/stream/jobs-api";
 import { JobPage } from "../../src/ui/JobPage";
-import { JobsPage } from "../../src/ui/JobsPage";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
@@ -49,93 +47,6 @@ function frame(speak: () => void = () => {}): void {
     vi.advanceTimersByTime(300);
   });
 }
-
-function showJobs(jobs?: JsonObject): void {
-  const client = createClient({
-    streams: source,
-    api,
-    ...(jobs ? { initialTables: { tables: { jobs }, position: "1-e" } } : {}),
-  });
-  render(
-    <FantailProvider value={client}>
-      <JobsPage />
-    </FantailProvider>,
-  );
-}
-
-describe("the jobs page", () => {
-  it("shows the rows that the page brought before any stream, newest first", () => {
-    showJobs({
-      a: {
-        name: "older",
-        status: "success",
-        created_at: "1",
-        started_at: "1000",
-        finished_at: "43000",
-        lines_added: "12",
-        lines_removed: "3",
-      },
-      b: { name: "newer", status: "running", created_at: "2", branch: "main" },
-    });
-    const rows = screen
-      .getAllByRole("row")
-      .slice(1)
-      .map((row) => row.textContent);
-    expect(rows).toHaveLength(2);
-    expect(rows[0]).toContain("newer");
-    expect(rows[0]).toContain("running");
-    expect(rows[1]).toMatch(/older.*success.*42 s.*\+12 −3/);
-    expect(screen.getByRole("link", { name: "older" }).getAttribute("href")).toBe("/jobs/a");
-    expect(document.title).toBe("(1) Jobs · Fantail");
-  });
-
-  it("a row with a time beyond every calendar, or a status like no other, is shown among the others", () => {
-    showJobs({
-      odd: { id: "odd", status: "__proto__", created_at: "99999999999999999", started_at: "-1e300" },
-      queer: { id: "queer", status: "constructor", created_at: "8640000000000001" },
-      plain: { id: "plain", status: "running", created_at: "2" },
-    });
-    expect(screen.getAllByRole("link").map((link) => link.textContent)).toEqual(
-      expect.arrayContaining(["odd", "queer", "plain"]),
-    );
-    expect(screen.getByText("__proto__")).toBeDefined();
-    expect(screen.getByText("constructor")).toBeDefined();
-  });
-
-  it("tells how to start a first job where there is none", () => {
-    showJobs({});
-    expect(screen.getByText("fantail run -- make")).toBeDefined();
-  });
-
-  it("follows the stream, and says how the connection stands", () => {
-    showJobs({});
-    expect(screen.getByText("Not connected")).toBeDefined();
-    frame(() =>
-      source.last
-        .open("1-e")
-        .say([
-          "message",
-          [{ op: "add", path: "/jobs/x", value: { name: "fresh", status: "pending" } }],
-          "2-e",
-        ]),
-    );
-    expect(screen.getByText("fresh")).toBeDefined();
-    expect(screen.getByText("Live")).toBeDefined();
-    frame(() =>
-      source.last.status({ state: "reconnecting", attempt: 1, problem: { kind: "network", message: "cut" } }),
-    );
-    expect(screen.getByText("fresh")).toBeDefined();
-    fireEvent.click(screen.getByRole("button", { name: "Try now" }));
-    expect(source.last.calls).toContain("reconnect");
-  });
-
-  it("says how many rows it does not show, and shows them on demand", () => {
-    showJobs(Object.fromEntries(Array.from({ length: 250 }, (_, at) => [`j${at}`, { status: "success" }])));
-    expect(screen.getAllByRole("row")).toHaveLength(201);
-    fireEvent.click(screen.getByRole("button", { name: "Show 50 more" }));
-    expect(screen.getAllByRole("row")).toHaveLength(251);
-  });
-});
 
 type JobView = Extract<InitialView, { page: "job" }>;
 

@@ -44,6 +44,8 @@ export function formatQuery({ text, statuses, sort }: JobQuery): string {
 }
 
 let lastQuery = "";
+/** What this page wrote into the address, until it was seen there. */
+let lastWritten: string | null = null;
 
 /** The list of jobs as it was last looked at. */
 export function listAddress(): string {
@@ -57,9 +59,12 @@ export function useJobQuery(): readonly [JobQuery, (change: Partial<JobQuery>) =
   const [query, setQuery] = useState(() => parseQuery(search));
   if (search !== seen) {
     setSeen(search);
-    // Another address than ours: a link, or the browser's Back.
-    if (formatQuery(parseQuery(search)) !== formatQuery(query)) setQuery(parseQuery(search));
+    // Another address than the one we wrote: a link, or the browser's Back. Ours may be older than the query by now.
+    if (search !== lastWritten) setQuery(parseQuery(search));
   }
+  useEffect(() => {
+    lastWritten = null;
+  }, [search]);
   const written = formatQuery(query);
   const first = useRef(true);
   useEffect(() => {
@@ -78,5 +83,6 @@ function write(written: string): void {
   const { pathname, search, hash } = globalThis.location;
   const wanted = written === "" ? "" : `?${written}`;
   if (search === wanted) return;
+  lastWritten = written;
   globalThis.history.replaceState(globalThis.history.state, "", pathname + wanted + hash);
 }
