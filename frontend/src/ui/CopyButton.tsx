@@ -1,6 +1,6 @@
 /** A button that copies a text, and says that it did. */
 import { useEffect, useState } from "react";
-import { copyText } from "./copy-text";
+import { writeText } from "./log/clipboard";
 
 /** How long it says so, in milliseconds. */
 const SAID_MS = 2_000;
@@ -19,7 +19,7 @@ export function CopyButton({ text, what }: CopyButtonProps) {
     return () => clearTimeout(timer);
   }, [outcome]);
   const onClick = (): void => {
-    void copyText(text).then((done) => setOutcome(done ? "copied" : "failed"));
+    void writeText(text).then((done) => setOutcome(done ? "copied" : "failed"));
   };
   return (
     <span className="copy">

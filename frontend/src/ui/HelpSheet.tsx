@@ -2,7 +2,7 @@
 import { useEffect, useRef } from "react";
 import { ACTION_NAMES, type Place, keyLine, labelOf } from "./keys";
 
-const PLACES: readonly Place[] = ["Log", "Diff", "Everywhere"];
+const PLACES: readonly Place[] = ["Jobs", "Log", "Diff", "Everywhere"];
 
 export function HelpSheet({ onClose }: { readonly onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);

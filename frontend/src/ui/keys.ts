@@ -12,7 +12,7 @@
  */
 import { useEffect, useRef, useSyncExternalStore } from "react";
 
-export type Place = "Log" | "Diff" | "Everywhere";
+export type Place = "Jobs" | "Log" | "Diff" | "Everywhere";
 
 interface KeyLine {
   /** The letter as `KeyboardEvent.key` has it; `Mod+` is Ctrl, and Cmd on a Mac. */
@@ -24,6 +24,7 @@ interface KeyLine {
 }
 
 export const KEYS = {
+  filter: { keys: ["/"], says: "Filter the jobs", place: "Jobs", offered: true },
   search: { keys: ["/", "Mod+f"], says: "Search the whole log", place: "Log", offered: true },
   nextHit: { keys: ["n"], says: "Next hit", place: "Log" },
   previousHit: { keys: ["N"], says: "Previous hit", place: "Log" },

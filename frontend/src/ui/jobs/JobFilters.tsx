@@ -1,7 +1,7 @@
 /** The filters above the list of jobs: a field for text, and a chip for each status with how many have it. */
-import { type KeyboardEvent, useEffect, useRef } from "react";
+import { type KeyboardEvent, useRef } from "react";
 import { formatCount } from "../format";
-import { isTyping } from "../typing";
+import { useActions } from "../keys";
 import type { JobQuery } from "./useJobQuery";
 
 interface JobFiltersProps {
@@ -50,17 +50,12 @@ interface TextFilterProps {
 
 function TextFilter({ text, onChange }: TextFilterProps) {
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    const onSlash = (event: globalThis.KeyboardEvent): void => {
-      if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target))
-        return;
-      event.preventDefault();
+  useActions({
+    filter: () => {
       field.current?.focus();
       field.current?.select();
-    };
-    document.addEventListener("keydown", onSlash);
-    return () => document.removeEventListener("keydown", onSlash);
-  }, []);
+    },
+  });
   const onKeyDown = (event: KeyboardEvent<HTMLInputElement>): void => {
     if (event.key === "Escape" && text !== "") {
       event.preventDefault();
