@@ -206,7 +206,7 @@ class Findings:
 def _seen(entry: bytes) -> str:
     """The text of an entry as people see it: no escapes, and of a line that was drawn over, what is left of it."""
     text = line_of(entry)
-    if "\r" in text:
+    if "\r" in text or _ERASE_LINE in text:
         text = "\n".join(_drawn(line) for line in text.split("\n"))
     return without_escapes(text)
 

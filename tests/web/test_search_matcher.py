@@ -87,6 +87,7 @@ def test_what_people_see_is_searched_and_not_how_it_is_coloured() -> None:
         ("a long state\rend", "endong state"),
         ("a long state\r\x1b[Kend", "end"),
         ("a long state\x1b[2K\rend", "end"),
+        ("a bar without an end\x1b[2K", ""),
         ("\x1b[31m10%\x1b[0m\r\x1b[32m99%\x1b[0m", "99%"),
         ("one\r\ntwo\rTWO", "one\nTWO"),
         ("a\x1b]8;;never ended", "a]8;;never ended"),
