@@ -311,6 +311,9 @@ INITIAL_LINES_MAX: Final = 500
 INITIAL_BYTES_MAX: Final = 256 * KIB
 # Jobs that /api/system names one by one: those that hold most.
 SYSTEM_JOBS_MAX: Final = 500
+# What is read in less is read at every request; what takes longer is kept for so many times as long.
+SYSTEM_CHEAP_S: Final = 0.01
+SYSTEM_REST_FACTOR: Final = 20.0
 
 # -- the web: streams -----------------------------------------------------------------------------------------------
 # One send of a stream. The transport buffers one send past its high-water mark, so this bounds memory per client.

@@ -17,8 +17,6 @@ from web.api_outline import answer_outline
 from web.api_output import answer_output
 from web.api_search import answer_search
 from web.api_tables import answer_change_table
-from web.look_through import Places
-from web.outlines import Outlines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 def routes(context: Context) -> list[Route]:
     """The routes of this module."""
-    places = Places()
-    outlines = Outlines(places)
 
     def at(path: str, **endpoints: Endpoint) -> Route:
         """One route for all methods of a path, so that a wrong method is told of all that are right."""
@@ -53,10 +49,10 @@ def routes(context: Context) -> list[Route]:
         return lambda context, request: answer_one(context, request, kind)
 
     def search_of(kind: JobKind) -> Endpoint:
-        return lambda context, request: answer_search(context, places, request, kind)
+        return lambda context, request: answer_search(context, request, kind)
 
     def outline_of(kind: JobKind) -> Endpoint:
-        return lambda context, request: answer_outline(context, outlines, request, kind)
+        return lambda context, request: answer_outline(context, request, kind)
 
     return [
         at("/api/jobs", GET=answer_list, POST=answer_create),

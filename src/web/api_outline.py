@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from broker import JobKind
     from web.context import Context
     from web.line_marks import Mark
-    from web.outlines import OutlinePage, Outlines
+    from web.outlines import OutlinePage
 
 
-async def answer_outline(context: Context, outlines: Outlines, request: Request, kind: JobKind) -> Response:
+async def answer_outline(context: Context, request: Request, kind: JobKind) -> Response:
     """Answers `GET …/output/outline`."""
     async with seen_job(context.broker, request, kind) as job:
         start = whole_number(request, "from", 0)
-        page = await while_connected(request.receive, partial(outlines.page, context.broker, job, start))
+        page = await while_connected(request.receive, partial(context.outlines.page, context.broker, job, start))
         return json_response(None if page is None else outline_json(page))
 
 

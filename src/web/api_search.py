@@ -51,12 +51,12 @@ if TYPE_CHECKING:
     from web.look_through import Places
 
 
-async def answer_search(context: Context, places: Places, request: Request, kind: JobKind) -> Response:
+async def answer_search(context: Context, request: Request, kind: JobKind) -> Response:
     """Answers `GET …/output/search`."""
     async with seen_job(context.broker, request, kind) as job:
         wanted = _wanted(request, job.output.tail)
         stops = flag(request, "stop")
-        search = partial(_search, context.broker, job, places, wanted, stops=stops)
+        search = partial(_search, context.broker, job, context.outlines.places, wanted, stops=stops)
         return json_response(await while_connected(request.receive, search))
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from web import api, login, metrics, pages
+from web import api, api_system, login, metrics, pages
 from web.auth import middleware
 from web.context import Context
 from web.faces import multiplex, repobox, vibe_kanban
 from web.limiter import Limiter, Limits, Rate
+from web.look_through import Places
+from web.outlines import Outlines
 from web.problems import exception_handlers
 from web.settings import load_settings
 from web.status_sources import StatusSources
@@ -42,7 +44,8 @@ def create_app(broker: Broker, settings: Settings | None = None, sources: Status
     context = create_context(broker, settings)
     sources = sources or StatusSources()
     parts = (repobox, vibe_kanban, sources, api, login, pages)
-    routes = [route for part in parts for route in part.routes(context)] + metrics.routes(context, sources)
+    routes = [route for part in parts for route in part.routes(context)]
+    routes += [*metrics.routes(context, sources), *api_system.routes(context, sources)]
     app = Starlette(
         routes=[*multiplex.routes(context, routes), *routes],
         middleware=middleware(settings),
@@ -62,4 +65,4 @@ def create_context(broker: Broker, settings: Settings) -> Context:
         ingest_rate=Rate(settings.ingest_bytes_per_s, settings.ingest_bytes_per_s),
         proxies=tuple(ipaddress.ip_network(network, strict=False) for network in settings.proxy_addresses),
     )
-    return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s))
+    return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s), Outlines(Places()))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from broker import Broker
     from web.auth import Viewer
     from web.limiter import Limiter
+    from web.outlines import Outlines
     from web.settings import Settings
     from web.streams import Streams
 
@@ -32,12 +33,14 @@ class Context:
         settings: as given at the start.
         limiter: how many streams and how many bytes each user and address may have.
         streams: the event streams that are open now, and their drain.
+        outlines: of the logs that were asked for last, and the places of those who look through logs.
     """
 
     broker: Broker
     settings: Settings
     limiter: Limiter
     streams: Streams
+    outlines: Outlines
 
 
 def viewer_of(scope: MutableMapping[str, Any]) -> Viewer | None:

@@ -1,9 +1,8 @@
-"""How the server is: alive, ready, in numbers for Prometheus, in detail for an admin (PROTOCOL.md, section 9).
+"""How the server is: alive, ready, in numbers for Prometheus (PROTOCOL.md, section 9); in detail, see `web.api_system`.
 
     /healthz      200 while the process answers at all
     /readyz       200 while the source answers and no drain is under way, else 503
-    /metrics      Prometheus; for whoever is known, as a scraper has a token of its own
-    /api/system   every live store, with its readers and their lag; for admins
+    /metrics      Prometheus; for admins, unless FANTAIL_METRICS says otherwise
 
 Numbers are read when they are asked for; nothing is counted twice. Labels have few values: the family of a job, the
 face of a stream, the reason of its end. No id is a label, or a thousand jobs would be a thousand time series.
@@ -12,9 +11,7 @@ face of a stream, the reason of its end. No id is a label, or a thousand jobs wo
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -23,11 +20,9 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 from starlette.routing import Route
 
-from broker.limits import SYSTEM_JOBS_MAX
 from web.api_exchange import HEADERS, json_response
-from web.api_shapes import camel
 from web.auth import admin_required, viewer_required
-from web.status_metrics import status_json, status_metrics
+from web.status_metrics import status_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +39,6 @@ def routes(context: Context, sources: StatusSources) -> list[Route]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FantailCollector(context, sources))
     ProcessCollector(registry=registry)
-    started_s = context.broker.now_s()
 
     async def alive(_: Request) -> Response:
         return json_response({"status": "ok"})
@@ -57,20 +51,26 @@ def routes(context: Context, sources: StatusSources) -> list[Route]:
         return json_response({"status": "ok"})
 
     async def numbers(request: Request) -> Response:
-        viewer_required(request.scope)
+        _allow(context, request)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={**HEADERS, "Content-Type": content_type})
-
-    async def system(request: Request) -> Response:
-        admin_required(request.scope)
-        return json_response(system_json(context, sources, uptime_s=context.broker.now_s() - started_s))
 
     return [
         Route("/healthz", alive),
         Route("/readyz", ready),
         Route("/metrics", numbers),
-        Route("/api/system", system),
     ]
+
+
+def _allow(context: Context, request: Request) -> None:
+    """Lets in whom the setting says: numbers tell how busy others are, and a scraper need not be an admin."""
+    match context.settings.metrics:
+        case "admin":
+            admin_required(request.scope)
+        case "user":
+            viewer_required(request.scope)
+        case "open":
+            pass
 
 
 def faces(context: Context) -> Counter[str]:
@@ -131,48 +131,3 @@ class FantailCollector(Collector):
         for reason, count in streams.ended.items():
             ended.add_metric([reason], count)
         yield ended
-
-
-def system_json(context: Context, sources: StatusSources, uptime_s: float) -> dict[str, Any]:
-    """Everything there is to say of a running server; of jobs, those that hold most."""
-    stats, streams = context.broker.stats(), context.streams
-    jobs = sorted(stats.jobs, key=lambda job: job.retained_bytes, reverse=True)
-    return {
-        "version": _version(),
-        "uptimeS": round(uptime_s, 1),
-        "draining": streams.draining,
-        "source": {"available": stats.source_available, "mode": stats.source_mode},
-        **status_json(sources),
-        "stores": {
-            "bytes": stats.total_bytes,
-            "bytesMax": stats.total_bytes_max,
-            "tablesBytes": stats.tables_bytes,
-            "tablesWatchers": stats.tables_watchers,
-            "jobsTotal": len(jobs),
-        },
-        "jobs": [{camel(name): value for name, value in asdict(job).items()} for job in jobs[:SYSTEM_JOBS_MAX]],
-        "streams": {
-            "open": len(streams),
-            "byFace": dict(faces(context)),
-            "openedTotal": streams.opened_total,
-            "sentBytes": sent_bytes(context),
-            "ended": dict(streams.ended),
-        },
-        "memory": {"residentBytes": _resident_bytes()},
-    }
-
-
-def _version() -> str:
-    try:
-        return version("fantail")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _resident_bytes() -> int | None:
-    """What the process holds in memory (proc(5), statm); None where the platform does not tell."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123 (a file of the kernel's)
-            return int(statm.read().split()[1]) * 4096
-    except OSError:
-        return None

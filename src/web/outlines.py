@@ -177,11 +177,23 @@ class Outline:
 
 
 class Outlines:
-    """The outlines of the logs that were asked for last."""
+    """The outlines of the logs that were asked for last.
+
+    Attributes:
+        places: for those who look through logs, for an outline or otherwise.
+    """
 
     def __init__(self, places: Places) -> None:
-        self._places = places
+        self.places = places
         self._kept: OrderedDict[tuple[str, str], Outline] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def held_bytes(self) -> int:
+        """What they hold in memory, about."""
+        return sum(kept.held_bytes for kept in self._kept.values())
 
     async def page(self, broker: Broker, job: Job, start: int) -> OutlinePage:
         """A page of a watched job's outline; looks on for it where that is needed.
@@ -200,7 +212,7 @@ class Outlines:
             for _ in range(OUTPUT_TRIES_MAX):
                 total = job.output.tail
                 if not (outline.follows(job.output) and self._suffices(outline, job, start)):
-                    async with self._places.place():
+                    async with self.places.place():
                         await self._look_on(outline, broker, job, start, total)
                 if outline.follows(job.output):
                     if job.ended and outline.looked >= job.output.tail:
@@ -225,7 +237,7 @@ class Outlines:
             async for first, entries in parts:
                 if log.generation != generation:
                     return  # it follows no more, and is begun anew
-                await self._places.in_thread(partial(outline.add, first, entries, created_ms))
+                await self.places.in_thread(partial(outline.add, first, entries, created_ms))
                 if anyio.current_time() >= ends_at_s or outline.full or outline.has_page(start):
                     return
         if log.generation == generation:
@@ -245,7 +257,7 @@ class Outlines:
         key = (job.kind.name, job.id)
         outline = self._kept.setdefault(key, Outline())
         self._kept.move_to_end(key)
-        held = sum(kept.held_bytes for kept in self._kept.values())
+        held = self.held_bytes
         while len(self._kept) > 1 and (len(self._kept) > OUTLINES_MAX or held > OUTLINES_BYTES_MAX):
             _, dropped = self._kept.popitem(last=False)
             held -= dropped.held_bytes

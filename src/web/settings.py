@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     proxy_admins: Listed = Field(
         default=(), description="users named by the proxy who see and may change everything, `a,b,…`"
     )
+    metrics: Literal["admin", "user", "open"] = Field(
+        default="admin", description="who may read `/metrics`: admins, whoever is signed in, or everybody"
+    )
     cors_origins: Listed = Field(
         default=(), description="origins whose pages may read the answers, exactly, `https://a,…`"
     )

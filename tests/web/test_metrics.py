@@ -17,6 +17,7 @@ from support.served_status import served_status
 from support.sse_client import open_stream
 from support.wait import eventually
 from support.web_client import redis_web_client, web_client
+from web import api_system
 
 if TYPE_CHECKING:
     from support.web_client import WebClient
@@ -105,12 +106,20 @@ async def test_no_id_is_a_label() -> None:
         assert "unmistakable" not in answer.text
 
 
-@pytest.mark.parametrize(("path", "user_status"), [("/metrics", 200), ("/api/system", 403)])
-async def test_numbers_are_for_the_known_and_details_for_admins(path: str, user_status: int) -> None:
+@pytest.mark.parametrize("path", ["/metrics", "/api/system"])
+async def test_numbers_and_details_are_for_admins(path: str) -> None:
     async with web_client(jwt=True) as client:
         assert (await client.http.get(path)).status_code == 401
-        assert (await client.http.get(path, headers=client.bearer("ada"))).status_code == user_status
+        assert (await client.http.get(path, headers=client.bearer("ada"))).status_code == 403
         assert (await client.http.get(path, headers=client.bearer("root", admin=True))).status_code == 200
+
+
+@pytest.mark.parametrize(("setting", "nobody", "user"), [("user", 401, 200), ("open", 200, 200)])
+async def test_a_setting_says_who_else_may_read_the_numbers(setting: str, nobody: int, user: int) -> None:
+    async with web_client(jwt=True, metrics=setting) as client:
+        assert (await client.http.get("/metrics")).status_code == nobody
+        assert (await client.http.get("/metrics", headers=client.bearer("ada"))).status_code == user
+        assert (await client.http.get("/api/system", headers=client.bearer("ada"))).status_code == 403
 
 
 async def test_the_system_names_every_store_with_its_readers() -> None:
@@ -135,7 +144,30 @@ async def test_the_system_names_every_store_with_its_readers() -> None:
         assert system["source"] == {"available": True, "mode": "none"}
         assert system["memory"]["residentBytes"] > 1_000_000
         assert system["stores"]["bytes"] == shown["retainedBytes"]
+        assert system["stores"]["watchers"] == system["stores"]["lagMax"] == 1
+        assert system["stores"]["tableRows"] == {"jobs": 1, "tasks": 0}
         assert system["draining"] is False
+        assert system["cpu"]["usedS"] > 0
+        assert system["searches"] == {"present": 0}
+        assert system["outlines"] == {"kept": 0, "bytes": 0}
+
+
+async def test_the_system_says_by_which_bounds_it_lives_and_no_secret() -> None:
+    async with web_client(jwt=True, streams_per_user=17) as client:
+        answer = await client.http.get("/api/system", headers=client.bearer("root", admin=True))
+        settings = answer.json()["settings"]
+        assert (settings["auth"], settings["streamsPerUser"], settings["storeBytes"]) == ("jwt", 17, 16 * 2**20)
+        assert "secret" not in answer.text.lower()
+
+
+async def test_the_system_counts_the_outlines_that_are_kept() -> None:
+    async with web_client() as client:
+        await client.broker.create_job("42")
+        for _ in range(10):
+            await client.broker.publish("42", "error: it broke")
+        await client.http.get("/api/jobs/42/output/outline")
+        system = (await client.http.get("/api/system")).json()
+        assert system["outlines"] == {"kept": 1, "bytes": 80}
 
 
 async def test_the_system_is_told_of_a_redis_that_is_away() -> None:
@@ -193,6 +225,40 @@ async def test_sources_that_are_not_set_are_not_shown() -> None:
         assert "fantail_pipeline" not in (await client.http.get("/metrics")).text
         system = (await client.http.get("/api/system")).json()
         assert (system["pipelines"], system["statuses"]) == (None, None)
+
+
+async def test_the_list_of_stores_comes_in_the_order_asked_for() -> None:
+    async with web_client() as client:
+        for number, lines in enumerate((1, 3, 2)):
+            await client.broker.create_job(f"j{number}")
+            for _ in range(lines):
+                await client.broker.publish(f"j{number}", "a line " * 100)
+
+        async def ids(query: str) -> list[str]:
+            system = (await client.http.get(f"/api/system?{query}")).json()
+            assert system["stores"]["jobsTotal"] == 3
+            return [job["id"] for job in system["jobs"]]
+
+        assert await ids("jobs=2") == ["j1", "j2"]
+        assert await ids("jobs=0") == []
+        async with client.broker.watch("j0"), client.broker.watch("j2") as watched:
+            subscription = client.broker.subscribe(watched)
+            assert await ids("by=lag") == ["j2", "j1", "j0"]
+            async with client.broker.watch("j0"):
+                assert await ids("by=watchers") == ["j0", "j2", "j1"]
+            assert subscription.lag == 2
+        answer = await client.http.get("/api/system?by=name")
+        assert (answer.status_code, answer.json()) == (400, {"error": "`by` must be one of bytes, watchers, lag"})
+
+
+async def test_many_who_ask_cost_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_system, "SYSTEM_CHEAP_S", -1.0)
+    monkeypatch.setattr(api_system, "SYSTEM_REST_FACTOR", 1e9)
+    async with web_client() as client:
+        await client.broker.create_job("first")
+        for name in ("second", "third"):
+            assert [job["id"] for job in (await client.http.get("/api/system")).json()["jobs"]] == ["first"]
+            await client.broker.create_job(name)
 
 
 async def test_the_list_of_stores_is_bounded() -> None:
