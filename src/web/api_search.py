@@ -1,6 +1,6 @@
 """`GET /api/jobs/{id}/output/search`: which lines say something, and how many.
 
-    {"hits":[{"offset":n,"line":"…","match":[a,b]}],"total":n,"lines":n,"next":n,"complete":bool}
+    {"hits":[{"offset":n,"line":"…","match":[a,b]}],"total":n,"lines":n,"through":n,"next":n,"complete":bool}
 
     q, regex, case     a text, or a pattern in RE2's syntax; without it, all lines that the next two let through
     stream=stderr,…    only lines of these streams
@@ -12,8 +12,9 @@
     stop=1             ends as soon as the hits asked for are there
 
 `total` is exact over the `lines` lines that were looked through, and `complete` says whether those are all that the log
-had at the start, from `since` on; they are not where some are gone, where the time was up, or with `stop`. Further hits
-are those with `from=next`; with `since=next` too, the lines before are not looked at again, nor counted.
+had at the start, from `since` on; they are not where some are gone, where the time was up, or with `stop`. `through` is
+the offset behind the last one, where `since` goes on. Further hits are those with `from=next`; with `since=next` too,
+the lines before are not looked at again, nor counted.
 
 A search reads the whole log, so it is bounded on every side: the pattern's length and memory (`web.search`), the time,
 a slice of a page at once in a worker thread, a few searches at once and some more waiting; and it is given up as soon
@@ -69,6 +70,8 @@ async def _search(broker: Broker, job: Job, places: Places, wanted: Wanted, *, s
                 await places.in_thread(partial(findings.look, first, entries))
                 if anyio.current_time() >= ends_at_s or (stops and findings.full):
                     break
+            else:
+                findings.through = wanted.stop  # lines that are gone at the end cannot be looked at either
     return _json(wanted, findings)
 
 
@@ -83,7 +86,14 @@ def _json(wanted: Wanted, findings: Findings) -> dict[str, Any]:
     if wanted.ticks:
         found["ticks"] = findings.ticks
     complete = findings.lines == wanted.stop - wanted.start
-    return {**found, "total": findings.total, "lines": findings.lines, "next": findings.next, "complete": complete}
+    return {
+        **found,
+        "total": findings.total,
+        "lines": findings.lines,
+        "through": findings.through,
+        "next": findings.next,
+        "complete": complete,
+    }
 
 
 def _wanted(request: Request, tail: int) -> Wanted:

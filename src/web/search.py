@@ -140,6 +140,7 @@ class Findings:
         hits: the first ones from `hits_from` on.
         offsets: the same, where only these are wanted.
         ticks: how many hits each part of the lines has.
+        through: the offset behind the last line that was looked at.
         next: where a search for further hits goes on: behind the last one that is kept if no more could be, else
             behind the last line that was looked at.
     """
@@ -151,6 +152,7 @@ class Findings:
         self.offsets: list[int] = []
         self.ticks = [0] * wanted.ticks
         self.next = max(wanted.start, wanted.hits_from)
+        self.through = wanted.start
 
     @property
     def full(self) -> bool:
@@ -168,6 +170,7 @@ class Findings:
         for index, start, end in self._matches(lines):
             self._found(first + (index if kept is None else kept[index]), lines[index], start, end)
         self.lines += len(entries)
+        self.through = first + len(entries)
         if not self.full:
             self.next = max(self.next, first + len(entries))
 

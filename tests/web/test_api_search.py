@@ -61,6 +61,7 @@ async def test_hits_come_with_offsets_and_an_exact_total(client: WebClient) -> N
         ],
         "total": 300,
         "lines": 3000,
+        "through": 3000,
         "next": 14,
         "complete": True,
     }
@@ -72,7 +73,8 @@ async def test_hits_come_with_offsets_and_an_exact_total(client: WebClient) -> N
 
 async def test_an_empty_log_has_no_hits(client: WebClient) -> None:
     await make(client, [])
-    assert await search(client, "x") == {"hits": [], "total": 0, "lines": 0, "next": 0, "complete": True}
+    found = await search(client, "x")
+    assert found == {"hits": [], "total": 0, "lines": 0, "through": 0, "next": 0, "complete": True}
 
 
 async def test_work_sessions_are_searched_too(redis_url: str, redis_client: Redis) -> None:
@@ -137,6 +139,7 @@ async def test_offsets_alone_come_many_at_once_and_go_on(client: WebClient) -> N
         "offsets": list(range(0, 24_000, 2)),
         "total": 12_000,
         "lines": 24_000,
+        "through": 24_000,
         "next": 24_000,
         "complete": True,
     }
@@ -232,7 +235,7 @@ async def test_a_search_that_takes_too_long_says_how_far_it_came(monkeypatch: py
         await make(client, ["x" * 1000] * 500)
         found = await search(client, "x")
         assert found["total"] == found["lines"] == len(found["hits"])
-        assert 0 < found["lines"] < 500
+        assert 0 < found["lines"] == found["through"] < 500
         assert found["complete"] is False
 
 
@@ -242,6 +245,7 @@ async def test_lines_that_are_gone_are_not_counted_as_searched() -> None:
         head = client.broker.job("42").output.head
         found = await search(client, "x")
         assert (found["total"], found["lines"], found["complete"]) == (400 - head, 400 - head, False)
+        assert found["through"] == 400
 
 
 @pytest.fixture
