@@ -9,6 +9,7 @@ import { type Fetched, type QuestionSettings, askJson } from "./questions";
 
 /** What is looked for. */
 export interface SearchQuestion {
+  /** May be empty with `stderr`: then every such line counts. */
   readonly text: string;
   /** Whether `text` is a pattern, in the syntax of RE2. */
   readonly regex: boolean;
@@ -71,7 +72,8 @@ export class FetchLogApi implements LogApi {
     from: number,
     signal?: AbortSignal,
   ): Promise<Fetched<SearchPage>> {
-    const query = new URLSearchParams({ q: question.text, from: String(from), fields: "offset" });
+    const query = new URLSearchParams({ since: String(from), fields: "offset" });
+    if (question.text !== "") query.set("q", question.text);
     if (question.regex) query.set("regex", "1");
     if (question.case) query.set("case", "1");
     if (question.stderr) query.set("stream", "stderr");
@@ -90,12 +92,15 @@ function readSearch(value: Json | undefined, from: number): SearchPage | null {
   const offsets = numbers(field(value, "offsets"));
   const total = number(value, "total");
   if (offsets === null || total === undefined) return null;
+  const lines = number(value, "lines") ?? 0;
+  const through = number(value, "through") ?? from + lines;
   return {
     offsets,
     total,
-    next: number(value, "next") ?? null,
-    through: number(value, "through") ?? from + (number(value, "lines") ?? 0),
-    complete: flag(value, "complete"),
+    next: offsets.length < total ? (number(value, "next") ?? null) : null,
+    through,
+    // Lines that are gone are not looked through, and no later answer has them.
+    complete: flag(value, "complete") || through - from > lines,
     ticks: numbers(field(value, "ticks")) ?? [],
   };
 }

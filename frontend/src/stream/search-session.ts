@@ -105,7 +105,7 @@ export class SearchSession {
   /** Looks for something else, soon; for nothing where the text is empty, at once. */
   look(question: SearchQuestion): void {
     this.#stop();
-    if (question.text === "") {
+    if (question.text === "" && !question.stderr) {
       this.clear();
       return;
     }

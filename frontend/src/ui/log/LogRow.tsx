@@ -6,6 +6,7 @@
 import { memo, useState } from "react";
 import type { LineRow, LogRow as Row } from "../../stream/log-rows";
 import { formatCount } from "../format";
+import { GroupHead, useGroupHeaded, useIsError } from "./GroupHead";
 import { LineText } from "./LineText";
 import { useLogLook } from "./log-look-context";
 import { LENGTH_SHOWN, plainOf } from "../../stream/row-text";
@@ -55,17 +56,23 @@ function Line({ row, before }: { readonly row: LineRow; readonly before: number 
   const [whole, setWhole] = useState(false);
   const isLong = !whole && row.text.length > LENGTH_SHOWN;
   const left = isLong ? plainOf(row, raw).length - LENGTH_SHOWN : 0;
+  const group = useGroupHeaded(row);
+  const isError = useIsError(row);
   return (
-    <div className={`row ${row.stream}`}>
+    <div className={isError ? `row ${row.stream} wrong` : `row ${row.stream}`}>
       <LineNumber row={row} />
       <Stamp row={row} before={before} />
       <span className="text">
-        <LineText
-          text={row.text}
-          style={row.style}
-          offset={row.offset}
-          length={whole ? row.text.length : LENGTH_SHOWN}
-        />
+        {group && !raw ? (
+          <GroupHead group={group} row={row} />
+        ) : (
+          <LineText
+            text={row.text}
+            style={row.style}
+            offset={row.offset}
+            length={whole ? row.text.length : LENGTH_SHOWN}
+          />
+        )}
         {left > 0 && (
           <button type="button" className="rest" onClick={() => setWhole(true)}>
             +{formatCount(left)} characters

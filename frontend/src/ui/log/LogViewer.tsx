@@ -20,8 +20,11 @@ import { ROW_HEIGHT } from "./geometry";
 import type { LogController } from "./log-controller";
 import { LogControlsContext, useLogControls } from "./log-controls";
 import { LogLookContext, useLogLook } from "./log-look-context";
+import { LogFind } from "./LogFind";
+import { LogKnowledge } from "./LogKnowledge";
 import { LogSlot, newsOf } from "./LogSlot";
-import { LookControls } from "./LookControls";
+import { LogToolbar } from "./LogToolbar";
+import { Ticks } from "./Ticks";
 import { digitsOf, useLogController, useOpening, useScroller } from "./useLogView";
 
 interface LogViewerProps {
@@ -34,29 +37,36 @@ interface LogViewerProps {
   readonly downloadUrl: string;
   /** What stands where no line is. */
   readonly emptyText: string;
-  /** Further controls, between the bar and the lines; they find the log by `useLogControls`. */
-  readonly children?: ReactNode;
-  /** What stands beside the scroll bar. */
-  readonly beside?: ReactNode;
 }
 
 export function LogViewer(props: LogViewerProps) {
-  const { log, jobId, running, startedAt, downloadUrl, emptyText, children, beside } = props;
+  const { log, jobId, running } = props;
+  return (
+    <LogKnowledge log={log} jobId={jobId} running={running}>
+      <Viewer {...props} />
+    </LogKnowledge>
+  );
+}
+
+function Viewer({ log, jobId, running, startedAt, downloadUrl, emptyText }: LogViewerProps) {
   const controller = useLogController(log, jobId);
   useOpening(controller, running);
   return (
     <LogControlsContext value={controller}>
       <section className="log" aria-label="Output">
-        <Bar downloadUrl={downloadUrl} />
-        {children}
-        <div className="log-frame">
-          <Look startedAt={startedAt}>
-            <Lines controller={controller} emptyText={emptyText} />
-          </Look>
-          {beside}
-          <Pill running={running} />
-          <Notice />
-        </div>
+        <LogFind jobId={jobId}>
+          <LogToolbar downloadUrl={downloadUrl}>
+            <LineCount />
+          </LogToolbar>
+          <div className="log-frame">
+            <Look startedAt={startedAt}>
+              <Lines controller={controller} emptyText={emptyText} />
+            </Look>
+            <Ticks />
+            <Pill running={running} />
+            <Notice />
+          </div>
+        </LogFind>
         <Spoken log={log} />
       </section>
     </LogControlsContext>
@@ -142,31 +152,14 @@ function Rows({ controller }: { readonly controller: LogController }) {
   );
 }
 
-function Bar({ downloadUrl }: { readonly downloadUrl: string }) {
-  const controls = useLogControls();
-  const { log, following } = controls;
-  const [wrap, setWrap] = usePreference("wrap");
+function LineCount() {
+  const { log } = useLogControls();
   return (
-    <div className="log-bar">
+    <>
       <span className="muted figures">{plural(log.total, "line")}</span>
       {log.behind > 0 && <span className="muted figures">catching up, {formatCount(log.behind)} behind</span>}
       <span className="space-between" />
-      <button
-        type="button"
-        className="quiet"
-        aria-pressed={following}
-        onClick={() => (following ? controls.pause() : controls.follow())}
-      >
-        Follow
-      </button>
-      <button type="button" className="quiet" aria-pressed={wrap} onClick={() => setWrap(!wrap)}>
-        Wrap
-      </button>
-      <LookControls />
-      <a className="quiet" href={downloadUrl} download>
-        Download
-      </a>
-    </div>
+    </>
   );
 }
 

@@ -1,0 +1,91 @@
+/** The head of a group: its title, how long it took, how many errors are in it, and a button that folds it. */
+import { use, useSyncExternalStore } from "react";
+import type { Group } from "../../stream/groups";
+import type { LineRow } from "../../stream/log-rows";
+import { plainOf } from "../../stream/row-text";
+import { formatDuration, plural } from "../format";
+import { useNow } from "../useNow";
+import { LineText } from "./LineText";
+import { LogOutlineContext, useLogOutline } from "./outline-context";
+
+/** How far groups are indented: deeper ones would leave no room on a phone. */
+const INDENTED_MAX = 6;
+
+/** The group whose head a row is, or null. A row is not drawn again for what happens in other lines. */
+export function useGroupHeaded({ part, offset }: LineRow): Group | null {
+  const outline = use(LogOutlineContext)?.outline;
+  return useSyncExternalStore(outline?.subscribe ?? unheard, () =>
+    part === 0 ? (outline?.groups.headAt(offset) ?? null) : null,
+  );
+}
+
+/** Whether a line is known to be an error. */
+export function useIsError({ offset }: LineRow): boolean {
+  const outline = use(LogOutlineContext)?.outline;
+  return useSyncExternalStore(outline?.subscribe ?? unheard, () => outline?.isError(offset) ?? false);
+}
+
+function unheard(): () => void {
+  return () => {};
+}
+
+interface GroupHeadProps {
+  readonly group: Group;
+  readonly row: LineRow;
+}
+
+export function GroupHead({ group, row }: GroupHeadProps) {
+  const known = useLogOutline();
+  if (!known) return null;
+  const { offset, depth, errors } = group;
+  const folded = known.folds.isFolded(offset);
+  const inside = Math.min(group.end ?? known.log.end, known.log.end) - offset - 1;
+  return (
+    <span className="group-head" style={{ paddingLeft: `${Math.min(depth, INDENTED_MAX) * 1.5}em` }}>
+      <button type="button" aria-expanded={!folded} onClick={() => known.fold([offset], !folded)}>
+        <span className="group-sign" aria-hidden="true" />
+        <Title group={group} row={row} />
+      </button>
+      <span className="group-facts figures">
+        {folded && <span>{plural(Math.max(0, inside), "line")}</span>}
+        <Took group={group} running={known.running} lastAt={known.log.entry(known.log.end - 1)?.timestamp} />
+        {errors > 0 && <span className="group-errors">{plural(errors, "error")}</span>}
+      </span>
+    </span>
+  );
+}
+
+/** The title alone, without the command around it; what the row says, where its command is in another of its lines. */
+function Title({ group: { title, offset }, row }: GroupHeadProps) {
+  const isItsLine = title !== "" && plainOf(row, false).endsWith(title);
+  if (title === "") return "Group";
+  return (
+    <LineText
+      text={isItsLine ? title : row.text}
+      style={row.style}
+      offset={offset}
+      length={title.length + row.text.length}
+    />
+  );
+}
+
+interface TookProps {
+  readonly group: Group;
+  readonly running: boolean;
+  /** The time of the log's last line, in milliseconds since the epoch, where it is known. */
+  readonly lastAt: number | undefined;
+}
+
+/** How long it took, or has taken so far. */
+function Took({ group: { startedAt, endedAt, end }, running, lastAt }: TookProps) {
+  if (startedAt === null) return null;
+  if (end === null && running) return <Ticking sinceMs={startedAt} />;
+  const stoppedAt = end === null ? lastAt : endedAt;
+  if (stoppedAt === null || stoppedAt === undefined || stoppedAt < startedAt) return null;
+  return <span>{formatDuration(stoppedAt - startedAt)}</span>;
+}
+
+function Ticking({ sinceMs }: { readonly sinceMs: number }) {
+  const nowMs = useNow();
+  return <span>{formatDuration(Math.floor(Math.max(0, nowMs - sinceMs) / 1000) * 1000)}</span>;
+}

@@ -1,0 +1,82 @@
+/** Stepping from hit to hit and from error to error: where a step begins, and what is said of it. */
+import { type RefObject, useCallback, useEffect, useRef, useState } from "react";
+import type { SearchQuestion } from "../../stream/log-api";
+import type { SearchState } from "../../stream/search-session";
+import type { LogControls } from "./log-controls";
+
+/** How long a word about a step stays, in milliseconds. */
+const NOTICE_MS = 3_000;
+
+/** What may be scrolling by hand. */
+const SIGNS = ["wheel", "touchmove", "pointerdown", "keydown"] as const;
+
+const SCROLLING_KEYS: ReadonlySet<string> = new Set([
+  "PageUp",
+  "PageDown",
+  "Home",
+  "End",
+  "ArrowUp",
+  "ArrowDown",
+  " ",
+  "j",
+  "k",
+  "g",
+  "G",
+]);
+
+/**
+ * Begins a step: the result says from which entry. That is where the step before led to, or, where the reader has
+ * scrolled away from it since, what they see.
+ */
+export function useOrigin(
+  controls: LogControls,
+  root: RefObject<HTMLElement | null>,
+): (before: number | null, step: 1 | -1) => number {
+  const moved = useRef(true);
+  useEffect(() => {
+    const element = root.current;
+    const note = (event: Event): void => {
+      if (event instanceof KeyboardEvent && !SCROLLING_KEYS.has(event.key)) return;
+      moved.current = true;
+    };
+    for (const sign of SIGNS) element?.addEventListener(sign, note, { passive: true });
+    return () => {
+      for (const sign of SIGNS) element?.removeEventListener(sign, note);
+    };
+  }, [root]);
+  return useCallback(
+    (before, step) => {
+      const { first, last } = controls.visible;
+      const left = moved.current && before !== null && (before < first || before > last);
+      moved.current = false;
+      if (before !== null && !left) return before;
+      return step === 1 ? first - 1 : last + 1;
+    },
+    [controls],
+  );
+}
+
+/** A word that goes away by itself. */
+export function useNotice(): readonly [string, (words: string) => void] {
+  const [notice, say] = useState("");
+  useEffect(() => {
+    if (notice === "") return undefined;
+    const timer = setTimeout(() => say(""), NOTICE_MS);
+    return () => clearTimeout(timer);
+  }, [notice]);
+  return [notice, say];
+}
+
+/** Calls back once for each question that was answered for the first time, with hits. */
+export function useFirstHit({ question, total }: SearchState, found: () => Promise<void>): void {
+  const told = useRef<SearchQuestion | null>(null);
+  const latest = useRef(found);
+  useEffect(() => {
+    latest.current = found;
+  });
+  useEffect(() => {
+    if (question === told.current) return;
+    told.current = question;
+    if (question && total > 0) void latest.current();
+  }, [question, total]);
+}
