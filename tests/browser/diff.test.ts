@@ -79,6 +79,8 @@ const numbered = (from: number, to: number, word: string): string =>
   Array.from({ length: to - from }, (_, index) => `const ${word}${from + index} = "${word}";\n`).join("");
 
 const file = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
+/** The files of the tree that are in view. */
+const files = (page: Page) => page.locator(".d-item.file");
 const scrollTop = (page: Page): Promise<number> =>
   page.locator(".d-scroller").evaluate((scroller) => scroller.scrollTop);
 
@@ -126,9 +128,9 @@ describe("a job that changes its worktree", () => {
     await file(page, "src/kept.ts").locator(".d-side.removed").getByText("kept20").waitFor();
     await page.emulateMedia({ colorScheme: "dark" });
     expect(await violations(page)).toEqual([]);
-    expect(await page.locator(".d-list li").count()).toBe(5);
+    expect(await files(page).count()).toBe(5);
     await rm(join(repository.root, "image.bin"));
-    await expect.poll(() => page.locator(".d-list li").count()).toBe(4);
+    await expect.poll(() => files(page).count()).toBe(4);
     await end();
     await page.locator(".diff .connection").getByText("Complete").waitFor();
   });
@@ -142,7 +144,7 @@ describe("a job that changes its worktree", () => {
     const { job, end } = await follow(repository, "kept");
     const page = await open(`/jobs/${job.id}#diff`);
     await file(page, "a.ts").waitFor();
-    await page.locator(".d-list button", { hasText: "c.ts" }).click();
+    await page.getByRole("treeitem", { name: "c.ts" }).click();
     await page.locator(".d-scroller").evaluate((scroller) => scroller.scrollBy({ top: 500 }));
     const top = (): Promise<string | null> =>
       page.locator(".d-scroller").evaluate((scroller) => {
@@ -156,13 +158,13 @@ describe("a job that changes its worktree", () => {
     await repository.write("a.ts", numbered(0, 120, "ay"));
     await expect.poll(() => scrollTop(page)).toBeGreaterThan(before);
     expect(await top()).toBe(line);
-    const entry = page.locator(".d-list li", { hasText: "a.ts" });
+    const entry = page.getByRole("treeitem", { name: "a.ts" });
     await entry.locator(".d-dot").waitFor();
     await page.getByRole("tab", { name: "Log" }).click();
     await page.getByRole("tab", { name: "Diff" }).click();
     expect(await top()).toBe(line);
 
-    await entry.getByRole("button").click();
+    await entry.click();
     await entry.locator(".d-dot").waitFor({ state: "detached" });
     await file(page, "a.ts").getByRole("button", { expanded: true }).click();
     await repository.write("a.ts", numbered(0, 90, "az"));

@@ -1,8 +1,7 @@
 /** One file of a diff: its header, which stays in view while its rows do, and those of its rows that are in view. */
 import { memo } from "react";
-import { ROW_HEIGHT } from "../log/geometry";
 import { SplitRow, UnifiedRow } from "./DiffRow";
-import { HEADER_HEIGHT, type Section, rowsBetween } from "./layout";
+import { HEADER_HEIGHT, type Section, rowTop, rowsBetween } from "./layout";
 import type { Colours } from "./syntax";
 
 interface DiffFileProps {
@@ -18,9 +17,9 @@ interface DiffFileProps {
 /** The same props for a file that did not change: an update draws only the files that did. */
 export const DiffFile = memo(
   function DiffFile({ section, from, to, colours, news, onToggle }: DiffFileProps) {
-    const { file, open, patch, split, note, rows, top, height } = section;
+    const { file, open, patch, split, tops, note, rows, top, height } = section;
     return (
-      <section className="d-file" aria-label={file.file} style={{ top, height }}>
+      <section className="d-file" aria-label={file.file} data-file={file.file} style={{ top, height }}>
         <h2 className="d-head">
           <button
             type="button"
@@ -46,9 +45,10 @@ export const DiffFile = memo(
           <Counts additions={file.additions} deletions={file.deletions} />
         </h2>
         {patch && (
-          <div className="d-rows" style={{ top: HEADER_HEIGHT + from * ROW_HEIGHT }}>
+          <div className="d-rows" style={{ top: HEADER_HEIGHT + rowTop(section, from) }}>
             {Array.from({ length: Math.max(0, to - from) }, (_, index) => {
               const row = from + index;
+              const rowHeight = tops ? rowTop(section, row + 1) - rowTop(section, row) : undefined;
               return split ? (
                 <SplitRow
                   key={row}
@@ -56,16 +56,17 @@ export const DiffFile = memo(
                   colours={colours}
                   left={split.left[row] ?? -1}
                   right={split.right[row] ?? -1}
+                  height={rowHeight}
                 />
               ) : (
-                <UnifiedRow key={row} patch={patch} colours={colours} at={row} />
+                <UnifiedRow key={row} patch={patch} colours={colours} at={row} height={rowHeight} />
               );
             })}
           </div>
         )}
         {note !== null && (
-          <p className="d-note" style={{ top: HEADER_HEIGHT + rows * ROW_HEIGHT }}>
-            {note}
+          <p className="d-note" style={{ top: HEADER_HEIGHT + rowTop(section, rows) }}>
+            {note.text} {note.command !== null && <code>{note.command}</code>}
           </p>
         )}
       </section>
@@ -75,6 +76,8 @@ export const DiffFile = memo(
     before.section.file === after.section.file &&
     before.section.open === after.section.open &&
     before.section.split === after.section.split &&
+    before.section.tops === after.section.tops &&
+    before.section.rows === after.section.rows &&
     before.section.top === after.section.top &&
     before.from === after.from &&
     before.to === after.to &&

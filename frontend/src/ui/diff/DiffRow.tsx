@@ -1,10 +1,7 @@
 /** One row of a patch: numbers, a mark, and the text in its colours. Everything is text; nothing becomes markup. */
 import type { ReactNode } from "react";
-import { ADDED, HUNK, type Patch, REMARK, REMOVED, changedPart } from "./patch";
+import { ADDED, DRAWN_CHARS_MAX, HUNK, type Patch, REMARK, REMOVED, changedPart, moreText } from "./patch";
 import type { Colours } from "./syntax";
-
-/** Of a line that is longer, this much is laid out, and the rest is counted. */
-const DRAWN_CHARS_MAX = 5_000;
 
 const CLASSES: Readonly<Record<number, string>> = {
   [ADDED]: "added",
@@ -18,13 +15,15 @@ interface LineProps {
   readonly colours: Colours | null;
   /** The line's index in the patch. */
   readonly at: number;
+  /** In pixels, where lines are wrapped. */
+  readonly height?: number | undefined;
 }
 
-export function UnifiedRow({ patch, colours, at }: LineProps) {
+export function UnifiedRow({ patch, colours, at, height }: LineProps) {
   const kind = patch.kinds[at] ?? REMARK;
   if (kind === HUNK) return <HunkRow patch={patch} at={at} />;
   return (
-    <div className={`d-row ${CLASSES[kind] ?? ""}`}>
+    <div className={`d-row ${CLASSES[kind] ?? ""}`} style={{ height }}>
       <span className="d-number">{patch.before[at] || ""}</span>
       <span className="d-number">{patch.after[at] || ""}</span>
       <Code patch={patch} colours={colours} at={at} kind={kind} />
@@ -37,12 +36,13 @@ interface SplitRowProps {
   readonly colours: Colours | null;
   readonly left: number;
   readonly right: number;
+  readonly height?: number | undefined;
 }
 
-export function SplitRow({ patch, colours, left, right }: SplitRowProps) {
+export function SplitRow({ patch, colours, left, right, height }: SplitRowProps) {
   if (left >= 0 && patch.kinds[left] === HUNK) return <HunkRow patch={patch} at={left} />;
   return (
-    <div className="d-row d-split">
+    <div className="d-row d-split" style={{ height }}>
       <Side patch={patch} colours={colours} at={left} number={patch.before[left]} />
       <Side patch={patch} colours={colours} at={right} number={patch.after[right]} />
     </div>
@@ -71,12 +71,10 @@ function Code({ patch, colours, at, kind }: LineProps & { readonly kind: number 
   return (
     <>
       <span className="d-mark">{MARKS[kind] ?? " "}</span>
-      <span className="d-code">
+      <span className="d-code" data-at={at}>
         <span className="d-text">
           {pieces(line.slice(0, DRAWN_CHARS_MAX), spansOf(colours, at), changed)}
-          {line.length > DRAWN_CHARS_MAX && (
-            <em> … {(line.length - DRAWN_CHARS_MAX).toLocaleString("en")} more characters</em>
-          )}
+          {line.length > DRAWN_CHARS_MAX && <em>{moreText(line)}</em>}
         </span>
       </span>
     </>

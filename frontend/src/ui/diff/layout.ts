@@ -1,14 +1,16 @@
 /**
- * Where files and their rows are, by arithmetic: a header, then rows of one height. Only what is in view is drawn, and
- * the place of everything else is known without drawing it.
+ * Where files and their rows are, by arithmetic: a header, then rows of one line, or of several where long lines are
+ * wrapped. Only what is in view is drawn, and the place of everything else is known without drawing it.
  */
 import type { FileDiff } from "../../stream/diff-store";
-import { ROW_HEIGHT } from "../log/geometry";
-import { HUNK, type Patch, type SplitRows, parsePatch, splitRows } from "./patch";
+import { ROW_HEIGHT, SCROLL_HEIGHT_MAX } from "../log/geometry";
+import { HUNK, type Patch, type SplitRows, drawnText, parsePatch, splitRows } from "./patch";
+import { linesOf } from "./wrap";
 
 /** In CSS pixels; diff.css says the same. */
 export const HEADER_HEIGHT = 40;
 export const GAP = 12;
+export const NOTE_HEIGHT = 2 * ROW_HEIGHT;
 
 /** Rows of one file that are laid out; a longer patch says how much is left out, and where it is. */
 export const ROWS_MAX = 200_000;
@@ -21,8 +23,10 @@ export interface Section {
   /** Null while it is folded away, or where there is none. */
   readonly patch: Patch | null;
   readonly split: SplitRows | null;
-  /** A sentence in place of rows, or behind them. */
-  readonly note: string | null;
+  /** Where each row begins, in lines of the screen, and where the last ends; null: each row is one line. */
+  readonly tops: Uint32Array | null;
+  /** Why there are no rows, or no more. */
+  readonly note: Note | null;
   readonly rows: number;
   readonly top: number;
   readonly height: number;
@@ -37,54 +41,150 @@ export function isFoldedAtFirst(file: FileDiff): boolean {
   return GENERATED.test(file.file);
 }
 
+/** A sentence in place of rows, or behind them, and the command that shows what is left out. */
+export interface Note {
+  readonly text: string;
+  readonly command: string | null;
+}
+
 const OMITTED: ReadonlyMap<string, string> = new Map([
-  ["size", "Too large to be shown here: `git diff` in the worktree has it."],
-  ["binary", "A binary file: there are no lines to show."],
-  ["encoding", "Not UTF-8 text: its lines cannot be shown here."],
+  ["size", "Past the limit of size (--diff-file-bytes, --diff-total-bytes); in the worktree:"],
+  ["binary", "A binary file: there are no lines to show; in the worktree:"],
+  ["encoding", "Not UTF-8 text: its lines cannot be shown here; in the worktree:"],
 ]);
 
-function noteOf(file: FileDiff, patch: Patch | null): string | null {
-  if (file.omitted !== undefined)
-    return OMITTED.get(file.omitted) ?? `The patch is left out: ${file.omitted}.`;
+function noteOf(file: FileDiff, patch: Patch | null, rows: number, all: number): Note | null {
+  if (file.omitted !== undefined) {
+    const text = OMITTED.get(file.omitted) ?? `The patch is left out (${file.omitted}); in the worktree:`;
+    return { text, command: commandFor(file) };
+  }
   if (!patch) return null;
-  if (patch.lines.length > ROWS_MAX)
-    return `${(patch.lines.length - ROWS_MAX).toLocaleString("en")} more rows: “Download” above has the whole patch.`;
+  if (all > rows)
+    return said(`${(all - rows).toLocaleString("en")} more rows: “Download” above has the whole patch.`);
   if (patch.lines.length > 0) return null;
-  if (patch.modes) return `Its mode changed from ${patch.modes[0]} to ${patch.modes[1]}; no line differs.`;
-  return "No line differs.";
+  if (patch.modes)
+    return said(`Its mode changed from ${patch.modes[0]} to ${patch.modes[1]}; no line differs.`);
+  return said("No line differs.");
+}
+
+function said(text: string): Note {
+  return { text, command: null };
+}
+
+/** What shows the rest in a shell; the base is the one that the job was given. */
+function commandFor({ file, omitted }: FileDiff): string {
+  // A name in git's quotes holds bytes that are no text; a shell writes those in its own way.
+  const name = file.startsWith('"') ? `$'${file.slice(1, -1)}'` : `'${file.replaceAll("'", `'\\''`)}'`;
+  const flag = omitted === "binary" ? "--binary " : omitted === "encoding" ? "--text " : "";
+  return `git diff ${flag}--merge-base BASE -- ${name}`;
+}
+
+interface Parsed {
+  readonly patch: Patch;
+  split: SplitRows | null;
+  tops: Uint32Array | null;
+  /** What `tops` was counted for. */
+  topsFor: string;
 }
 
 /** Parsed once for each content: a file that did not change keeps its object. */
-const parsed = new WeakMap<FileDiff, { readonly patch: Patch; split: SplitRows | null }>();
+const parsed = new WeakMap<FileDiff, Parsed>();
 
-function patchOf(file: FileDiff): { readonly patch: Patch; split: SplitRows | null } {
+function patchOf(file: FileDiff): Parsed {
   let known = parsed.get(file);
   if (!known) {
-    known = { patch: parsePatch(file.diff), split: null };
+    known = { patch: parsePatch(file.diff), split: null, tops: null, topsFor: "" };
     parsed.set(file, known);
   }
   return known;
 }
 
+function topsOf(known: Parsed, split: SplitRows | null, columns: number): Uint32Array {
+  const wanted = `${split ? "split" : "unified"} ${columns}`;
+  if (known.tops && known.topsFor === wanted) return known.tops;
+  const { patch } = known;
+  const lines = patch.lines.map((_, at) =>
+    patch.kinds[at] === HUNK ? 1 : linesOf(drawnText(patch, at), columns),
+  );
+  const rows = split?.left.length ?? lines.length;
+  const tops = new Uint32Array(rows + 1);
+  for (let row = 0; row < rows; row += 1) {
+    const left = lines[split ? (split.left[row] ?? -1) : row] ?? 1;
+    const right = split ? (lines[split.right[row] ?? -1] ?? 1) : 1;
+    tops[row + 1] = (tops[row] ?? 0) + Math.max(left, right);
+  }
+  known.tops = tops;
+  known.topsFor = wanted;
+  return tops;
+}
+
+/** Figures in the largest line number of the files that are open: the width of the gutters. */
+export function digitsOf(files: Iterable<FileDiff>, isOpen: (file: FileDiff) => boolean): number {
+  let most = 0;
+  for (const file of files)
+    if (file.omitted === undefined && isOpen(file)) most = Math.max(most, patchOf(file).patch.lastLine);
+  return Math.max(3, String(most).length);
+}
+
+/**
+ * Puts files below each other.
+ *
+ * `columns`: where a line is broken, on each side alike; null: nowhere.
+ */
 export function layOut(
   files: Iterable<FileDiff>,
   isOpen: (file: FileDiff) => boolean,
   style: DiffStyle,
+  columns: number | null = null,
 ): readonly Section[] {
   const sections: Section[] = [];
   let top = 0;
   for (const file of files) {
-    const open = isOpen(file);
-    const known = open && file.omitted === undefined ? patchOf(file) : null;
-    if (known && style === "split") known.split ??= splitRows(known.patch);
-    const split = style === "split" ? (known?.split ?? null) : null;
-    const note = open ? noteOf(file, known?.patch ?? null) : null;
-    const rows = known ? Math.min(split?.left.length ?? known.patch.lines.length, ROWS_MAX) : 0;
-    const height = HEADER_HEIGHT + (rows + (note === null ? 0 : 2)) * ROW_HEIGHT;
-    sections.push({ file, open, patch: known?.patch ?? null, split, note, rows, top, height });
-    top += height + GAP;
+    const section = laidOut(file, isOpen(file), style, columns, top);
+    sections.push(section);
+    top += section.height + GAP;
   }
   return sections;
+}
+
+function laidOut(
+  file: FileDiff,
+  open: boolean,
+  style: DiffStyle,
+  columns: number | null,
+  top: number,
+): Section {
+  const known = open && file.omitted === undefined ? patchOf(file) : null;
+  if (known && style === "split") known.split ??= splitRows(known.patch);
+  const split = style === "split" ? (known?.split ?? null) : null;
+  const tops = known && columns !== null ? topsOf(known, split, columns) : null;
+  const all = known ? (split?.left.length ?? known.patch.lines.length) : 0;
+  // The room that a browser has below: a file past it keeps its header.
+  const roomPx = Math.max(0, SCROLL_HEIGHT_MAX - top);
+  const rows = Math.min(all, ROWS_MAX, rowAt({ tops, rows: all }, roomPx));
+  const patch = known?.patch ?? null;
+  const note = open ? noteOf(file, patch, rows, all) : null;
+  const height = HEADER_HEIGHT + rowTop({ tops }, rows) + (note === null ? 0 : NOTE_HEIGHT);
+  return { file, open, patch, split, tops, note, rows, top, height };
+}
+
+/** Where a row begins, in pixels from the file's first. */
+export function rowTop({ tops }: Pick<Section, "tops">, row: number): number {
+  return (tops ? (tops[Math.min(row, tops.length - 1)] ?? 0) : row) * ROW_HEIGHT;
+}
+
+/** The row that is at a height, below the file's header; below 0 there is row -1, below the last there are more. */
+export function rowAt({ tops, rows }: Pick<Section, "tops" | "rows">, px: number): number {
+  const line = Math.floor(px / ROW_HEIGHT);
+  if (!tops || line < 0) return line;
+  let low = 0;
+  let high = rows;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((tops[middle] ?? 0) <= line) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 export function heightOf(sections: readonly Section[]): number {
@@ -104,11 +204,20 @@ export function sectionAt(sections: readonly Section[], y: number): number {
   return low;
 }
 
+/** The files between two heights. */
+export function sectionsBetween(
+  sections: readonly Section[],
+  top: number,
+  bottom: number,
+): readonly Section[] {
+  return sections.slice(sectionAt(sections, top), sectionAt(sections, bottom) + 1);
+}
+
 /** Which of a file's rows are between two heights, with some to spare. */
 export function rowsBetween(section: Section, top: number, bottom: number): readonly [number, number] {
   const first = section.top + HEADER_HEIGHT;
-  const from = Math.floor((top - first) / ROW_HEIGHT) - OVERSCAN_ROWS;
-  const to = Math.ceil((bottom - first) / ROW_HEIGHT) + OVERSCAN_ROWS;
+  const from = rowAt(section, top - first) - OVERSCAN_ROWS;
+  const to = rowAt(section, bottom - first) + 1 + OVERSCAN_ROWS;
   return [Math.min(Math.max(0, from), section.rows), Math.min(Math.max(0, to), section.rows)];
 }
 
@@ -117,8 +226,10 @@ const OVERSCAN_ROWS = 12;
 /** What is at the upper edge, in words that hold while the diff changes. */
 export interface Anchor {
   readonly file: string;
-  /** Pixels from the file's top. */
-  readonly within: number;
+  /** The row; below 0: the header. */
+  readonly row: number;
+  /** Pixels from the row's top, or the header's. */
+  readonly rest: number;
   /** The line's number after the change, where the edge is in a line that has one. */
   readonly line: number;
 }
@@ -127,19 +238,22 @@ export function anchorAt(sections: readonly Section[], scrollTop: number): Ancho
   const section = sections[sectionAt(sections, scrollTop)];
   if (!section) return null;
   const within = scrollTop - section.top;
-  const row = Math.floor((within - HEADER_HEIGHT) / ROW_HEIGHT);
-  return { file: section.file.file, within, line: lineAt(section, row) };
+  if (within < HEADER_HEIGHT) return { file: section.file.file, row: -1, rest: within, line: 0 };
+  const row = rowAt(section, within - HEADER_HEIGHT);
+  const rest = within - HEADER_HEIGHT - rowTop(section, row);
+  return { file: section.file.file, row, rest, line: lineAt(section, row) };
 }
 
 /** The `scrollTop` at which the anchor is at the upper edge again; null: its file is gone. */
 export function scrollTopOf(sections: readonly Section[], anchor: Anchor): number | null {
   const section = sections.find(({ file }) => file.file === anchor.file);
   if (!section) return null;
-  const row = Math.floor((anchor.within - HEADER_HEIGHT) / ROW_HEIGHT);
-  const rest = anchor.within - HEADER_HEIGHT - row * ROW_HEIGHT;
-  const moved =
-    anchor.line > 0 && lineAt(section, row) !== anchor.line ? rowOfLine(section, anchor.line) : row;
-  return section.top + Math.min(HEADER_HEIGHT + moved * ROW_HEIGHT + rest, section.height);
+  if (anchor.row < 0) return section.top + anchor.rest;
+  const moved = anchor.line > 0 && lineAt(section, anchor.row) !== anchor.line;
+  const row = moved ? rowOfLine(section, anchor.line) : anchor.row;
+  const top = rowTop(section, row);
+  const rest = Math.min(anchor.rest, Math.max(0, rowTop(section, row + 1) - top - 1));
+  return section.top + Math.min(HEADER_HEIGHT + top + rest, section.height);
 }
 
 function lineAt({ patch, split, rows }: Section, row: number): number {
@@ -159,10 +273,4 @@ export function neighbour(sections: readonly Section[], scrollTop: number, step:
   const here = sections[at];
   const inside = here !== undefined && scrollTop > here.top + 1;
   return sections[step === -1 && inside ? at : at + step] ?? null;
-}
-
-/** Whether a row is a hunk's header, which goes over both sides. */
-export function isHunk(section: Section, row: number): boolean {
-  const line = section.split ? section.split.left[row] : row;
-  return line !== undefined && line >= 0 && section.patch?.kinds[line] === HUNK;
 }

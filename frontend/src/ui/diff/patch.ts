@@ -24,6 +24,8 @@ export interface Patch {
   readonly partners: Int32Array;
   /** Characters of the longest line. */
   readonly longest: number;
+  /** The largest line number. */
+  readonly lastLine: number;
   /** The file's permissions, where they changed. */
   readonly modes: readonly [string, string] | null;
 }
@@ -88,8 +90,24 @@ export function parsePatch(diff: string): Patch {
     after: Uint32Array.from(after),
     partners: partnersOf(known),
     longest,
+    lastLine: Math.max(0, oldLine - 1, newLine - 1),
     modes: oldMode && newMode ? [oldMode, newMode] : null,
   };
+}
+
+/** Of a line that is longer, this much is drawn, and the rest is counted. */
+export const DRAWN_CHARS_MAX = 5_000;
+
+/** What is drawn of a line that is too long; empty where all of it is. */
+export function moreText(line: string): string {
+  const more = line.length - DRAWN_CHARS_MAX;
+  return more > 0 ? ` … ${more.toLocaleString("en")} more characters: copy the line, or “Download”` : "";
+}
+
+/** All that is drawn of a line. */
+export function drawnText({ lines }: Patch, at: number): string {
+  const line = lines[at] ?? "";
+  return line.length > DRAWN_CHARS_MAX ? line.slice(0, DRAWN_CHARS_MAX) + moreText(line) : line;
 }
 
 const PLUS = 43;

@@ -4,26 +4,23 @@
  * What is at the upper edge is remembered as a file and a line. After each change of the layout it is put there again,
  * before the browser paints.
  */
-import { type UIEvent, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { type Anchor, type Section, anchorAt, neighbour, scrollTopOf, sectionAt } from "./layout";
+import { type UIEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type Anchor, type Section, anchorAt, neighbour, scrollTopOf } from "./layout";
 
 /** Past each edge, so that a flick of the wheel meets no blank. */
-const OVERSCAN_PX = 240;
+export const OVERSCAN_PX = 240;
 
 export interface DiffView {
-  readonly setScroller: (element: HTMLElement | null) => void;
   readonly onScroll: (event: UIEvent<HTMLElement>) => void;
+  /** What is in view and near it, in pixels of the whole. */
   readonly top: number;
   readonly bottom: number;
-  /** The files in view, and those near it. */
-  readonly visible: readonly Section[];
   /** Puts a file's header at the upper edge. */
-  readonly show: (section: Section) => void;
+  readonly show: (section: Section | undefined) => void;
   readonly step: (direction: 1 | -1) => void;
 }
 
-export function useDiffView(sections: readonly Section[]): DiffView {
-  const [scroller, setScroller] = useState<HTMLElement | null>(null);
+export function useDiffView(scroller: HTMLElement | null, sections: readonly Section[]): DiffView {
   const [scrollTop, setScrollTop] = useState(0);
   const [viewHeight, setViewHeight] = useState(800);
   const anchor = useRef<Anchor | null>(null);
@@ -60,19 +57,18 @@ export function useDiffView(sections: readonly Section[]): DiffView {
     [sections],
   );
   const show = useCallback(
-    (section: Section): void => {
-      scroller?.scrollTo({ top: section.top });
+    (section: Section | undefined): void => {
+      if (section) scroller?.scrollTo({ top: section.top });
     },
     [scroller],
   );
-  const step = (direction: 1 | -1): void => {
-    const next = scroller && neighbour(sections, scroller.scrollTop, direction);
-    if (next) show(next);
-  };
+  const step = useCallback(
+    (direction: 1 | -1): void => {
+      if (scroller) show(neighbour(sections, scroller.scrollTop, direction) ?? undefined);
+    },
+    [scroller, sections, show],
+  );
   const top = Math.max(0, scrollTop - OVERSCAN_PX);
   const bottom = scrollTop + viewHeight + OVERSCAN_PX;
-  const from = sectionAt(sections, top);
-  const to = sectionAt(sections, bottom) + 1;
-  const visible = useMemo(() => sections.slice(from, to), [sections, from, to]);
-  return { setScroller, onScroll, top, bottom, visible, show, step };
+  return { onScroll, top, bottom, show, step };
 }
