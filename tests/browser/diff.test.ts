@@ -78,6 +78,8 @@ async function follow(repository: Repository, name: string): Promise<{ job: Job;
 const numbered = (from: number, to: number, word: string): string =>
   Array.from({ length: to - from }, (_, index) => `const ${word}${from + index} = "${word}";\n`).join("");
 
+const lineOf = (word: string, at: number): string => `const ${word}${at} = "${word}";`;
+
 const file = (page: Page, name: string) => page.getByRole("region", { name, exact: true });
 /** The files of the tree that are in view. */
 const files = (page: Page) => page.locator(".d-item.file");
@@ -210,7 +212,148 @@ describe("a job that changes its worktree", () => {
   });
 });
 
+/** What is on the clipboard after Ctrl-C. */
+async function copied(page: Page): Promise<string> {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.keyboard.press("Control+c");
+  return page.evaluate(() => navigator.clipboard.readText());
+}
+
+/** Selects from the start of a line that is drawn to the end of another one; by their texts. */
+async function select(page: Page, from: string, to: string): Promise<void> {
+  await page.evaluate(
+    (ends) => {
+      const [start, stop] = ends.map(
+        (text) =>
+          [...document.querySelectorAll(".d-code")].find(({ textContent }) => textContent === text)
+            ?.firstElementChild,
+      );
+      if (!start || !stop) throw new Error(`${ends.join(" or ")} is not drawn`);
+      document.getSelection()?.setBaseAndExtent(start, 0, stop, stop.childNodes.length);
+    },
+    [from, to],
+  );
+}
+
+describe("code in a diff", () => {
+  it("is wrapped where it is long, in lines that nothing is cut from, and this is remembered", async () => {
+    const repository = new Repository("wrapped");
+    await repository.write("a.txt", "");
+    repository.commit();
+    const odd = ["\t\tif (a) {\t", "漢字かな ", "word ", "🦊🦊", "é̀", "x"];
+    const lines = odd.map((part, at) => part.repeat(300 + at * 7));
+    await repository.write("a.txt", `${lines.join("\n")}\nshort\n${"y".repeat(6_000)}\nlast\n`);
+    const { job, end } = await follow(repository, "wrapped");
+    const page = await open(`/jobs/${job.id}#diff`);
+    await file(page, "a.txt").getByText("short").waitFor();
+    const heights = (): Promise<readonly (readonly [number, number])[]> =>
+      page
+        .locator(".d-row:not(.hunk)")
+        .evaluateAll((rows) =>
+          rows.map((row) => [
+            row.querySelector(".d-text")?.getBoundingClientRect().height ?? 0,
+            row.getBoundingClientRect().height,
+          ]),
+        );
+    expect((await heights()).every(([, row]) => row === 20)).toBe(true);
+    for (const layout of ["unified", "split"]) {
+      if (layout === "unified") await page.locator(".diff").getByRole("button", { name: "Wrap" }).click();
+      else await page.getByRole("button", { name: "Split" }).click();
+      await expect.poll(async () => (await heights())[0]?.[1] ?? 0).toBeGreaterThan(100);
+      for (const [text, row] of await heights()) expect(text).toBeLessThanOrEqual(row);
+    }
+    await file(page, "a.txt").getByText("more characters").waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.reload();
+    await expect.poll(async () => (await heights())[0]?.[1] ?? 0).toBeGreaterThan(100);
+    await page.keyboard.press("z");
+    await expect.poll(async () => (await heights()).every(([, row]) => row === 20)).toBe(true);
+    await end();
+  });
+
+  it("is copied as it is in the file: no numbers, marks or headers, one side of two, more than is drawn", async () => {
+    const repository = new Repository("copied");
+    await repository.write(
+      "a.ts",
+      numbered(0, 3, "old") + numbered(0, 5_000, "same").replaceAll("same1;", ""),
+    );
+    await repository.write("b.ts", "before\n");
+    repository.commit();
+    await repository.write("a.ts", numbered(0, 3, "new") + numbered(0, 5_000, "changed"));
+    await repository.write("b.ts", `after ${"z".repeat(6_000)}\n`);
+    const { job, end } = await follow(repository, "copied");
+    const page = await open(`/jobs/${job.id}#diff`);
+    await page.getByRole("button", { name: "Split" }).click();
+    await file(page, "a.ts").getByText('const new0 = "new";').first().waitFor();
+    await select(page, lineOf("new", 0), lineOf("new", 2));
+    expect(await copied(page)).toBe([0, 1, 2].map((at) => lineOf("new", at)).join("\n"));
+
+    // Scrolled away, the selection holds; and what it is drawn out to is as long as the file.
+    const scroller = page.locator(".d-scroller");
+    await scroller.evaluate((element) => element.scrollTo({ top: 1_000 * 20 }));
+    await expect
+      .poll(() => page.locator(".d-code", { hasText: "const changed1000 " }).count())
+      .toBeGreaterThan(0);
+    await page.evaluate(
+      (last) => {
+        const stop = [...document.querySelectorAll(".d-code")].find(
+          ({ textContent }) => textContent === last,
+        );
+        const text = stop?.firstElementChild;
+        if (text) document.getSelection()?.extend(text, text.childNodes.length);
+      },
+      lineOf("changed", 1_000),
+    );
+    const text = await copied(page);
+    expect(text.split("\n").length).toBe(3 + 1_001);
+    expect(text.endsWith(lineOf("changed", 1_000))).toBe(true);
+    expect(text.includes("old")).toBe(false);
+
+    await page.evaluate(() => document.getSelection()?.removeAllRanges());
+    await page.getByRole("treeitem", { name: "b.ts" }).click();
+    const long = file(page, "b.ts").locator(".d-side.added .d-text");
+    await long.waitFor();
+    await long.evaluate((element) => document.getSelection()?.selectAllChildren(element));
+    expect(await copied(page)).toBe(`after ${"z".repeat(6_000)}`);
+    await end();
+  });
+});
+
 describe("a large diff", () => {
+  it("of a thousand files is a tree that is walked by keys, and narrowed by names", async () => {
+    const repository = new Repository("thousand");
+    await repository.write("readme", "");
+    repository.commit();
+    for (let at = 0; at < 1_000; at += 1)
+      await repository.write(`src/part${Math.floor(at / 100)}/deep/file${at}.ts`, `${at}\n`);
+    const { job, end } = await follow(repository, "thousand");
+    const page = await open(`/jobs/${job.id}#diff`);
+    await page.locator(".diff").getByText("1,000 files").waitFor();
+    const items = page.getByRole("treeitem");
+    await expect.poll(() => items.count()).toBeGreaterThan(10);
+    expect(await items.count()).toBeLessThan(100);
+    if (process.env.SCREENSHOTS)
+      await page.screenshot({ path: `${process.env.SCREENSHOTS}/diff-thousand.png` });
+    const tree = page.getByRole("tree");
+    await tree.focus();
+    await tree.press("End");
+    await page.getByRole("treeitem", { name: "file999.ts" }).waitFor();
+    await tree.press("Enter");
+    await file(page, "src/part9/deep/file999.ts").getByText("999", { exact: true }).first().waitFor();
+    await tree.press("ArrowLeft");
+    await tree.press("ArrowLeft");
+    await page.locator('[role=treeitem][aria-expanded="false"]', { hasText: "part9/deep" }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    await page.getByRole("searchbox", { name: "Filter files by name" }).fill("file99 part9");
+    await page.locator(".diff").getByText("10 of 1,000 files").waitFor();
+    await expect.poll(() => files(page).count()).toBe(10);
+    await page.getByRole("searchbox").press("]");
+    await page.locator(".diff").getByText("No file has such a name.").waitFor();
+    await page.getByRole("searchbox").press("Escape");
+    await page.locator(".diff").getByText("1,000 files").waitFor();
+    await end();
+  });
+
   it("of 40 files, and one of 20,000 lines, is few rows in the page", async () => {
     const repository = new Repository("large");
     for (let part = 10; part < 50; part += 1)
@@ -228,8 +371,14 @@ describe("a large diff", () => {
     await page.locator(".d-scroller").evaluate((scroller) => scroller.scrollTo({ top: 19_990 * 20 }));
     await file(page, "long.ts").getByText("long19990", { exact: false }).first().waitFor();
     if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/diff-long.png` });
-    await page.locator(".d-scroller").press("]");
+    await page.keyboard.press("]");
     await file(page, "part10.ts").getByText("before0", { exact: false }).first().waitFor();
+    await page.keyboard.press("]");
+    await file(page, "part11.ts").getByText("before0", { exact: false }).first().waitFor();
+    await page.keyboard.press("[");
+    await expect
+      .poll(() => page.getByRole("treeitem", { name: "part10.ts" }).getAttribute("aria-selected"))
+      .toBe("true");
     await end();
   });
 });

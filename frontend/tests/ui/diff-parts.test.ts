@@ -158,8 +158,8 @@ describe("places", () => {
       open,
       "split",
     );
-    expect(mode?.note).toContain("100755");
-    expect(none?.note).toBe("No line differs.");
+    expect(mode?.note?.text).toContain("100755");
+    expect(none?.note?.text).toBe("No line differs.");
   });
 
   it("fold lock files, and nothing else", () => {

@@ -6,7 +6,7 @@
  * selection most rows are not in the page, and of a long line not all of it.
  */
 import type { Section } from "./layout";
-import { HUNK, REMARK } from "./patch";
+import { DRAWN_CHARS_MAX, HUNK, REMARK } from "./patch";
 
 export type Side = "left" | "right";
 
@@ -80,7 +80,7 @@ function pointIn(code: HTMLElement, node: Node, offset: number, otherwise: numbe
   const before = document.createRange();
   before.setStart(text, 0);
   before.setEnd(node, offset);
+  const { length } = before.toString();
   // Past what is drawn of a long line, all of it is meant.
-  const more = text.querySelector("em");
-  return { file, at, offset: more?.contains(node) ? Number.POSITIVE_INFINITY : before.toString().length };
+  return { file, at, offset: length > DRAWN_CHARS_MAX ? Number.POSITIVE_INFINITY : length };
 }
