@@ -334,6 +334,7 @@ describe("a large diff", () => {
     expect(await items.count()).toBeLessThan(100);
     if (process.env.SCREENSHOTS)
       await page.screenshot({ path: `${process.env.SCREENSHOTS}/diff-thousand.png` });
+    await page.locator("[aria-selected=true]", { hasText: "file0.ts" }).waitFor();
     const tree = page.getByRole("tree");
     await tree.focus();
     await tree.press("End");

@@ -54,6 +54,10 @@ class Page:
         await self._ask("session.new", {"capabilities": {}})
         self._context = (await self._ask("browsingContext.getTree", {}))["contexts"][0]["context"]
 
+    async def prepare(self, function: str) -> None:
+        """Runs a JavaScript function in each page from now on, before the page's own scripts."""
+        await self._ask("script.addPreloadScript", {"functionDeclaration": function})
+
     async def navigate(self, url: str) -> None:
         """Loads a page, whole."""
         await self._ask("browsingContext.navigate", {"context": self._context, "url": url, "wait": "complete"})

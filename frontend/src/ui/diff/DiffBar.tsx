@@ -29,7 +29,7 @@ export function DiffBar(props: DiffBarProps) {
       <span className="figures">
         {shown < files && `${formatCount(shown)} of `}
         {plural(files, "file")} <Counts additions={additions} deletions={deletions} />
-        {news > 0 && <span className="d-news">{news} changed</span>}
+        {news > 0 && <span className="d-news">{formatCount(news)} changed</span>}
       </span>
       <ConnectionMark connection={connection} onRetry={reconnect} />
       <button type="button" className="quiet" onClick={() => onOpenAll(!allOpen)}>

@@ -11,12 +11,12 @@ import { DiffBar } from "./DiffBar";
 import { DiffFile, drawnRows } from "./DiffFile";
 import { FileTree } from "./FileTree";
 import { SidewaysBar, useShift } from "./Sideways";
-import { digitsOf, heightOf, isFoldedAtFirst, layOut, sectionAt, sectionsBetween } from "./layout";
+import { digitsOf, heightOf, isFoldedAtFirst, layOut, sectionsBetween } from "./layout";
 import { filesInOrder, isNamed, treeOf } from "./tree";
 import { useColours } from "./useColours";
 import { useColumns } from "./useColumns";
 import { useCopying } from "./useCopying";
-import { OVERSCAN_PX, useDiffView } from "./useDiffView";
+import { useDiffView } from "./useDiffView";
 import { useSeen } from "./useSeen";
 import "../styles/diff.css";
 
@@ -50,7 +50,7 @@ export default function DiffTab({ attemptId, active, downloadUrl }: DiffTabProps
   const columns = wrap ? fitting : null;
   const sections = useMemo(() => layOut(shown, isOpen, style, columns), [shown, isOpen, style, columns]);
 
-  const { onScroll, top, bottom, show, step } = useDiffView(scroller, sections);
+  const { onScroll, top, bottom, current, show, step } = useDiffView(scroller, sections);
   const copying = useCopying(scroller, sections, { top, bottom });
   const { drawn } = copying;
   const inView = useMemo(() => sectionsBetween(sections, top, bottom), [sections, top, bottom]);
@@ -69,7 +69,6 @@ export default function DiffTab({ attemptId, active, downloadUrl }: DiffTabProps
     setToggled((before) => new Map(before).set(file, open));
   }, []);
   const totals = useMemo(() => treeOf(files.values()), [files]);
-  const current = sections[sectionAt(sections, Math.max(0, top + OVERSCAN_PX))]?.file.file ?? null;
   const keys = { nextFile: () => step(1), previousFile: () => step(-1), wrap: () => setWrap(!wrap) };
   useActions(keys, active);
   return (
@@ -92,7 +91,7 @@ export default function DiffTab({ attemptId, active, downloadUrl }: DiffTabProps
             root={tree}
             filter={filter}
             onFilter={setFilter}
-            current={current}
+            current={current?.file.file ?? null}
             isNews={seen.isNews}
             onShow={(file) => show(sections.find((section) => section.file.file === file))}
           />

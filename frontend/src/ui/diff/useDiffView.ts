@@ -5,16 +5,18 @@
  * before the browser paints.
  */
 import { type UIEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { type Anchor, type Section, anchorAt, neighbour, scrollTopOf } from "./layout";
+import { type Anchor, type Section, anchorAt, neighbour, scrollTopOf, sectionAt } from "./layout";
 
 /** Past each edge, so that a flick of the wheel meets no blank. */
-export const OVERSCAN_PX = 240;
+const OVERSCAN_PX = 240;
 
 export interface DiffView {
   readonly onScroll: (event: UIEvent<HTMLElement>) => void;
   /** What is in view and near it, in pixels of the whole. */
   readonly top: number;
   readonly bottom: number;
+  /** The file at the upper edge. */
+  readonly current: Section | null;
   /** Puts a file's header at the upper edge. */
   readonly show: (section: Section | undefined) => void;
   readonly step: (direction: 1 | -1) => void;
@@ -70,5 +72,6 @@ export function useDiffView(scroller: HTMLElement | null, sections: readonly Sec
   );
   const top = Math.max(0, scrollTop - OVERSCAN_PX);
   const bottom = scrollTop + viewHeight + OVERSCAN_PX;
-  return { onScroll, top, bottom, show, step };
+  const current = sections[sectionAt(sections, scrollTop)] ?? null;
+  return { onScroll, top, bottom, current, show, step };
 }
