@@ -18,7 +18,7 @@ import { type ConnectionEvent, nextState } from "./connection-state";
 import { jsonOrText } from "./json";
 import type { Platform } from "./platform";
 import { endsStream } from "./position";
-import { type Answer, readAnswer } from "./response";
+import { type Answer, readAnswer, unreachable } from "./response";
 import {
   type ConnectionProblem,
   type ConnectionStatus,
@@ -146,8 +146,7 @@ export class Connection implements Subscription {
       if (answer.kind === "stream") await this.#read(answer.body, resumedFrom, current);
       else this.#conclude(answer);
     } catch (fault) {
-      if (current())
-        this.#lose({ kind: "network", message: fault instanceof Error ? fault.message : "network error" });
+      if (current()) this.#lose({ kind: "network", message: unreachable(fault) });
     }
   }
 

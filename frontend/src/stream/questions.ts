@@ -1,6 +1,6 @@
 /** Questions that are answered once, with JSON. Failures are values: a page shows them beside what it already has. */
 import { type Json, parseJson } from "./json";
-import { refusalText } from "./response";
+import { refusalText, unreachable } from "./response";
 
 export type Fetched<T> =
   | { readonly ok: true; readonly value: T }
@@ -33,6 +33,6 @@ export async function askJson<T>(
     if (value !== null) return { ok: true, value };
     return { ok: false, status: response.status, message: "the answer has another shape than expected" };
   } catch (fault) {
-    return { ok: false, status: 0, message: fault instanceof Error ? fault.message : "network error" };
+    return { ok: false, status: 0, message: unreachable(fault) };
   }
 }

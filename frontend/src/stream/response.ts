@@ -54,6 +54,15 @@ function retryAfterMs(response: Response): number | null {
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : null;
 }
 
+/**
+ * Why there was no answer, or no more of it. What browsers say ("Failed to fetch", "NetworkError when attempting …")
+ * differs, and beside a run or a pipeline it reads as if that had failed.
+ */
+export function unreachable(fault: unknown): string {
+  if (fault instanceof TypeError) return "the server cannot be reached";
+  return fault instanceof Error ? fault.message : "the connection broke off";
+}
+
 /** The message of a refusal: plain text, or the `error` of a JSON object; never a page of HTML. */
 export async function refusalText(response: Response): Promise<string> {
   const fallback = `HTTP ${response.status}`;

@@ -4,6 +4,7 @@ import { ADVICE_CAP_MS, BACKOFF_CAP_MS, backoffMs } from "../../src/stream/backo
 import { INITIAL_DATA_ID, readInitialData } from "../../src/stream/initial-data";
 import { isTerminal, readJob, readOutput, readRow } from "../../src/stream/job";
 import { parsePosition } from "../../src/stream/position";
+import { unreachable } from "../../src/stream/response";
 
 describe("positions", () => {
   it.each([
@@ -18,6 +19,17 @@ describe("positions", () => {
     [`1-${"a".repeat(200)}`, null],
   ])("%s", (id, position) => {
     expect(parsePosition(id)).toEqual(position);
+  });
+});
+
+describe("no answer", () => {
+  it.each([
+    [new TypeError("Failed to fetch"), "the server cannot be reached"],
+    [new TypeError("NetworkError when attempting to fetch resource."), "the server cannot be reached"],
+    [new Error("an event is longer than 64 MiB"), "an event is longer than 64 MiB"],
+    ["odd", "the connection broke off"],
+  ])("%s is told so that nobody takes it for a failed run", (fault, told) => {
+    expect(unreachable(fault)).toBe(told);
   });
 });
 

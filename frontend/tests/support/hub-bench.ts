@@ -1,6 +1,7 @@
 /** Tabs and a hub in one process, joined by real message ports; the network and the clock are the test's. */
 import { type ConnectionStatus, type ServerEvent, type StreamSink } from "../../src/stream/stream-source";
 import type { Subscription } from "../../src/stream/stream-source";
+import type { Platform } from "../../src/stream/platform";
 import { Hub } from "../../src/stream/shared/hub";
 import type { HubLinkEvents, OpenHubLink, ToHub, ToTab } from "../../src/stream/shared/messages";
 import { SharedStreams } from "../../src/stream/shared/shared-streams";
@@ -41,9 +42,11 @@ export class Recorder implements StreamSink {
 export class Tab {
   readonly streams: SharedStreams;
   readonly own = new ScriptedSource();
-  /** While set, messages for the tab wait, as in a page that the browser has frozen. */
+  /** While set, messages for the tab and its timers wait, as in a page that the browser has frozen. */
   frozen = false;
+  #crashed = false;
   #waiting: ToTab[] = [];
+  #due: (() => void)[] = [];
   #events: HubLinkEvents | null = null;
   #port: MessagePort | null = null;
 
@@ -63,7 +66,24 @@ export class Tab {
       queueMicrotask(() => events.onLinked());
       return { post: (message) => port2.postMessage(message, []), close: () => port2.close() };
     };
-    this.streams = new SharedStreams({ ways: ways ?? [way], own: this.own, platform: bench.platform });
+    this.streams = new SharedStreams({ ways: ways ?? [way], own: this.own, platform: this.#ownTime(bench) });
+  }
+
+  /** The bench's platform, with timers that stand still while the tab does. */
+  #ownTime({ platform }: HubBench): Platform {
+    return {
+      now: () => platform.now(),
+      fetch: (url, init) => platform.fetch(url, init),
+      random: () => platform.random(),
+      onWake: (listener) => platform.onWake(listener),
+      turn: () => platform.turn(),
+      debug: (message) => platform.debug(message),
+      after: (ms, run) =>
+        platform.after(ms, () => {
+          if (this.frozen) this.#due.push(run);
+          else if (!this.#crashed) run();
+        }),
+    };
   }
 
   watch(
@@ -77,10 +97,12 @@ export class Tab {
   thaw(): void {
     this.frozen = false;
     for (const message of this.#waiting.splice(0)) this.#events?.onMessage(message);
+    for (const run of this.#due.splice(0)) run();
   }
 
   /** It is gone without a word. */
   crash(): void {
+    this.#crashed = true;
     this.#port?.close();
   }
 }

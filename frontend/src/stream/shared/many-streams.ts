@@ -18,7 +18,7 @@ import { backoffMs } from "../backoff";
 import { CONNECT_TIMEOUT_MS, FRAME_LENGTH_MAX, SILENCE_MS, STRETCH_MS } from "../connection";
 import { type Json, isList, parseJson } from "../json";
 import type { Platform } from "../platform";
-import { type Answer, readAnswer } from "../response";
+import { type Answer, readAnswer, unreachable } from "../response";
 import type { ConnectionProblem } from "../stream-source";
 import { type LinkStatus, UNLINKED } from "./messages";
 
@@ -288,5 +288,5 @@ export class ManyStreams {
 }
 
 function networkProblem(fault: unknown): ConnectionProblem {
-  return { kind: "network", message: fault instanceof Error ? fault.message : "network error" };
+  return { kind: "network", message: unreachable(fault) };
 }

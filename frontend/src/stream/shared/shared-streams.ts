@@ -143,12 +143,12 @@ export class SharedStreams implements StreamSource {
   }
 
   /** Looks again and again whether the hub has spoken; what matters is the clock, for timers of hidden pages are late. */
-  #look(patienceMs: number): void {
+  #look(patienceMs: number, afterMs = patienceMs): void {
     const { platform } = this.#settings;
     this.#cancelLook();
-    this.#cancelLook = platform.after(patienceMs, () => {
+    this.#cancelLook = platform.after(afterMs, () => {
       const silentMs = platform.now() - this.#heardAtMs;
-      if (silentMs < patienceMs) return this.#look(patienceMs);
+      if (silentMs < patienceMs) return this.#look(patienceMs, patienceMs - silentMs);
       if (patienceMs === WELCOME_MS) return this.#break("nobody answers");
       // It did answer once: the same way again, to a new one.
       platform.debug("the hub is silent; looking for another");
