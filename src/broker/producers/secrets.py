@@ -1,8 +1,9 @@
 """Blanks secrets out of what a command prints, before anybody else can read it.
 
-Three kinds are known: the values of environment variables (those chosen, and those whose names say that they are
-secret), the shapes of common access tokens, and the body of private keys. A job's output reaches every viewer and
-stays in Redis for a day, so the masking stands at the producer, and nothing behind it needs to know.
+Four kinds are known: the values of environment variables (those chosen, and those whose names say that they are
+secret), the shapes of common access tokens, what stands where secrets do (a password in a URL, what follows
+`Authorization: Bearer`), and the body of private keys. A job's output reaches every viewer and stays in Redis for a
+day, so the masking stands at the producer, and nothing behind it needs to know.
 
 What holds:
 - However the output is cut into chunks, what comes out is the same: a secret split over two writes is masked
@@ -66,6 +67,12 @@ _SHAPES: Final = (
     rb"pypi-[A-Za-z0-9_-]{50,}",
     rb"hf_[A-Za-z0-9]{30,}",  # Hugging Face
     rb"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",  # JSON Web Token (RFC 7519)
+)
+# What is secret because of where it stands: the group. A URL's user and host say which door it opens, and stay.
+_PLACES: Final = (
+    rb"://[^\s/:@]*:([^\s/@]+)@",  # RFC 3986, section 3.2.1
+    rb"(?i:authorization)[\"']?[ \t]*[:=][ \t]*[\"']?(?i:bearer|basic|token)[ \t]+([A-Za-z0-9._~+/=-]{4,})",  # RFC 6750
+    rb"(?i:private-token|x-api-key|x-auth-token)[\"']?[ \t]*[:=][ \t]*[\"']?([A-Za-z0-9._~+/=-]{8,})",
 )
 # A private key written as one line, its line ends escaped.
 _KEY_IN_ONE_LINE: Final = rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:\\[nr]|[A-Za-z0-9+/= ]){16,}"
@@ -223,7 +230,7 @@ class SecretMasker:
             written = token.end()
         place = self._decided
         while place < limit and (match := self._secrets.search(text, place)) and match.start() < limit:
-            start, end = match.span(1) if match.span(1)[0] >= 0 else match.span()
+            start, end = _secret_of(match)
             if start >= written:
                 shown += (text[written:start], MASK)
             written = max(written, end)
@@ -235,6 +242,16 @@ class SecretMasker:
         self._in_token = written == len(text)
         self._decided, self._written = limit, written
         return b"".join(shown)
+
+
+def _secret_of(match: Any) -> tuple[int, int]:
+    """Where the secret is in a match: all of it, or the one group that took part."""
+    for group in range(1, len(_PLACES) + 2):
+        start, end = match.span(group)
+        if start >= 0:
+            return start, end
+    start, end = match.span()
+    return start, end
 
 
 def _pieces(value: bytes) -> list[bytes]:
@@ -252,4 +269,4 @@ def _compiled(literals: Iterable[bytes]) -> Any:
     options.log_errors = False
     options.max_mem = _EXPRESSION_BYTES_MAX
     shapes = _BORDER + b"(" + b"|".join(_SHAPES) + b")"
-    return re2.compile(b"|".join([*map(re2.escape, literals), shapes, _KEY_IN_ONE_LINE]), options=options)
+    return re2.compile(b"|".join([*map(re2.escape, literals), shapes, *_PLACES, _KEY_IN_ONE_LINE]), options=options)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.producers.secrets import MASK, SecretMasker, _compiled, secret_values, unmaskable
+from broker.producers.secrets import MASK, SecretMasker, _compiled, _secret_of, secret_values, unmaskable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +68,48 @@ def test_a_secret_is_masked_wherever_the_writes_are_cut() -> None:
 )
 def test_the_shapes_of_common_tokens_are_masked(token: bytes) -> None:
     check(b"a '" + token + b"' b\n" + token, b"a '***' b\n***")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (b"git clone https://ada:hunter2@example.com/x.git\n", b"git clone https://ada:***@example.com/x.git\n"),
+        (b"redis://:hunter2@localhost:6379/0", b"redis://:***@localhost:6379/0"),
+        (b"postgresql+asyncpg://u:p%40ss:w@h/d?x=1", b"postgresql+asyncpg://u:***@h/d?x=1"),
+        (b'"https://a:b@c","https://d:e@f"', b'"https://a:***@c","https://d:***@f"'),
+        (b"Authorization: Bearer abc.DEF_ghi~1+2/3==\n", b"Authorization: Bearer ***\n"),
+        (b"> authorization: Basic YWRhOmh1bnRlcjI=\r\n", b"> authorization: Basic ***\r\n"),
+        (b"curl -H 'Authorization: token 0123abcd' x", b"curl -H 'Authorization: token ***' x"),
+        (b"""{"Authorization": "Bearer abcdef"}""", b"""{"Authorization": "Bearer ***"}"""),
+        (b"Private-Token: 0123456789", b"Private-Token: ***"),
+        (b"Authorization: Bearer " + GITHUB, b"Authorization: Bearer ***"),
+    ],
+)
+def test_what_stands_where_secrets_do_is_masked(text: bytes, shown: bytes) -> None:
+    check(text, shown)
+    assert masked([text], window_bytes=256) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"http://localhost:8765/a@b https://example.com:443 http://[::1]:80/x",
+        b"ssh://git@example.com:22/x git@example.com:x/y.git",
+        b"https://registry.example.com:4873/@scope/name",
+        b"Authorization: Bearer $TOKEN Authorization: Bearer ***",
+        b"Authorization is required; the bearer of this letter; Bearer tokens-are-described-in-rfc-6750",
+        b"std://a:b c@d",
+    ],
+)
+def test_what_only_stands_near_them_passes(text: bytes) -> None:
+    check(text, text)
+
+
+def test_a_line_full_of_places_takes_time_in_proportion_to_its_length() -> None:
+    for part in (b"://", b"://a:b", b"://a:b@", b"authorization: bearer ", b"a:"):
+        began_s = time.process_time()
+        masked([part * (1_000_000 // len(part))], window_bytes=262_144)
+        assert time.process_time() - began_s < 10
 
 
 def test_a_token_behind_a_colour_is_masked_with_the_colour_kept() -> None:
@@ -140,6 +183,10 @@ PIECES = st.sampled_from(
         *SECRETS,
         GITHUB,
         b"glpat-" + b"y" * 20,
+        b"Authorization: Bearer ",
+        b"://u:",
+        b"@",
+        b"/",
         b"sk-",
         b"Q7" * 12,
         b"-----BEGIN PRIVATE KEY-----\n",
@@ -170,7 +217,7 @@ def naively_masked(line: bytes) -> bytes:
     for place in range(len(line)):
         match = expression.match(line, place)
         if match:
-            start, end = match.span(1) if match.span(1)[0] >= 0 else match.span()
+            start, end = _secret_of(match)
             if start >= covered:
                 shown += line[covered:start] + MASK
             covered = max(covered, end)
