@@ -3,9 +3,9 @@
 Outside, numbers are numbers (`linesAdded` and `linesRemoved` 0 where absent), `branch` and `status` are always strings,
 what is absent is left out. Names nobody knows go through, in camelCase too.
 
-What a client may set: any field but the ones it would lie with. `id` is the path's, `user_id` the token's, and `stale`
-and `output_expired` are found out by the server; given in a body they are left aside, so that a client may send
-back what it was given. Names are taken in either case.
+What a client may set: any field but the ones it would lie with. `id` is the path's, `user_id` the token's, `lease_s` is
+a runner's that holds a lease, and `stale` and `output_expired` are found out by the server; given in a body they are
+left aside, so that a client may send back what it was given. Names are taken in either case.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from broker.jobs import JobKind
 
 NUMBERS: Final = frozenset(
-    {"lines_added", "lines_removed", "created_at", "started_at", "finished_at", "exit_code", "updated_at"}
+    {"lines_added", "lines_removed", "created_at", "started_at", "finished_at", "exit_code", "updated_at", "lease_s"}
 )
-NOT_THE_CLIENTS: Final = frozenset({"id", "user_id", "stale", "output_expired"})
+NOT_THE_CLIENTS: Final = frozenset({"id", "user_id", "stale", "output_expired", "lease_s"})
 
 _NAME: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{FIELD_NAME_CHARS_MAX - 1}}}", re.ASCII)
 _STATUS: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{STATUS_CHARS_MAX - 1}}}", re.ASCII)

@@ -1,6 +1,7 @@
 """A body of lines in, entries of an output list out: what producers without Redis send over HTTP.
 
-Two forms. Text: every line becomes an entry of its own, on one stream, at the time it arrived. NDJSON: every line is a
+Two forms. Text: every line becomes an entry of its own, on one stream, at the time it arrived; a line ends with LF or
+CRLF. NDJSON: every line is a
 JSON object `{"line":str,"timestamp"?:ms,"stream"?:str,"source"?:str}`, further members are kept; what is absent or
 wrong is filled in (now, `stdout`), an empty line is skipped, and a line that is not such an object is a line of text.
 
@@ -59,11 +60,14 @@ class TextParser:
 
     def feed(self, chunk: bytes, now_ms: int) -> list[bytes]:
         """See `Parser`."""
-        return [entry_of(now_ms, line, self._stream) for line in self._lines.feed(chunk)]
+        return self._entries(self._lines.feed(chunk), now_ms)
 
     def flush(self, now_ms: int) -> list[bytes]:
         """See `Parser`."""
-        return [entry_of(now_ms, line, self._stream) for line in self._lines.flush()]
+        return self._entries(self._lines.flush(), now_ms)
+
+    def _entries(self, lines: Sequence[str], now_ms: int) -> list[bytes]:
+        return [entry_of(now_ms, line.removesuffix("\r"), self._stream) for line in lines]
 
 
 class NdjsonParser:

@@ -11,6 +11,8 @@ from support.web_client import redis_web_client, web_client
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from redis.asyncio import Redis
+
     from support.web_client import WebClient
 
 
@@ -77,9 +79,16 @@ async def test_the_owner_comes_from_the_token_and_never_from_the_body(client: We
 
 
 async def test_what_the_server_finds_out_itself_is_not_taken(client: WebClient) -> None:
-    await ask(client, "ada", "POST", "/api/jobs", json={"id": "42", "stale": True, "outputExpired": True})
+    await ask(client, "ada", "POST", "/api/jobs", json={"id": "42", "stale": True, "outputExpired": True, "leaseS": 30})
     shown = (await ask(client, "ada", "GET", "/api/jobs/42")).json()
-    assert not {"stale", "outputExpired"} & shown.keys()
+    assert not {"stale", "outputExpired", "leaseS"} & shown.keys()
+
+
+async def test_how_long_a_runner_lives_without_a_sign_is_shown_as_a_number(redis_url: str, redis_client: Redis) -> None:
+    await redis_client.hset("job:42", mapping={"id": "42", "status": "running", "lease_s": "30"})
+    async with redis_web_client(redis_url) as client:
+        shown = (await client.http.get("/api/jobs/42")).json()
+        assert (shown["leaseS"], shown["stale"]) == (30, True)
 
 
 @pytest.mark.parametrize(

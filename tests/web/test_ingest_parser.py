@@ -73,7 +73,15 @@ def test_every_entry_is_one_that_viewers_get_as_it_is(make: Callable[[], Parser]
 @given(body=st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1).map(str.encode))
 def test_text_comes_back_as_it_was(body: bytes) -> None:
     (entry,) = parsed(TextParser(), [body])
-    assert orjson.loads(entry) == {"timestamp": NOW_MS, "line": body.decode(), "stream": "stdout"}
+    line = body.decode().removesuffix("\r")
+    assert orjson.loads(entry) == {"timestamp": NOW_MS, "line": line, "stream": "stdout"}
+
+
+@pytest.mark.parametrize("place", range(22))
+def test_a_line_of_text_may_end_with_crlf_wherever_the_body_is_cut(place: int) -> None:
+    body = b"one\r\n\r\n10%\r20%\r\nlast\r"
+    entries = parsed(TextParser(), [body[:place], body[place:]])
+    assert [orjson.loads(entry)["line"] for entry in entries] == ["one", "", "10%\r20%", "last"]
 
 
 @pytest.mark.parametrize("make", parsers)
