@@ -160,6 +160,45 @@ printf 'javascript:alert(1) <a href="https://example.org/">markup</a>\\n'`,
   });
 });
 
+/** What the browser marks, by its own registry: the texts, in no order. */
+const marked = (page: Page, kind: string): Promise<readonly string[]> =>
+  page.evaluate((kind) => {
+    const ranges = [...(CSS.highlights.get(kind) ?? [])];
+    return ranges.map(({ startContainer, startOffset, endContainer, endOffset }) => {
+      const range = document.createRange();
+      range.setStart(startContainer, startOffset);
+      range.setEnd(endContainer, endOffset);
+      return range.toString();
+    });
+  }, kind);
+
+describe("marks of a search", () => {
+  it("are highlights of the browser over colours and links, for the rows that are drawn, and go with the search", async () => {
+    const job = await server.shell(
+      "needles",
+      "printf 'a nee\\033[31mdle\\033[0m, https://example.org/needle\\n'; for n in $(seq 2000); do echo line $n; done; echo Needle at the end",
+    );
+    await job.finished();
+    const page = await open(job);
+    await page.getByText("Needle at the end", { exact: true }).waitFor();
+    await page.getByRole("log").focus();
+    await page.keyboard.press("/");
+    await page.getByRole("searchbox", { name: "Search the whole log" }).fill("needle");
+    const all = async (): Promise<readonly string[]> =>
+      [...(await marked(page, "fantail-hit")), ...(await marked(page, "fantail-hit-current"))].toSorted();
+    await expect.poll(all, PATIENT).not.toEqual([]);
+    await page.getByRole("log").press("Home");
+    await expect.poll(all, PATIENT).toEqual(["needle", "needle"]);
+    await page.getByRole("log").press("End");
+    await expect.poll(all, PATIENT).toEqual(["Needle"]);
+    expect(await page.locator(".log mark").count()).toBe(0);
+    await page.getByRole("searchbox").fill("line 20");
+    await expect.poll(async () => [...new Set(await all())], PATIENT).toEqual(["line 20"]);
+    await page.getByRole("searchbox").press("Escape");
+    await expect.poll(all, PATIENT).toEqual([]);
+  });
+});
+
 describe("the times of lines", () => {
   it("stand before the line as chosen, with the moment on hover, and are remembered", async () => {
     const fifo = await server.fifo("times");

@@ -56,6 +56,7 @@ export class Exchange {
 
   cut(): void {
     this.#body?.error(new Error("connection reset"));
+    this.#body = null; // what is said on a connection that is cut reaches nobody
   }
 
   answer(status: number, body: string | null = null, headers: Record<string, string> = {}): void {
