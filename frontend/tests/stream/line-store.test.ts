@@ -295,7 +295,7 @@ describe("any history", () => {
       }),
       { numRuns: 150 },
     );
-  });
+  }, 60_000);
 
   function check(store: LineStore, naive: readonly Known[], width: number): void {
     const expected: string[] = [];
