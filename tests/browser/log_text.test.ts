@@ -1,4 +1,5 @@
 /** The text of lines in a real browser: lines drawn over, links, times, marks. Real jobs, printed by real commands. */
+import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { launchChromium, openPage } from "./chromium";
@@ -268,4 +269,31 @@ describe("colours", () => {
       page.locator(`.log .row.${row} .gutter`).evaluate((gutter) => getComputedStyle(gutter).borderLeftStyle);
     expect([await border("stdout"), await border("stderr")]).toEqual(["solid", "double"]);
   });
+});
+
+describe("for everybody", () => {
+  it.each(["light", "dark"] as const)(
+    "axe finds nothing: times, links, marks, raw text (%s)",
+    async (colorScheme) => {
+      const job = await server.shell(
+        "axe",
+        "echo needle; sleep 1.2; printf 'a needle, https://example.org/ \\007\\n' >&2; printf '\\033[2mdim\\033[0m \\033[35mneedle\\n'",
+      );
+      await job.finished();
+      for (const raw of [false, true]) {
+        const page = await open(job, { theme: colorScheme, timestamps: "delta", raw });
+        await page.locator(".log .row.stderr").waitFor();
+        await page.getByRole("log").focus();
+        await page.keyboard.press("/");
+        await page.getByRole("searchbox", { name: "Search the whole log" }).fill("needle");
+        await expect.poll(async () => (await marked(page, "fantail-hit")).length, PATIENT).toBeGreaterThan(0);
+        await page.evaluate(axe.source);
+        const { violations } = await page.evaluate(() =>
+          (globalThis as unknown as { axe: typeof axe }).axe.run(".log"),
+        );
+        expect(violations.flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.html}`))).toEqual([]);
+        await page.context().close();
+      }
+    },
+  );
 });
