@@ -21,6 +21,7 @@ import {
   REMOVED,
   SAME,
   changedPart,
+  measurePatch,
   parsePatch,
   splitRows,
 } from "../../src/ui/diff/patch";
@@ -65,10 +66,28 @@ describe("a patch", () => {
     expect(mode.lines).toEqual([]);
   });
 
-  it("is rows whatever the text", () => {
+  it("is rows whatever the text, and as many as were counted before", () => {
+    const pieces = fc.constantFrom(
+      "@@ -1,3 +2,2 @@\n",
+      "@@ -7 +9 @@ f\n",
+      "+a\n",
+      "-b\n",
+      " c\n",
+      "\\ x\n",
+      "\n",
+      "@",
+      "old",
+    );
+    const text = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.array(pieces).map((all) => all.join("")),
+    );
     fc.assert(
-      fc.property(fc.string({ unit: "binary" }), (text) => {
-        const patch = parsePatch(text);
+      fc.property(text, (diff) => {
+        const patch = parsePatch(diff);
+        const { lines, lastLine } = measurePatch(diff);
+        expect(lines).toBe(patch.lines.length);
+        expect(lastLine).toBeGreaterThanOrEqual(Math.max(0, ...patch.before, ...patch.after));
         expect(patch.kinds.length).toBe(patch.lines.length);
         const { left, right } = splitRows(patch);
         expect(left.length).toBe(right.length);

@@ -4,7 +4,16 @@
  */
 import type { FileDiff } from "../../stream/diff-store";
 import { ROW_HEIGHT, SCROLL_HEIGHT_MAX } from "../log/geometry";
-import { HUNK, type Patch, type SplitRows, drawnText, parsePatch, splitRows } from "./patch";
+import {
+  HUNK,
+  type Patch,
+  type PatchSize,
+  type SplitRows,
+  drawnText,
+  measurePatch,
+  parsePatch,
+  splitRows,
+} from "./patch";
 import { linesOf } from "./wrap";
 
 /** In CSS pixels; diff.css says the same. */
@@ -20,7 +29,7 @@ export type DiffStyle = "unified" | "split";
 export interface Section {
   readonly file: FileDiff;
   readonly open: boolean;
-  /** Null while it is folded away, or where there is none. */
+  /** Null while it is folded away, or where there is none. Parsed when it is first asked for. */
   readonly patch: Patch | null;
   readonly split: SplitRows | null;
   /** Where each row begins, in lines of the screen, and where the last ends; null: each row is one line. */
@@ -53,18 +62,19 @@ const OMITTED: ReadonlyMap<string, string> = new Map([
   ["encoding", "Not UTF-8 text: its lines cannot be shown here; in the worktree:"],
 ]);
 
-function noteOf(file: FileDiff, patch: Patch | null, rows: number, all: number): Note | null {
+function noteOf(file: FileDiff, known: Parsed | null, rows: number, all: number): Note | null {
   if (file.omitted !== undefined) {
     const text = OMITTED.get(file.omitted) ?? `The patch is left out (${file.omitted}); in the worktree:`;
     return { text, command: commandFor(file) };
   }
-  if (!patch) return null;
+  if (!known) return null;
   if (all > rows)
     return said(`${(all - rows).toLocaleString("en")} more rows: “Download” above has the whole patch.`);
-  if (patch.lines.length > 0) return null;
-  if (patch.modes)
-    return said(`Its mode changed from ${patch.modes[0]} to ${patch.modes[1]}; no line differs.`);
-  return said("No line differs.");
+  if (all > 0) return null;
+  const { modes } = known.patch;
+  return said(
+    modes ? `Its mode changed from ${modes[0]} to ${modes[1]}; no line differs.` : "No line differs.",
+  );
 }
 
 function said(text: string): Note {
@@ -79,30 +89,49 @@ function commandFor({ file, omitted }: FileDiff): string {
   return `git diff ${flag}--merge-base BASE -- ${name}`;
 }
 
-interface Parsed {
-  readonly patch: Patch;
-  split: SplitRows | null;
-  tops: Uint32Array | null;
-  /** What `tops` was counted for. */
-  topsFor: string;
+/** Parsed once for each content: a file that did not change keeps its object. */
+class Parsed {
+  readonly size: PatchSize;
+  readonly #diff: string;
+  #patch: Patch | null = null;
+  #split: SplitRows | null = null;
+  #tops: Uint32Array | null = null;
+  /** What the tops were counted for. */
+  #topsFor = "";
+
+  constructor(diff: string) {
+    this.#diff = diff;
+    this.size = measurePatch(diff);
+  }
+
+  get patch(): Patch {
+    return (this.#patch ??= parsePatch(this.#diff));
+  }
+
+  get split(): SplitRows {
+    return (this.#split ??= splitRows(this.patch));
+  }
+
+  /** Where rows begin, in lines of the screen of so many columns. */
+  tops(style: DiffStyle, columns: number): Uint32Array {
+    const wanted = `${style} ${columns}`;
+    if (!this.#tops || this.#topsFor !== wanted) {
+      this.#tops = countTops(this.patch, style === "split" ? this.split : null, columns);
+      this.#topsFor = wanted;
+    }
+    return this.#tops;
+  }
 }
 
-/** Parsed once for each content: a file that did not change keeps its object. */
 const parsed = new WeakMap<FileDiff, Parsed>();
 
 function patchOf(file: FileDiff): Parsed {
   let known = parsed.get(file);
-  if (!known) {
-    known = { patch: parsePatch(file.diff), split: null, tops: null, topsFor: "" };
-    parsed.set(file, known);
-  }
+  if (!known) parsed.set(file, (known = new Parsed(file.diff)));
   return known;
 }
 
-function topsOf(known: Parsed, split: SplitRows | null, columns: number): Uint32Array {
-  const wanted = `${split ? "split" : "unified"} ${columns}`;
-  if (known.tops && known.topsFor === wanted) return known.tops;
-  const { patch } = known;
+function countTops(patch: Patch, split: SplitRows | null, columns: number): Uint32Array {
   const lines = patch.lines.map((_, at) =>
     patch.kinds[at] === HUNK ? 1 : linesOf(drawnText(patch, at), columns),
   );
@@ -113,8 +142,6 @@ function topsOf(known: Parsed, split: SplitRows | null, columns: number): Uint32
     const right = split ? (lines[split.right[row] ?? -1] ?? 1) : 1;
     tops[row + 1] = (tops[row] ?? 0) + Math.max(left, right);
   }
-  known.tops = tops;
-  known.topsFor = wanted;
   return tops;
 }
 
@@ -122,7 +149,7 @@ function topsOf(known: Parsed, split: SplitRows | null, columns: number): Uint32
 export function digitsOf(files: Iterable<FileDiff>, isOpen: (file: FileDiff) => boolean): number {
   let most = 0;
   for (const file of files)
-    if (file.omitted === undefined && isOpen(file)) most = Math.max(most, patchOf(file).patch.lastLine);
+    if (file.omitted === undefined && isOpen(file)) most = Math.max(most, patchOf(file).size.lastLine);
   return Math.max(3, String(most).length);
 }
 
@@ -155,17 +182,27 @@ function laidOut(
   top: number,
 ): Section {
   const known = open && file.omitted === undefined ? patchOf(file) : null;
-  if (known && style === "split") known.split ??= splitRows(known.patch);
   const split = style === "split" ? (known?.split ?? null) : null;
-  const tops = known && columns !== null ? topsOf(known, split, columns) : null;
-  const all = known ? (split?.left.length ?? known.patch.lines.length) : 0;
+  const tops = columns === null ? null : (known?.tops(style, columns) ?? null);
+  const all = split?.left.length ?? known?.size.lines ?? 0;
   // The room that a browser has below: a file past it keeps its header.
   const roomPx = Math.max(0, SCROLL_HEIGHT_MAX - top);
   const rows = Math.min(all, ROWS_MAX, rowAt({ tops, rows: all }, roomPx));
-  const patch = known?.patch ?? null;
-  const note = open ? noteOf(file, patch, rows, all) : null;
+  const note = open ? noteOf(file, known, rows, all) : null;
   const height = HEADER_HEIGHT + rowTop({ tops }, rows) + (note === null ? 0 : NOTE_HEIGHT);
-  return { file, open, patch, split, tops, note, rows, top, height };
+  return {
+    file,
+    open,
+    get patch() {
+      return known?.patch ?? null;
+    },
+    split,
+    tops,
+    note,
+    rows,
+    top,
+    height,
+  };
 }
 
 /** Where a row begins, in pixels from the file's first. */

@@ -24,8 +24,6 @@ export interface Patch {
   readonly partners: Int32Array;
   /** Characters of the longest line. */
   readonly longest: number;
-  /** The largest line number. */
-  readonly lastLine: number;
   /** The file's permissions, where they changed. */
   readonly modes: readonly [string, string] | null;
 }
@@ -90,9 +88,50 @@ export function parsePatch(diff: string): Patch {
     after: Uint32Array.from(after),
     partners: partnersOf(known),
     longest,
-    lastLine: Math.max(0, oldLine - 1, newLine - 1),
     modes: oldMode && newMode ? [oldMode, newMode] : null,
   };
+}
+
+/** What must be known of a patch before it is looked at. */
+export interface PatchSize {
+  /** How many lines `parsePatch` makes of it. */
+  readonly lines: number;
+  readonly lastLine: number;
+}
+
+/** Counts without parsing: of forty files one is in view, and the places of all must be known for the first frame. */
+export function measurePatch(diff: string): PatchSize {
+  let lines = 0;
+  let lastLine = 0;
+  let oldNext = 1;
+  let newNext = 1;
+  let oldLeft = 0;
+  let newLeft = 0;
+  for (let start = 0; start <= diff.length;) {
+    const end = diff.indexOf("\n", start);
+    const stop = end < 0 ? diff.length : end;
+    const mark = start < stop ? diff.charCodeAt(start) : 0;
+    if (mark === BACKSLASH) lines += 1;
+    else if (oldLeft > 0 || newLeft > 0) {
+      lines += 1;
+      if (mark !== PLUS) oldLeft -= 1;
+      if (mark !== PLUS) oldNext += 1;
+      if (mark !== MINUS) newLeft -= 1;
+      if (mark !== MINUS) newNext += 1;
+    } else if (mark === AT) {
+      const hunk = HUNK_HEADER.exec(diff.slice(start, stop));
+      if (hunk) {
+        lines += 1;
+        lastLine = Math.max(lastLine, oldNext - 1, newNext - 1);
+        oldNext = Number(hunk[1]);
+        oldLeft = Number(hunk[2] ?? 1);
+        newNext = Number(hunk[3]);
+        newLeft = Number(hunk[4] ?? 1);
+      }
+    }
+    start = stop + 1;
+  }
+  return { lines, lastLine: Math.max(lastLine, oldNext - 1, newNext - 1) };
 }
 
 /** Of a line that is longer, this much is drawn, and the rest is counted. */
