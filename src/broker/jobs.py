@@ -92,6 +92,14 @@ _SNAKE: Final = {
 }
 
 
+# What something is made of; the rest of a hash is shown as it is.
+KNOWN_FIELDS: Final = (
+    *("id", "status", "branch", "name", "command", "prompt", "environment", "lease_s", "updated_at", "job_id"),
+    *_SNAKE,
+    *_SNAKE.values(),
+)
+
+
 def fields_of_hash(stored: Mapping[bytes, bytes]) -> dict[str, str]:
     """The members of a Redis hash as text: known camelCase names in snake_case, empty values absent, unknown kept.
 

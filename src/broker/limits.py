@@ -80,6 +80,8 @@ ROUND_JOBS_MAX: Final = 64
 # second and not 3,000.
 ROUND_ROWS_MAX: Final = 128
 ROWS_INTERVAL_S: Final = 0.05
+# Fields of a hash that are read: Repobox has 22. One with more is read in part, which costs some milliseconds at most.
+HASH_SCAN_COUNT: Final = 1000
 # Keys that one SCAN looks at: about a millisecond of Redis' single thread.
 SCAN_COUNT: Final = 1000
 # A dashboard shows thousands of rows, not millions; past this the log says so and new rows are left out.

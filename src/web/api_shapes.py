@@ -24,9 +24,19 @@ if TYPE_CHECKING:
     from broker.jobs import JobKind
 
 NUMBERS: Final = frozenset(
-    {"lines_added", "lines_removed", "created_at", "started_at", "finished_at", "exit_code", "updated_at", "lease_s"}
+    {
+        "lines_added",
+        "lines_removed",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "exit_code",
+        "updated_at",
+        "lease_s",
+        "fields_left_out",
+    }
 )
-NOT_THE_CLIENTS: Final = frozenset({"id", "user_id", "stale", "output_expired", "lease_s"})
+NOT_THE_CLIENTS: Final = frozenset({"id", "user_id", "stale", "output_expired", "lease_s", "fields_left_out"})
 
 _NAME: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{FIELD_NAME_CHARS_MAX - 1}}}", re.ASCII)
 _STATUS: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{STATUS_CHARS_MAX - 1}}}", re.ASCII)

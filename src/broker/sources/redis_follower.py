@@ -13,8 +13,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from broker.jobs import Presence, fields_of_hash, number
+from broker.jobs import Presence, number
 from broker.limits import JOB_TTL_S
+from broker.sources.hash_reading import hash_commands, taken_hash
 from broker.sources.list_tail import ListTail
 from broker.sources.redis_diffs import DiffTail
 from broker.sources.redis_keys import LEASE, OUTPUT
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from broker.jobs import Job
+    from broker.sources.hash_reading import Fields, HashReading
     from broker.sources.leases import Leases
     from broker.sources.redis_link import Command
-
-Fields = dict[str, str]
 
 
 class JobFollower:
@@ -62,6 +62,7 @@ class JobFollower:
         self._now_s = now_s
         self._asked = 0
         self._hash_dirty = self._lease_dirty = True
+        self._huge = False
         self._held: tuple[Fields | None, int] | None = None
         self._diff_awaited: int | None = None
         self._planned = (False, False, 0, 0)
@@ -110,7 +111,7 @@ class JobFollower:
         with_lease = with_hash or self._lease_dirty
         commands: list[Command] = []
         if with_hash:
-            commands.append(("HGETALL", self.key))
+            commands += hash_commands(self.key, huge=self._huge)
         if with_lease:
             commands.append(("EXISTS", self._lease_key))
         listed = self.tail.plan() if with_hash or self.tail.dirty else []
@@ -124,7 +125,7 @@ class JobFollower:
         """Takes the replies to the last plan; says whether the hash and the lease were among them."""
         with_hash, with_lease, listed, asked = self._planned
         if with_hash:
-            self._held = (members(next(replies)), asked)
+            with_hash = self._take_hash(taken_hash(replies, huge=self._huge), asked)
         if with_lease:
             self._leases.learn(self.key, exists=next(replies) == 1)
         list_replies = [next(replies) for _ in range(listed)]
@@ -138,6 +139,15 @@ class JobFollower:
         elif with_lease or self.tail.missing is not was_missing:
             self._show(self.fields)
         return with_hash, with_lease
+
+    def _take_hash(self, reading: HashReading, asked: int) -> bool:
+        """Whether the hash was read; else it is to be read again, in another way."""
+        self._huge = reading.huge
+        if reading.again:
+            self._hash_dirty = True
+        else:
+            self._held = (reading.fields, asked)
+        return not reading.again
 
     @property
     def newest_fields(self) -> Fields | None:
@@ -198,10 +208,3 @@ def _too_young(fields: Fields) -> bool:
     """Whether a list that the job had could not have expired yet: so it never had one, and printed nothing."""
     created_ms = number(fields.get("created_at"))
     return created_ms is not None and time.time() * 1000 - created_ms < JOB_TTL_S * 1000
-
-
-def members(reply: Any) -> Fields | None:
-    """A hash as HGETALL of RESP2 gives it, names and values in turn; None where there is none."""
-    if not isinstance(reply, list) or not reply:
-        return None
-    return fields_of_hash(dict(zip(reply[::2], reply[1::2], strict=True)))

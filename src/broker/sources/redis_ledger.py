@@ -21,7 +21,6 @@ from redis.exceptions import NoScriptError
 from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
 from broker.jobs import JOB, checked_id, number
 from broker.limits import JOB_TTL_S
-from broker.sources.redis_follower import members
 from broker.sources.redis_keys import parse_patterns
 from broker.sources.redis_link import RedisLink, unavailable
 from broker.sources.redis_tailer import TABLE_PATTERNS
@@ -136,12 +135,11 @@ class RedisLedger:
     async def delete_job(self, job_id: str) -> None:
         """See `Ledger`."""
         key = JOB.prefix + checked_id(job_id)
-        fields = members(await self._ask(("HGETALL", key)))
-        if fields is None:
+        if not await self._ask(("EXISTS", key)):
             raise NotFoundError(f"job {job_id}")
-        user = fields.get("user_id")
-        if user:
-            await self._ask(("ZREM", f"jobs:user:{user}", job_id))
+        for user in await self._ask(("HMGET", key, "user_id", "userId")):
+            if user:
+                await self._ask(("ZREM", b"jobs:user:" + user, job_id))
         # The hash first: a job without one is no job, whatever is left of it for a moment.
         for name in (key, f"{key}:output", f"{key}:diff", f"{key}:lease"):
             await self._ask(("UNLINK", name))

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from broker.jobs import JOB, WORK_SESSION
 from broker.limits import ROUND_ROWS_MAX, SCAN_COUNT, TABLE_ROWS_MAX
-from broker.sources.redis_follower import members
+from broker.sources.hash_reading import hash_commands, taken_hash
 from broker.sources.redis_keys import LEASE, has_lease
 from broker.wakeup import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from broker.sources.hash_reading import Fields, HashReading
     from broker.sources.leases import Leases
-    from broker.sources.redis_follower import Fields
     from broker.sources.redis_keys import TablePattern
     from broker.sources.redis_link import Command
     from broker.tables import Tables
@@ -72,6 +72,7 @@ class TableMirror:
         self._scan_due: _Scan | None = None
         self._planned: tuple[list[bytes], list[bytes], bool] = ([], [], False)
         self._full: set[str] = set()
+        self._huge: set[bytes] = set()
 
     # -- what is to be read -----------------------------------------------------------------------------------------
 
@@ -149,7 +150,7 @@ class TableMirror:
         """
         rows = _taken(self._rows, ROUND_ROWS_MAX, elsewhere)
         checks = _taken(self._lease_checks, ROUND_ROWS_MAX) if leases else []
-        commands: list[Command] = [("HGETALL", key) for key in rows]
+        commands = [command for key in rows for command in hash_commands(key, huge=key in self._huge)]
         commands += [("EXISTS", key + _LEASE_SUFFIX) for key in checks]
         if self._scan is None:
             self._scan, self._scan_due = self._scan_due, None
@@ -167,7 +168,7 @@ class TableMirror:
         rows, checks, scanning = self._planned
         self._planned = ([], [], False)
         for key in rows:
-            self.put(key, members(next(replies)))
+            self._take_row(key, taken_hash(replies, huge=key in self._huge))
         for key in checks:
             self._leases.learn(key, exists=next(replies) == 1)
             self.show_lease(key)
@@ -175,6 +176,16 @@ class TableMirror:
             self._take_scan(self._scan, next(replies))
         self.complete = self.complete or not (self._scan or self._scan_due or self._rows)
         self.progress.ring()
+
+    def _take_row(self, key: bytes, reading: HashReading) -> None:
+        if reading.huge:
+            self._huge.add(key)
+        else:
+            self._huge.discard(key)
+        if reading.again:
+            self._rows = {key: 0, **self._rows}  # first in the queue: whoever waits for it goes on waiting
+        else:
+            self.put(key, reading.fields)
 
     def put(self, key: bytes, fields: Fields | None) -> None:
         """Takes a hash that was just read."""
