@@ -156,18 +156,21 @@ describe("a search", () => {
   });
 });
 
-describe("a filter", () => {
-  const shown = async (page: Page): Promise<readonly number[]> => {
-    const all = page.locator('.log [data-part="0"]:has(.row:not(.fold))');
-    return all.evaluateAll((slots) => slots.map((one) => Number((one as HTMLElement).dataset.offset)));
-  };
+/** The lines in the page that are no mark, by their offsets. */
+const shown = async (page: Page): Promise<readonly number[]> => {
+  const all = page.locator('.log [data-part="0"]:has(.row:not(.fold))');
+  return all.evaluateAll((slots) => slots.map((one) => Number((one as HTMLElement).dataset.offset)));
+};
 
+/** A line with so many on either side. */
+const around = (offset: number, context: number): number[] =>
+  Array.from({ length: 2 * context + 1 }, (_, at) => offset - context + at);
+
+describe("a filter", () => {
   it("leaves the errors with what is around them, and says how much is hidden", async () => {
     const page = await open(finished);
     const [first = -1, second = -1] = holding("it broke");
     await page.getByLabel("Lines shown").selectOption("errors");
-    const around = (offset: number, context: number): number[] =>
-      Array.from({ length: 2 * context + 1 }, (_, at) => offset - context + at);
     await expect.poll(() => shown(page), PATIENT).toEqual([...around(first, 3), ...around(second, 3)]);
     await page.getByText(`${(second - first - 7).toLocaleString("en")} lines hidden`).waitFor();
     await page.getByLabel("Lines around each").selectOption("0");
@@ -198,9 +201,9 @@ describe("a filter", () => {
   });
 });
 
-describe("groups", () => {
-  const head = (page: Page, title: string) => page.locator(".group-head button", { hasText: title });
+const head = (page: Page, title: string) => page.locator(".group-head button", { hasText: title });
 
+describe("groups", () => {
   it("are folded where nothing went wrong, with how long they took; those with errors are open", async () => {
     const page = await open(finished);
     const [broke = -1] = holding("it broke at 67890");
