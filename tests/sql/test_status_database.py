@@ -193,6 +193,37 @@ async def test_owners_of_tests_and_runs(tables: Tables) -> None:
             await opened.owner(Subject(TEST, run_id))
 
 
+async def test_who_asks_for_owners_at_the_same_time_asks_once(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All browsers at once, after a restart: 20,000 topics."""
+    create(tables)
+    ids = [new_id() for _ in range(300)]
+    for test_id in ids[:100]:
+        insert(tables, "tests", id=test_id, user_id=f"owner of {test_id}")
+    async with database(tables) as opened:
+        queries = 0
+        ask = opened._rows
+
+        async def counted(make: Any) -> Any:
+            nonlocal queries
+            queries += 1
+            return await ask(make)
+
+        monkeypatch.setattr(opened, "_rows", counted)
+        found: dict[str, str | None] = {}
+
+        async def look(test_id: str) -> None:
+            try:
+                found[test_id] = await opened.owner(Subject(TEST, test_id))
+            except NotFoundError:
+                found[test_id] = None
+
+        async with anyio.create_task_group() as tasks:
+            for test_id in ids * 3:
+                tasks.start_soon(look, test_id)
+        assert found == {each: f"owner of {each}" if each in ids[:100] else None for each in ids}
+        assert queries <= 3
+
+
 async def test_a_database_without_those_tables_knows_nothing_and_forbids_nothing(tables: Tables) -> None:
     async with database(tables) as opened:
         for kind in (RUN, TEST):

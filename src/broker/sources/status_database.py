@@ -1,6 +1,6 @@
 """StatusDatabase: what a dashboard's own SQL database says of its tests and runs. Read only; PostgreSQL and SQLite.
 
-It answers three questions: how do these stand (one query for all of them), whose is this one, which run now. A
+It answers three questions: how do these stand, whose are they (one query for all who ask), which run now. A
 database that does not answer is no state and no failure of a run: `SourceUnavailableError`, and the caller goes on
 with what Redis has.
 
@@ -31,7 +31,9 @@ from broker.limits import (
     DATABASE_REFLECT_S,
     DATABASE_TIMEOUT_S,
     RUNNING_JOBS_MAX,
+    STATUS_PAGE,
 )
+from broker.sources.gathered import Gathered
 from broker.sources.status_schema import Names, Schema, plain, reflect, shown
 from broker.sources.status_state import RUN, TEST, Rank, iso, milliseconds, rank_of, state_of
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from broker.sources.status_schema import Table
-    from broker.sources.status_state import StatusState, Subject
+    from broker.sources.status_state import StatusKind, StatusState, Subject
 
 logger = logging.getLogger("fantail.sources.database")
 
@@ -49,6 +51,8 @@ DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+as
 # Columns of the one query about tests and runs, in their order.
 _STATE: Final = ("status", "started_at", "completed_at", "duration", "error_details", "artifact_paths")
 _REPORT: Final = ("report_path", "s3_url")
+# Where it is written whose they are.
+_OWNED: Final = {RUN: "runs", TEST: "tests"}
 
 
 class WrongDatabaseError(BrokerError, ValueError):
@@ -98,6 +102,7 @@ class StatusDatabase:
         self._schema: Schema | None = None
         self._reflected_s = 0.0
         self._answers = True
+        self._owners = Gathered(self._ask_owners, STATUS_PAGE)
         address = _address(url)
         try:
             self._engine = create_async_engine(
@@ -118,9 +123,7 @@ class StatusDatabase:
         Raises:
             SourceUnavailableError: it does not answer.
         """
-        by_id: dict[tuple[str, str], list[Subject]] = {}
-        for subject in subjects:  # two spellings of one UUID are two subjects
-            by_id.setdefault((subject.kind.name, plain(subject.id)), []).append(subject)
+        by_id = _by_id(subjects)
         found = {}
         for kind, stored_id, updated_at, *values in await self._rows(lambda schema: _states(schema, subjects)):
             row = dict(zip(_STATE + _REPORT, map(shown, values), strict=True))
@@ -135,16 +138,26 @@ class StatusDatabase:
             NotFoundError: there is a table for it, and it is not in there.
             SourceUnavailableError: it does not answer.
         """
-        name = "runs" if subject.kind is RUN else "tests"
+        owners = await self._owners.answers_with(subject)
+        if subject not in owners:
+            raise NotFoundError(subject.kind.name.capitalize())
+        return owners[subject]
+
+    async def _ask_owners(self, subjects: Collection[Subject]) -> Mapping[Subject, str | None]:
+        """The owners of those that are there; of those for which there is no table, that they are everyone's."""
+        without_table: frozenset[StatusKind] = frozenset()
 
         def statement(schema: Schema) -> sa.Executable | None:
-            table = schema.get(name)
-            return None if table is None else sa.select(table.text("user_id")).where(_is(table, "id", [subject.id]))
+            nonlocal without_table
+            without_table = frozenset(kind for kind, table in _OWNED.items() if schema.get(table) is None)
+            return _owners(schema, subjects)
 
-        rows, there = await self._rows_of(name, statement)
-        if not rows and there:
-            raise NotFoundError(subject.kind.name.capitalize())
-        return rows[0][0] if rows else None
+        rows = await self._rows(statement)
+        owners: dict[Subject, str | None] = {each: None for each in subjects if each.kind in without_table}
+        by_id = _by_id(subjects)
+        for kind, stored_id, owner in rows:
+            owners |= dict.fromkeys(by_id.get((kind, plain(stored_id)), ()), owner)
+        return owners
 
     async def run(self, run_id: str) -> RunDetails | None:
         """All that is told of a run; None: there is no table of runs.
@@ -272,6 +285,14 @@ def _is_trouble(fault: Exception) -> bool:
     }
 
 
+def _by_id(subjects: Collection[Subject]) -> Mapping[tuple[str, str], list[Subject]]:
+    """The subjects by what their rows say: two spellings of one UUID are two subjects."""
+    found: dict[tuple[str, str], list[Subject]] = {}
+    for subject in subjects:
+        found.setdefault((subject.kind.name, plain(subject.id)), []).append(subject)
+    return found
+
+
 # -- statements -----------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +317,19 @@ def _states(schema: Schema, subjects: Collection[Subject]) -> sa.Executable | No
         columns = [*columns, *(nothing for _ in _STATE[1:]), *(reports.opening(name) for name in _REPORT)]
         part = sa.select(sa.literal(TEST.name), *columns).where(_is(reports, "entity_id", test_ids))
         parts.append(part.where(_of_type(reports, "test")))
+    if not parts:
+        return None
+    return parts[0] if len(parts) == 1 else sa.union_all(*parts)
+
+
+def _owners(schema: Schema, subjects: Collection[Subject]) -> sa.Executable | None:
+    """One query for tests and runs together; its columns are kind, id, owner."""
+    parts: list[Any] = []
+    for kind, name in _OWNED.items():
+        table, ids = schema.get(name), [subject.id for subject in subjects if subject.kind is kind]
+        if table is not None and ids:
+            columns = (sa.literal(kind.name), table.text("id"), table.text("user_id"))
+            parts.append(sa.select(*columns).where(_is(table, "id", ids)))
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else sa.union_all(*parts)
