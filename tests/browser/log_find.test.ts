@@ -279,14 +279,20 @@ describe("keys", () => {
     await page.evaluate(() => {
       const taken: boolean[] = [];
       Object.assign(globalThis, { taken });
-      addEventListener("keydown", (event) => event.ctrlKey && event.key === "f" && taken.push(event.defaultPrevented));
+      addEventListener(
+        "keydown",
+        (event) => event.ctrlKey && event.key === "f" && taken.push(event.defaultPrevented),
+      );
     });
     await page.getByRole("log").focus();
     await page.keyboard.press("Control+f");
     await field(page).waitFor();
     await expect.poll(() => field(page).evaluate((element) => element === document.activeElement)).toBe(true);
     await page.keyboard.press("Control+f");
-    expect(await page.evaluate(() => (globalThis as unknown as { taken: boolean[] }).taken)).toEqual([true, false]);
+    expect(await page.evaluate(() => (globalThis as unknown as { taken: boolean[] }).taken)).toEqual([
+      true,
+      false,
+    ]);
 
     await page.keyboard.type("gz?te");
     expect(await field(page).inputValue()).toBe("gz?te");
@@ -319,8 +325,12 @@ describe.each(["light", "dark"] as const)("accessibility, %s", (colorScheme) => 
   it.each([1280, 390])("no violation with search, sheet and palette open at %d pixels", async (width) => {
     const page = await open(finished, "", { colorScheme, viewport: { width, height: 900 } });
     const violations = async (): Promise<readonly string[]> => {
-      const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
-      return violations.flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.html} ${node.failureSummary}`));
+      const { violations } = await page.evaluate(() =>
+        (globalThis as unknown as { axe: typeof axe }).axe.run(),
+      );
+      return violations.flatMap((one) =>
+        one.nodes.map((node) => `${one.id}: ${node.html} ${node.failureSummary}`),
+      );
     };
     await comesInSight(page, holding("it broke")[0] ?? -1);
     await page.evaluate(axe.source);
