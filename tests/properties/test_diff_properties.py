@@ -1,4 +1,4 @@
-"""A diff is right after whatever was done to its worktree: applied to the base, it gives the worktree.
+"""A diff is right after whatever was done to its worktree: the patch served of it gives the worktree on its base.
 
 A real repository is taken through random edits, renames, commits, checkouts, rebases and moved refs. After each step
 only what the system reported is looked at again, so the reports, the ignore rules and the base are under test as well.
@@ -181,7 +181,7 @@ class Play:
 @example([Step("rename", "a", "dir/c"), Step("append", "dir/c", content=b"more\n"), Step("stage all"), Step("commit")])
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=3, max_size=14))
-def test_the_entries_applied_to_the_base_give_the_worktree(taken: list[Step]) -> None:
+def test_the_served_patch_applied_to_the_base_gives_the_worktree(taken: list[Step]) -> None:
     with fresh_repository() as repository:
         anyio.run(play, repository, taken)
 

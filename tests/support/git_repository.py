@@ -14,6 +14,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broker.diffs import stored_entry
+from web.api_diff import patch_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -89,14 +92,14 @@ class GitRepository:
         return files_of(place, {name.rstrip(b"/") for name in names.split(b"\0") if name})
 
     def files_after(self, base: str, entries: Iterable[DiffEntry], place: Path) -> dict[bytes, tuple[str, bytes]]:
-        """What the base becomes when the entries' patches, joined, are applied to it in an empty directory."""
+        """What the base becomes when the patch that is served of these entries is applied to it, in a new directory."""
         place.mkdir(parents=True)
         archive = self.git("archive", "--format=tar", base) if self.git("ls-tree", base) else b""
         if archive:
             with tarfile.open(fileobj=BytesIO(archive)) as tar:
                 tar.extractall(place, filter="fully_trusted")  # noqa: S202 - it is our own
-        patch = "".join(entry.diff for entry in entries).encode()
-        if patch:
+        patch = patch_of([stored_entry(entry.file.encode(), entry.encode()) for entry in entries])
+        if b"diff --git" in patch:
             self.git_at(place, "apply", "--whitespace=nowarn", "-", stdin=patch)
         return files_of(place, _names_below(place))
 

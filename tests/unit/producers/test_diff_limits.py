@@ -45,6 +45,8 @@ async def test_a_file_past_its_limit_keeps_its_statistics_says_so_and_comes_back
 
 
 async def test_the_total_counts_what_is_current_and_gives_back(repository: GitRepository) -> None:
+    """Trap 23."""
+
     def content(number: int) -> str:
         return f"{number} and more of it\n" * 20
 
@@ -65,7 +67,7 @@ async def test_the_total_counts_what_is_current_and_gives_back(repository: GitRe
 
 
 async def test_ordinary_files_are_whole(repository: GitRepository) -> None:
-    """A file of 20,000 lines is nothing unusual."""
+    """Trap 33: a file of 20,000 lines is nothing unusual."""
     repository.write("long", "".join(f"line {number} of a rather ordinary source file\n" for number in range(20_000)))
     await check(repository, ("long", "added", 20_000, 0))
 
@@ -124,6 +126,7 @@ async def test_past_the_number_of_files_a_notice_says_so(repository: GitReposito
 
 
 async def test_a_burst_of_a_thousand_changed_files_costs_eight_git_processes(repository: GitRepository) -> None:
+    """Trap 22."""
     for number in range(500):
         repository.write(f"folder-{number % 10}/file-{number}", f"{number}\n" + TWENTY)
     repository.commit()

@@ -218,7 +218,7 @@ def overlaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def test_one_git_process_runs_at_a_time_for_a_worktree(repository: GitRepository, overlaps: Path) -> None:
-    """Also with two watchers of one worktree: two jobs, each with a base of its own."""
+    """Trap 22, also with two watchers of one worktree: two jobs, each with a base of its own."""
     async with (
         following(repository.root) as (first, one),
         following(repository.path(".git").parent, "HEAD") as (second, other),

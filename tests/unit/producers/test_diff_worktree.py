@@ -56,6 +56,7 @@ async def test_what_is_changed_staged_or_new_differs_and_what_is_not_does_not(re
 async def test_an_untracked_file_that_was_renamed_and_edited_is_one_entry_with_its_old_path(
     repository: GitRepository,
 ) -> None:
+    """Trap 36."""
     repository.write("old name", TWENTY)
     repository.commit()
     repository.path("old name").rename(repository.path("new name"))
@@ -69,6 +70,7 @@ async def test_an_untracked_file_that_was_renamed_and_edited_is_one_entry_with_i
 
 
 async def test_a_reported_edit_after_a_rename_stays_one_entry(repository: GitRepository) -> None:
+    """Trap 36, while it is followed."""
     repository.write("a", TWENTY)
     repository.commit()
     async with opened(repository.root) as diff:
