@@ -84,6 +84,11 @@ export class LinePage {
     return this.#runs;
   }
 
+  /** The entry whose row shows the text of the entry at `offset`, as far as rows were made. */
+  shownAt(offset: number): number {
+    return this.#rows?.shownAt(offset) ?? offset;
+  }
+
   records(): readonly JobOutput[] {
     return this.#entries.filter((entry) => entry !== undefined);
   }

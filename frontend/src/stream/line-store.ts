@@ -193,6 +193,11 @@ export class LineStore {
     return this.page(offset)?.entry(offset);
   }
 
+  /** The entry whose row shows the text of the entry at `offset`: an older one, where it was drawn over that one's. */
+  shownAt(offset: number): number {
+    return this.page(offset)?.shownAt(offset) ?? offset;
+  }
+
   /** The page of an offset, where it holds something. */
   page(offset: number): LinePage | undefined {
     return this.#byNumber.get(Math.floor(offset / PAGE_ENTRIES));

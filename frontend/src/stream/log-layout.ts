@@ -11,7 +11,7 @@ import { type LinePage, PAGE_ENTRIES } from "./line-page";
 import type { LineStore } from "./line-store";
 import type { ViewRow } from "./log-rows";
 import type { PageRows } from "./page-rows";
-import type { OffsetRange, Projection } from "./projection";
+import { type OffsetRange, type Projection, isDisplayed, withRanges } from "./projection";
 
 /** A place in the log that outlives a change of the layout: some units below the top of a row. */
 export interface Anchor {
@@ -215,8 +215,23 @@ class SegmentList {
     const { end, resetReason, generation } = this.#log;
     if (resetReason !== null) this.#single("reset", { from: -1, to: 0 }, resetReason);
     if (projection.kind === "all") this.#add({ from: 0, to: end });
-    else this.#addRanges(projection.ranges, projection.between === "said");
+    else if (projection.between === "silent") this.#addRanges(projection.ranges, false);
+    else this.#addRanges(this.#withRowsOf(projection), true);
     return new LogLayout(this.#segments, this.#width, generation);
+  }
+
+  /**
+   * What a filter displays, with the rows that show the text of its entries: a message that a program printed over its
+   * progress bar stands in that bar's row.
+   */
+  #withRowsOf(projection: Projection): readonly OffsetRange[] {
+    const more: OffsetRange[] = [];
+    for (const rows of this.#rows)
+      for (const [entry, at] of rows.shownElsewhere)
+        if (isDisplayed(projection, entry) && !isDisplayed(projection, at))
+          more.push({ from: at, to: at + 1 });
+    const displayed = withRanges(projection, more);
+    return displayed.kind === "ranges" ? displayed.ranges : [];
   }
 
   #addRanges(ranges: readonly OffsetRange[], said: boolean): void {

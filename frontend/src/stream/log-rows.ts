@@ -28,6 +28,8 @@ export interface LineRow {
   readonly text: string;
   readonly stream: OutputStream;
   readonly source?: string;
+  /** The entry whose text it shows: a later one than its own, where that one wrote it anew. */
+  readonly by: number;
   /** The style in which the row begins. */
   readonly style: Style;
 }

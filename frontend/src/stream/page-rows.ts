@@ -37,6 +37,10 @@ export class PageRows {
   readonly #texts: string[] = [];
   readonly #places: number[] = [];
   readonly #styles = new Map<number, Style>();
+  /** By row, where it is not its own: the entry whose text it shows. */
+  readonly #writers = new Map<number, number>();
+  /** By the offset of an entry without a row: the entry whose row shows it. */
+  readonly #shownAt = new Map<number, number>();
   /** By place: its first row; one more than there are places taken. */
   readonly #firsts: number[] = [0];
   /** Units above each row, for one width; and heights that turned out to be others than computed. */
@@ -128,6 +132,16 @@ export class PageRows {
     return { offset, part: row - this.firstRow(offset) };
   }
 
+  /** The entry whose row shows the text of the entry at `offset`: as a rule, its own. */
+  shownAt(offset: number): number {
+    return this.#shownAt.get(offset) ?? offset;
+  }
+
+  /** The entries without a row, and those whose rows show their text. */
+  get shownElsewhere(): Iterable<readonly [entry: number, at: number]> {
+    return this.#shownAt;
+  }
+
   /** What a row shows, without colours. */
   plain(row: number): string {
     return shown(this.#texts[row] ?? "", this.raw);
@@ -146,6 +160,7 @@ export class PageRows {
       text: this.#texts[row] ?? "",
       stream: output?.stream ?? "stdout",
       source: output?.source,
+      by: this.#writers.get(row) ?? offset,
       style: this.#styles.get(row) ?? PLAIN,
     };
   }
@@ -160,6 +175,7 @@ export class PageRows {
     }
     if (fold.missed || fold.rewrites.some(({ offset }) => offset < this.#start))
       this.#basedOn = previous?.serial ?? 0;
+    for (const [entry, at] of fold.shownAt) this.#shownAt.set(entry, at);
     this.#carry = fold.carry;
   }
 
@@ -168,6 +184,7 @@ export class PageRows {
     for (const { offset } of run) {
       for (let row = rows[next]; row?.offset === offset; row = rows[next]) {
         if (row.style !== PLAIN) this.#styles.set(this.#texts.length, row.style);
+        if (row.by !== undefined) this.#writers.set(this.#texts.length, row.by);
         this.#texts.push(row.text);
         this.#places.push(offset - this.#start);
         next += 1;
@@ -176,10 +193,11 @@ export class PageRows {
     }
   }
 
-  #rewrite({ offset, part, text, style }: FoldedRow): void {
+  #rewrite({ offset, part, text, style, by = offset }: FoldedRow): void {
     const row = this.firstRow(offset) + part;
     if (row >= this.#texts.length) return;
     this.#texts[row] = text;
+    this.#writers.set(row, by);
     if (style === PLAIN) this.#styles.delete(row);
     else this.#styles.set(row, style);
     this.#measured.delete(row);

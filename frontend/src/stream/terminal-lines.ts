@@ -38,6 +38,8 @@ export interface FoldedRow {
   readonly text: string;
   /** The style in which the text begins. */
   readonly style: Style;
+  /** The offset of the entry that wrote into it last, where that is not its own. */
+  readonly by?: number;
 }
 
 /** Where a stream stands between two entries. */
@@ -128,12 +130,14 @@ interface OpenRow {
   readonly part: number;
   readonly text: string;
   readonly style: Style;
+  by?: number | undefined;
   cells: CellRow | null;
 }
 
 function closed(row: OpenRow): FoldedRow {
-  const { offset, part, text, style, cells } = row;
-  return cells ? { offset, part, text: cells.toText(), style: PLAIN } : { offset, part, text, style };
+  const { offset, part, text, style, by = offset, cells } = row;
+  const shown = cells ? { text: cells.toText(), style: PLAIN } : { text, style };
+  return by === offset ? { offset, part, ...shown } : { offset, part, ...shown, by };
 }
 
 /** One stream's rows while entries are folded. Rows are counted from the first new one; those above are negative. */
@@ -148,6 +152,8 @@ class Screen {
   #lowest: number;
   #style: Style;
   #shown: number | null = null;
+  /** The entry that is being written. */
+  #offset = 0;
   missed = false;
 
   constructor({ style, up, held }: StreamCarry, above: Iterable<FoldedRow | "missing">) {
@@ -183,6 +189,7 @@ class Screen {
       return row;
     };
     this.#shown = null;
+    this.#offset = offset;
     for (const line of linesOf(text)) this.#writeLine(withoutReturns(line), add);
     return this.#shown ?? this.#peek(this.#row - 1)?.offset ?? null;
   }
@@ -259,6 +266,7 @@ class Screen {
   #cells(add: Add): CellRow {
     const row = this.#peek(this.#row) ?? add("", PLAIN);
     this.#shown = row.offset;
+    row.by = this.#offset;
     return this.#open(row);
   }
 

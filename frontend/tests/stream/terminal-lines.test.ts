@@ -105,6 +105,7 @@ describe("several lines", () => {
       [3, 0],
       [4, 1],
     ]);
+    expect(log.rows.map(({ by }) => by)).toEqual([3, 4, undefined]);
     log.add(["C", "d"]);
     expect(shownBy(log)).toEqual(["A", "B", "C", "d"]);
     expect(log.rows.at(-1)?.offset).toBe(6);

@@ -27,6 +27,7 @@ function lineRow(text: string, more: Partial<LineRow> = {}): LineRow {
     id: "0.120.0",
     part: 0,
     offset: 120,
+    by: 120,
     continued: false,
     timestamp: AT,
     text,

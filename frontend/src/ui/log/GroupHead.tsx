@@ -19,10 +19,10 @@ export function useGroupHeaded({ part, offset }: LineRow): Group | null {
   );
 }
 
-/** Whether a line is known to be an error. */
-export function useIsError({ offset }: LineRow): boolean {
+/** Whether what a line shows is known to be an error. */
+export function useIsError({ by }: LineRow): boolean {
   const outline = use(LogOutlineContext)?.outline;
-  return useSyncExternalStore(outline?.subscribe ?? unheard, () => outline?.isError(offset) ?? false);
+  return useSyncExternalStore(outline?.subscribe ?? unheard, () => outline?.isError(by) ?? false);
 }
 
 function unheard(): () => void {

@@ -10,7 +10,7 @@ import { type Piece, piecesOf } from "../../stream/row-text";
 interface LineTextProps {
   readonly text: string;
   readonly style: Style;
-  /** Of the entry. */
+  /** Of the entry whose text it is. */
   readonly offset: number;
   /** Characters shown at most. */
   readonly length: number;

@@ -69,7 +69,7 @@ function Line({ row, before }: { readonly row: LineRow; readonly before: number 
           <LineText
             text={row.text}
             style={row.style}
-            offset={row.offset}
+            offset={row.by}
             length={whole ? row.text.length : LENGTH_SHOWN}
           />
         )}

@@ -222,9 +222,9 @@ export class LogView {
       return;
     }
     const viewUnits = this.#viewHeight / ROW_HEIGHT;
-    const anchor = { offset, part: 0, units: 0 };
+    const anchor = { offset: this.log.shownAt(offset), part: 0, units: 0 };
     const depth = this.#layout.unitOf(anchor) - unitAt(this.#space, this.#top);
-    const height = Math.min(this.#layout.unitsOf(offset), viewUnits);
+    const height = Math.min(this.#layout.unitsOf(anchor.offset), viewUnits);
     const seen = depth >= 1 && depth + height <= viewUnits - 1;
     this.#goTo(anchor, seen ? depth : (viewUnits - height) / 2);
   }
