@@ -118,7 +118,8 @@ class Turns:
 def _root_of(directory: Path) -> str:
     """The worktree's own directory, by the rule that git has: the nearest that holds `.git`."""
     place = Path(os.path.realpath(directory))
-    return os.fspath(next((above for above in (place, *place.parents) if (above / ".git").exists()), place))
+    # `os.path` and not `Path.exists`: what may not be looked at is not there, and git will say why.
+    return os.fspath(next((above for above in (place, *place.parents) if os.path.exists(above / ".git")), place))  # noqa: PTH110
 
 
 def _offset_of(root: str) -> int:
