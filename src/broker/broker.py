@@ -388,12 +388,22 @@ class Broker:
                 self.forget_if_unwatched(job)
 
     def enforce_budget(self) -> None:
-        """Frees memory until every log, and all jobs' logs together, are within their bounds."""
+        """Frees memory until every log, and all that is held together, are within their bounds.
+
+        Documents are counted and stay, as they are what a viewer sees now; old lines make room for them, down to half
+        of the budget, without which no page of the archive would stay long enough to be read.
+        """
         now_s = self.now_s()
         logs = [log for job in self._jobs.values() for log in job.stores()]
         for log in logs:
             log.evict(now_s)
-        _evict(logs, sum(job.retained_bytes for job in self._jobs.values()) - self.limits.total_bytes_max)
+        for job in self._jobs.values():
+            job.forget_old_snapshots()
+        self.tables.forget_old_snapshots()
+        log_bytes = sum(log.retained_bytes for log in logs)
+        held = sum(job.retained_bytes for job in self._jobs.values()) + self.tables.retained_bytes
+        total_bytes_max = self.limits.total_bytes_max
+        _evict(logs, log_bytes - max(total_bytes_max - (held - log_bytes), total_bytes_max // 2))
 
     def stats(self) -> BrokerStats:
         """What is live now."""
@@ -414,7 +424,7 @@ class Broker:
             jobs=jobs,
             total_bytes=sum(job.retained_bytes for job in jobs),
             total_bytes_max=self.limits.total_bytes_max,
-            tables_bytes=self.tables.log.retained_bytes,
+            tables_bytes=self.tables.retained_bytes,
             tables_watchers=self.tables_watchers,
             source_available=self.source_available,
             source_mode="none" if self.source is None else self.source.mode,

@@ -20,7 +20,7 @@ from broker.crowd import Crowd
 from broker.errors import InvalidIdError
 from broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
 from broker.msg_store import MsgStore, Retention
-from broker.patch_store import PatchStore, flat_changes
+from broker.patch_store import PatchStore, flat_changes, held_bytes
 from broker.tables import owner_of
 from broker.wakeup import Bell
 
@@ -134,6 +134,7 @@ class Job:
         presence: whether the truth has it.
         loaded: whether a source has read it at least once.
         diff_loaded: whether a source has read its diff since somebody began to watch that.
+        state_bytes: what its fields take.
         diff_bytes: what the files of its diff take, as they are stored.
         watchers: how many follow it now.
         diff_watchers: how many of them watch its diff.
@@ -162,6 +163,7 @@ class Job:
         self.presence = Presence.UNKNOWN
         self.loaded = False
         self.diff_loaded = False
+        self.state_bytes = 0
         self.diff_bytes = 0
         self.watchers = 0
         self.diff_watchers = 0
@@ -204,13 +206,20 @@ class Job:
 
     @property
     def retained_bytes(self) -> int:
-        """What its stores hold in memory."""
-        return sum(log.retained_bytes for log in self.stores()) + self.diff_bytes
+        """What its stores hold in memory: logs, documents, snapshots."""
+        logs = sum(log.retained_bytes for log in self.stores())
+        return logs + self.state_bytes + self.diff_bytes + self.state.snapshot_bytes + self.diff.snapshot_bytes
+
+    def forget_old_snapshots(self) -> None:
+        """Gives up what nobody is given any more."""
+        self.state.forget_old_snapshots()
+        self.diff.forget_old_snapshots()
 
     def set_fields(self, fields: Mapping[str, Any] | None, now_s: float) -> None:
         """Takes the hash as it was just read; None: there is none. Append the output read with it first."""
         if fields is not None:
             self.state.append(flat_changes((), self.fields, fields), now_s)
+            self.state_bytes = held_bytes(self.fields)
         before = self.presence
         self.presence = Presence.ABSENT if fields is None else Presence.PRESENT
         self.loaded = True

@@ -65,7 +65,7 @@ class PatchStore:
             on_change=on_change,
             uses=uses,
         )
-        self._snapshots: dict[Hashable, tuple[int, object]] = {}
+        self._snapshots: dict[Hashable, tuple[int, object, int]] = {}
 
     def append(self, operations: Sequence[Operation], now_s: float, notes: Sequence[JsonValue] | None = None) -> None:
         """Applies operations to the document and logs them, all or none.
@@ -113,9 +113,31 @@ class PatchStore:
         """
         kept = self._snapshots.get(key)
         if kept is None or kept[0] != self.log.tail:
-            self._snapshots = {name: made for name, made in self._snapshots.items() if made[0] == self.log.tail}
-            kept = self._snapshots[key] = (self.log.tail, encode(self.document))
+            self.forget_old_snapshots()
+            made = encode(self.document)
+            kept = self._snapshots[key] = (self.log.tail, made, held_bytes(made))
         return kept[1], self.position()  # type: ignore[return-value]  # a key has one encoder, so one T
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """What the snapshots that are kept take, about."""
+        return sum(size for _, _, size in self._snapshots.values())
+
+    def forget_old_snapshots(self) -> None:
+        """Gives up the snapshots of what the document was before; nobody is given them any more."""
+        if self._snapshots:
+            self._snapshots = {name: kept for name, kept in self._snapshots.items() if kept[0] == self.log.tail}
+
+
+def held_bytes(value: object) -> int:
+    """What texts, bytes, and lists and objects of them take, about: their lengths. Other values count nothing."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(held_bytes(name) + held_bytes(member) for name, member in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(held_bytes, value))
+    return 0
 
 
 def _encoded(operation: Operation, note: JsonValue) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from broker.json_patch import pointer
 from broker.limits import ROW_TEXT_CHARS_MAX
-from broker.patch_store import PatchStore, flat_changes
+from broker.patch_store import PatchStore, flat_changes, held_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -86,6 +86,7 @@ class Tables(PatchStore):
         super().__init__(epoch, on_change=on_change, uses=uses)
         self.names = tuple(names)
         self.omitted = omitted
+        self._rows_bytes = 0
         self.append([{"op": "add", "path": pointer(name), "value": {}} for name in self.names], 0.0)
 
     def rows(self, table: str) -> Mapping[str, Mapping[str, Any]]:
@@ -93,10 +94,16 @@ class Tables(PatchStore):
         rows: Mapping[str, Mapping[str, Any]] = self.document[table]
         return rows
 
+    @property
+    def retained_bytes(self) -> int:
+        """What they hold in memory: the log, the rows, snapshots."""
+        return self.log.retained_bytes + self._rows_bytes + self.snapshot_bytes
+
     def put_row(self, table: str, row_id: str, row: Mapping[str, JsonValue] | None, now_s: float) -> None:
         """Makes a row what it shall be; None removes it. No change appends nothing. Long texts are cut."""
         before = self.document[table].get(row_id)
         after = None if row is None else {name: _shown(name, row[name]) for name in row if name not in self.omitted}
+        grown_bytes = held_bytes(after) - held_bytes(before)
         path = (table, row_id)
         removal: Operation = {"op": "remove", "path": pointer(*path)}
         if before is None and after is None:
@@ -111,6 +118,7 @@ class Tables(PatchStore):
         else:
             changes = flat_changes(path, before, after)
             self._append(changes, [owner_of(after)] * len(changes), now_s)
+        self._rows_bytes += grown_bytes
 
     def apply(self, change: DatabaseChange, now_s: float) -> None:
         """Applies a change that comes from code.

@@ -112,7 +112,7 @@ class FantailCollector(Collector):
             ("fantail_lag_records", "How far the slowest reader is behind.", lag),
             ("fantail_store_bytes", "What the jobs' stores hold in memory.", stats.total_bytes),
             ("fantail_store_bytes_limit", "What they may hold.", stats.total_bytes_max),
-            ("fantail_table_bytes", "What the log of the tables holds in memory.", stats.tables_bytes),
+            ("fantail_table_bytes", "What the tables hold in memory: rows, log, snapshots.", stats.tables_bytes),
         ):
             yield GaugeMetricFamily(name, what, value)
 

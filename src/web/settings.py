@@ -167,7 +167,10 @@ class Settings(BaseSettings):
 
     # -- memory
     store_bytes: Bytes = Field(default=limits.STORE_BYTES_MAX, description="what the log of one job may hold in memory")
-    total_bytes: Bytes = Field(default=limits.TOTAL_BYTES_MAX, description="what all logs together may hold in memory")
+    total_bytes: Bytes = Field(
+        default=limits.TOTAL_BYTES_MAX,
+        description="what all logs and documents together may hold in memory; old lines make room",
+    )
     line_bytes: int = Field(
         default=limits.LINE_BYTES_MAX,
         ge=1024,

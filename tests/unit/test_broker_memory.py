@@ -55,6 +55,24 @@ def test_all_logs_share_one_budget_and_what_was_read_longest_ago_goes_first() ->
     assert after_freeing(2) == [2, 2, 2]
 
 
+def test_documents_take_room_from_old_lines_but_never_more_than_half() -> None:
+    broker = SimulatedWorld(library=True).broker
+    job = job_with(broker, "1", 8 * SEGMENT_RECORDS)
+    sealed_bytes, all_bytes = job.output._segments[0].size, job.output.retained_bytes
+    broker.limits = BrokerLimits(total_bytes_max=all_bytes + 2 * sealed_bytes)
+    broker.enforce_budget()
+    assert heads(job) == [0]
+    job.diff_bytes = 4 * sealed_bytes
+    broker.enforce_budget()
+    assert 2 <= heads(job)[0] <= 3
+    broker.tables.put_row("jobs", "1", {"name": "y" * 10_000}, 1.0)
+    assert broker.tables.retained_bytes > 20_000
+    job.diff_bytes = 100 * all_bytes
+    broker.enforce_budget()
+    half = broker.limits.total_bytes_max // 2
+    assert half - 2 * sealed_bytes < job.output.retained_bytes <= half
+
+
 def test_the_open_segments_stay_whatever_the_budget() -> None:
     world = SimulatedWorld(library=True, limits=BrokerLimits(total_bytes_max=1))
     jobs = [job_with(world.broker, str(number), 10) for number in range(5)]

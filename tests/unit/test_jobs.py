@@ -229,7 +229,21 @@ def test_what_its_stores_hold_is_counted_together() -> None:
     job = job_of({"status": "running"})
     job.output.append([Record(b"x" * 1000, 1)], 0.0)
     job.diff.append([{"op": "add", "path": "/files", "value": {"a": "y" * 500}}], 0.0)
-    assert job.retained_bytes == sum(log.retained_bytes for log in job.stores()) > 1500
+    logs = sum(log.retained_bytes for log in job.stores())
+    assert job.retained_bytes == logs + len("statusrunning") > 1500
+
+
+def test_documents_and_what_is_kept_of_them_are_counted() -> None:
+    job = job_of({"status": "running", "prompt": "x" * 10_000})
+    bare = job.retained_bytes - sum(log.retained_bytes for log in job.stores())
+    assert 10_000 < bare < 10_100
+    job.state.snapshot("face", lambda document: [str(document["prompt"]).encode() * 3])
+    assert job.retained_bytes - sum(log.retained_bytes for log in job.stores()) == bare + 30_000
+    job.forget_old_snapshots()
+    assert job.state.snapshot_bytes == 30_000  # it is of the document as it is
+    job.set_fields({"status": "success"}, 1.0)
+    job.forget_old_snapshots()
+    assert (job.state.snapshot_bytes, job.state_bytes) == (0, len("statussuccess"))
 
 
 def test_closing_ends_every_log() -> None:

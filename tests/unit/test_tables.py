@@ -55,6 +55,26 @@ def test_a_row_comes_changes_field_by_field_and_goes() -> None:
     check(tables, "1", None, [])
 
 
+def test_what_the_rows_hold_is_counted_through_every_change() -> None:
+    tables = tables_of()
+
+    def rows_bytes() -> int:
+        return tables.retained_bytes - tables.log.retained_bytes
+
+    assert rows_bytes() == 0
+    for row, held in (
+        ({"status": "running"}, 13),
+        ({"status": "running", "name": "x" * 100}, 117),
+        ({"status": "failed", "user_id": "ada"}, 22),
+        (None, 0),
+        (None, 0),
+    ):
+        tables.put_row("jobs", "1", row, 0.0)
+        assert rows_bytes() == held
+    tables.snapshot("face", lambda _: [b"x" * 50, b"y" * 50])
+    assert rows_bytes() == 100
+
+
 def test_each_operation_is_noted_with_the_owner_of_its_row() -> None:
     tables = tables_of()
     check(tables, "1", {"user_id": "ada"}, [("add", "/jobs/1", "ada")])
