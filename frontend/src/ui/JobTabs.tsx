@@ -7,8 +7,10 @@ import { useClient } from "../hooks/client-context";
 import type { Job } from "../stream/job";
 import { Changes } from "./Changes";
 
+const loadDiff = () => import("./diff/DiffTab");
+
 const DiffTab = lazy(() =>
-  import("./diff/DiffTab").catch(() => ({
+  loadDiff().catch(() => ({
     // Another version of the server has another file; what is on the page stays.
     default: () => <p className="log-empty">The diff could not be loaded. Reload the page to try again.</p>,
   })),
@@ -63,6 +65,8 @@ export function JobTabs({ id, job, log }: JobTabsProps) {
               buttons.current[one] = element;
             }}
             onClick={() => change(one)}
+            // The script comes while the finger is on its way; where it does not come, the tab says so.
+            onPointerEnter={one === "diff" ? () => loadDiff().catch(() => undefined) : undefined}
           >
             {one === "log" ? "Log" : "Diff"}
             {one === "diff" && changed && <Changes added={job.linesAdded} removed={job.linesRemoved} />}
