@@ -40,11 +40,21 @@ export function useArrival(): void {
   }, [path]);
 }
 
-function arriveAt(link: string | null): void {
+/** Frames within which a page, or a row far down in it, comes if it is to come at once. */
+const FRAMES_MAX = 20;
+
+/** Focuses the link that was followed from here, or the page's title; once it is there, unless the reader was quicker. */
+function arriveAt(link: string | null, framesLeft = FRAMES_MAX): void {
   const main = document.getElementById("main");
-  const left = link === null ? null : main?.querySelector<HTMLElement>(`a[href="${CSS.escape(link)}"]`);
-  const target = left ?? main?.querySelector<HTMLElement>("h1") ?? main;
-  target?.focus({ preventScroll: true });
+  if (!main) return;
+  const { activeElement } = document;
+  if (framesLeft < FRAMES_MAX && activeElement !== document.body && activeElement !== main) return;
+  const selector = link === null ? "h1" : `a[href="${CSS.escape(link)}"]`;
+  const target = main.querySelector<HTMLElement>(selector);
+  if (!target && framesLeft === FRAMES_MAX) main.focus({ preventScroll: true });
+  if (target) target.focus({ preventScroll: true });
+  else if (framesLeft > 0) requestAnimationFrame(() => arriveAt(link, framesLeft - 1));
+  else main.querySelector("h1")?.focus({ preventScroll: true });
 }
 
 function rememberPlaces(): () => void {
