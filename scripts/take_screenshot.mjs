@@ -24,7 +24,7 @@ const children = [];
 function start(program, args, settings = {}) {
   const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, ...settings };
   delete env.FANTAIL_PROGRAM; // ours, and no setting of the server's
-  const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, args, { cwd: root, env, stdio: ["pipe", "pipe", "pipe"] });
   children.push(child);
   return child;
 }
@@ -106,10 +106,11 @@ async function fill() {
 
 async function takeAll(folder, wanted) {
   mkdirSync(folder, { recursive: true });
-  const support = join(root, "tests/support/pipeline_backend.py");
-  const backend = start(join(bin, "python"), [support, "--pipelines", "8"]);
-  const pipelines = await said(backend.stdout, /pipelines: (\S+)/);
-  const url = await serve({ FANTAIL_PIPELINE_URL: pipelines });
+  const status = start(join(bin, "python"), [join(root, "scripts/demo_status.py"), data]);
+  status.stderr.pipe(process.stderr);
+  const { pipelines, database } = JSON.parse(await said(status.stdout, /(\{.*\})\n/));
+  const url = await serve({ FANTAIL_PIPELINE_URL: pipelines, FANTAIL_DATABASE_URL: database });
+  status.stdin.write(`${url}\n`);
   const browser = await launch();
   await photograph(browser, folder, wanted, { "jobs-empty": url, "not-found": `${url}/jobs/no-such-job` });
   const jobs = await fill();
@@ -134,16 +135,15 @@ async function photograph(browser, folder, wanted, addresses) {
       const height = width > 500 ? 800 : 780;
       const context = await browser.newContext({ colorScheme, viewport: { width, height } });
       await context.addInitScript(() => {
-        const ids = Array.from({ length: 8 }, (_, at) => `pipeline-${at + 1}`);
-        localStorage.setItem("fantail.pipelines", JSON.stringify([...ids, "no-such-pipeline"]));
+        localStorage.setItem("fantail.pipelines", '["no-such-pipeline"]');
       });
       for (const [name, address] of Object.entries(addresses)) {
         if (wanted.length > 0 && !wanted.includes(name)) continue;
         const page = await context.newPage();
         await page.goto(address);
         await page.locator("h1").waitFor();
-        // Statuses, samples and colours come within some seconds of the page.
-        await page.waitForTimeout(name === "system" ? 6_500 : 1_500);
+        // Statuses, samples, ends of runs come within some seconds of the page.
+        await page.waitForTimeout(name === "system" || name === "runs" ? 8_000 : 1_500);
         const path = join(folder, `${name}-${colorScheme}-${width}.png`);
         await page.screenshot({ path });
         console.log(path);
