@@ -35,6 +35,7 @@ from broker.limits import (
 )
 from broker.msg_store import Batch, MsgStore, Retention
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost
+from broker.published import Published, PublishedLog
 from broker.subscription import Subscription
 from broker.tables import Tables
 from broker.wakeup import AlarmClock, Bell, Waker
@@ -117,6 +118,7 @@ class Broker:
         self.epoch = secrets.token_hex(6)
         self._uses: Iterator[int] = itertools.count()
         self._jobs: dict[tuple[str, str], Job] = {}
+        self._published_before = Published()  # by jobs that are no longer in memory
         self.tables_bell = Bell()
         self.tables = Tables(tables, self.epoch, on_change=self.tables_bell.ring, uses=self._uses)
         self.tables_watchers = 0
@@ -258,6 +260,7 @@ class Broker:
         if job.watchers or (keep_present and job.presence is Presence.PRESENT):
             return
         if self._jobs.pop((job.kind.name, job.id), None) is not None:
+            self._published_before += job.published
             if self.source is not None:
                 self.source.unwatch(job)
             job.close()
@@ -356,11 +359,19 @@ class Broker:
             job.close()
         self.tables.log.close()
 
+    @property
+    def published(self) -> Published:
+        """How much was taken in since the start: lines and changes."""
+        now = sum((job.published for job in self._jobs.values()), Published(0, self.tables.log.appended_total))
+        return self._published_before + now
+
     async def _keep_house(self) -> None:
+        told = PublishedLog(lambda: self.published, self.now_s)
         while True:
             await anyio.sleep(HOUSEKEEPING_S)
             self.free_what_is_over()
             self.enforce_budget()
+            told.tell_when_due()
 
     def _free_one_that_lingers(self) -> bool:
         """Makes room for a newcomer: the job that nobody has watched for longest goes before its time."""

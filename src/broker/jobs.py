@@ -21,6 +21,7 @@ from broker.errors import InvalidIdError
 from broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
 from broker.msg_store import MsgStore, Retention
 from broker.patch_store import PatchStore, flat_changes, held_bytes
+from broker.published import Published
 from broker.tables import owner_of
 from broker.wakeup import Bell
 
@@ -209,6 +210,11 @@ class Job:
         """What its stores hold in memory: logs, documents, snapshots."""
         logs = sum(log.retained_bytes for log in self.stores())
         return logs + self.state_bytes + self.diff_bytes + self.state.snapshot_bytes + self.diff.snapshot_bytes
+
+    @property
+    def published(self) -> Published:
+        """How much of it was taken in since it is in memory."""
+        return Published(self.output.appended_total, self.state.log.appended_total + self.diff.log.appended_total)
 
     def forget_old_snapshots(self) -> None:
         """Gives up what nobody is given any more."""

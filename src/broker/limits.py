@@ -118,6 +118,8 @@ IDLE_S: Final = 60.0
 LOAD_TIMEOUT_S: Final = 10.0
 # How often the broker looks for jobs to free and memory over its budget.
 HOUSEKEEPING_S: Final = 1.0
+# How often the log says how much was published: often enough to see a job's life, too seldom to fill a disk.
+PUBLISHED_LOG_S: Final = 60.0
 # Without a bound a client that asks for random ids would fill the registry; this many are watched or lingering.
 JOBS_MAX: Final = 10_000
 

@@ -105,6 +105,9 @@ class MsgStore:
             read longest ago and reads `Behind` there; one without evicts its oldest and reads `Lost`.
         on_change: called after every change that a reader may wait for; it must not block.
         uses: counts reads, for "longest ago"; stores under one budget share one counter.
+
+    Attributes:
+        appended_total: records that were ever appended, of all generations; not those filled in from the archive.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class MsgStore:
         self.retention = retention or Retention()
         self.archived = archived
         self.generation = 0
+        self.appended_total = 0
         self.tail = 0
         self.retained_bytes = 0
         self.retained_records = 0
@@ -253,6 +257,7 @@ class MsgStore:
             self.tail += segment.take(columns, taken, now_s)
         self._last_crc = columns.crcs[-1]
         self._recount(segment)
+        self.appended_total += len(records)
         self.retained_records += len(records)
         self._shrink()
         self._on_change()

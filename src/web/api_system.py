@@ -93,7 +93,7 @@ def system_json(
     context: Context, sources: StatusSources, stats: BrokerStats, *, uptime_s: float, jobs_max: int, by: str
 ) -> dict[str, Any]:
     """Everything there is to say of a running server; of jobs, the first in the order of `by`."""
-    streams, settings = context.streams, context.settings
+    streams, settings, published = context.streams, context.settings, context.broker.published
     return {
         "version": _version(),
         "python": platform.python_version(),
@@ -110,6 +110,7 @@ def system_json(
             "sentBytes": sent_bytes(context),
             "ended": dict(streams.ended),
         },
+        "published": {"lines": published.lines, "changes": published.changes},
         "searches": {"present": context.outlines.places.present},
         "outlines": {"kept": len(context.outlines), "bytes": context.outlines.held_bytes},
         "memory": {"residentBytes": _resident_bytes()},

@@ -105,6 +105,9 @@ class FantailCollector(Collector):
         source = GaugeMetricFamily("fantail_source_up", "Whether the source of jobs answers.", labels=["mode"])
         source.add_metric([stats.source_mode], float(stats.source_available))
         yield source
+        published = self._context.broker.published
+        yield CounterMetricFamily("fantail_published_lines", "Lines taken in.", published.lines)
+        yield CounterMetricFamily("fantail_published_changes", "Changes of documents taken in.", published.changes)
         lag = max((job.lag_max for job in stats.jobs), default=0)
         for name, what, value in (
             ("fantail_job_watchers", "Readers of jobs.", sum(job.watchers for job in stats.jobs)),

@@ -74,6 +74,8 @@ async def test_the_numbers_are_those_of_the_broker() -> None:
             stats = client.broker.stats()
         assert found["fantail_jobs", (("kind", "job"),)] == 1
         assert found["fantail_job_watchers", ()] == 1
+        assert found["fantail_published_lines_total", ()] == 1
+        assert found["fantail_published_changes_total", ()] == client.broker.published.changes > 0
         assert found["fantail_store_bytes", ()] == stats.total_bytes > 0
         assert found["fantail_source_up", (("mode", "none"),)] == 1
         assert found["process_resident_memory_bytes", ()] > 1e6
