@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -366,3 +367,17 @@ async def test_a_worker_gives_up_in_the_end_and_says_so(make_redis_server: MakeR
             await worker.run("r", "passed")
         with pytest.raises(ValueError, match="not a valid id"):
             await worker.run("a:b", "passed")
+
+
+async def test_what_a_worker_with_a_clock_of_tomorrow_says_is_kept_as_said_now(redis_url: str) -> None:
+    """Else its end would hide the next run of the same test until tomorrow."""
+    subject, now_ms = Subject(TEST, "t"), time.time_ns() // 10**6
+    state = state_of(subject, {"status": "passed"}, complete=True, heard_ms=now_ms + 86_400_000)
+    link = RedisLink(redis_url, name="test")
+    await link.ask([("SCRIPT", "LOAD", KEEP_LATER), keep_command(subject, state, 60)])
+    (stored,) = await link.ask([("GET", subject.key)])
+    await link.close()
+    kept = from_stored(subject, stored)
+    assert kept is not None
+    assert (kept.payload, kept.complete) == (state.payload, True)
+    assert abs(kept.heard_ms - now_ms) < 60_000

@@ -174,4 +174,5 @@ async def _reply(connection: AbstractConnection) -> Any:
 
 
 def _concerns_one_key(error: ResponseError) -> bool:
-    return isinstance(error, NoScriptError) or str(error).startswith("WRONGTYPE")
+    # Redis 6 says it inside a sentence of its own where a script met the key.
+    return isinstance(error, NoScriptError) or "WRONGTYPE" in str(error)

@@ -227,6 +227,8 @@ def _later_end(old: StatusState, new: StatusState) -> bool:
 
 # The same decision where it must be one step with the writing, in Redis. KEYS: the key. ARGV: the new state as
 # `to_stored` writes it, the TTL in seconds, the margin for late messages in ms. Returns whether it was kept.
+# Nothing was heard later than now by the one clock that all writers share: the end that a worker with a clock of
+# tomorrow told would hide the next run's until then.
 KEEP_LATER: Final = """
 local FRONT = '^(%d) (%d) (%d+) (%d+) (%d+)\\n'
 local function read(stored)
@@ -248,10 +250,16 @@ local function later(old, new, margin)
   if new.at > old.at + margin then return true end
   return new.complete > old.complete
 end
-local was = redis.call('GET', KEYS[1])
-local old, new = was and read(was), read(ARGV[1])
+local was, said = redis.call('GET', KEYS[1]), ARGV[1]
+local old, new = was and read(was), read(said)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if new and new.heard > now then
+  new.heard, new.at = now, new.ended > 0 and new.ended or now
+  said = string.gsub(said, '(%d+)\\n', string.format('%.0f', now) .. '\\n', 1)
+end
 if old and new and not later(old, new, tonumber(ARGV[3])) then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+redis.call('SET', KEYS[1], said, 'EX', ARGV[2])
 return 1
 """
 _FRONT: Final = re.compile(rb"(\d) (\d) (\d{1,15}) (\d{1,15}) (\d{1,15})\n")
