@@ -73,6 +73,7 @@ export default defineConfig({
           include: ["../tests/browser/**/*.test.ts"],
           fileParallelism: false,
           testTimeout: 60_000,
+          expect: { poll: { timeout: 30_000 } },
           hookTimeout: 60_000,
         },
       },
