@@ -19,6 +19,13 @@ export interface SearchQuestion {
   readonly stderr?: boolean;
 }
 
+/** Which entries are looked through. */
+export interface SearchReach {
+  readonly from: number;
+  /** Whether to end as soon as the answer holds as many hits as it can; then `total` says nothing of the rest. */
+  readonly stops: boolean;
+}
+
 /** An answer about the entries from the offset asked for. */
 export interface SearchPage {
   /** The first of the hits, sorted. */
@@ -50,7 +57,7 @@ export interface LogApi {
   search(
     id: string,
     question: SearchQuestion,
-    from: number,
+    reach: SearchReach,
     signal?: AbortSignal,
   ): Promise<Fetched<SearchPage>>;
   outline(id: string, from: number, signal?: AbortSignal): Promise<Fetched<OutlinePage>>;
@@ -69,14 +76,16 @@ export class FetchLogApi implements LogApi {
   search(
     id: string,
     question: SearchQuestion,
-    from: number,
+    reach: SearchReach,
     signal?: AbortSignal,
   ): Promise<Fetched<SearchPage>> {
+    const { from, stops } = reach;
     const query = new URLSearchParams({ since: String(from), fields: "offset" });
     if (question.text !== "") query.set("q", question.text);
     if (question.regex) query.set("regex", "1");
     if (question.case) query.set("case", "1");
     if (question.stderr) query.set("stream", "stderr");
+    if (stops) query.set("stop", "1");
     if (from === 0) query.set("ticks", String(TICKS));
     const path = `${jobPath(id)}/output/search?${query.toString()}`;
     return askJson(this.#settings, path, (value) => readSearch(value, from), signal);

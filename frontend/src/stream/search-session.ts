@@ -14,7 +14,7 @@
  *  - What is looked for is nowhere kept but here.
  */
 import { FrameSignal, type Schedule } from "./frame";
-import type { SearchPage, SearchQuestion } from "./log-api";
+import type { SearchPage, SearchQuestion, SearchReach } from "./log-api";
 import { countBelow, nearest } from "./outline";
 import type { Platform } from "./platform";
 import type { Fetched } from "./questions";
@@ -29,7 +29,11 @@ const GROWTH_MS = 1_000;
 const SLOW_MS = 400;
 
 export interface SearchSettings {
-  readonly ask: (question: SearchQuestion, from: number, signal: AbortSignal) => Promise<Fetched<SearchPage>>;
+  readonly ask: (
+    question: SearchQuestion,
+    reach: SearchReach,
+    signal: AbortSignal,
+  ) => Promise<Fetched<SearchPage>>;
   /** The offset behind the job's last line, as far as is known here. */
   readonly end: () => number;
   readonly platform: Pick<Platform, "after">;
@@ -143,7 +147,7 @@ export class SearchSession {
   /** Looks further where the time was up. */
   async goOn(): Promise<void> {
     const { question, through } = this.#state;
-    if (question && !this.#asking) await this.#ask(question, through);
+    if (question && !this.#asking) await this.#ask(question, { from: through, stops: false });
   }
 
   /** Lists up to `max` hits, and says whether that is all of them. */
@@ -179,7 +183,7 @@ export class SearchSession {
   }
 
   async #begin(question: SearchQuestion): Promise<void> {
-    await this.#ask(question, 0);
+    await this.#ask(question, { from: 0, stops: false });
   }
 
   async #again(question: SearchQuestion): Promise<void> {
@@ -191,7 +195,7 @@ export class SearchSession {
     return this.#settings.platform.after(GROWTH_MS, () => {
       this.#growing = null;
       const { question, through } = this.#state;
-      if (question && !this.#asking) void this.#ask(question, through);
+      if (question && !this.#asking) void this.#ask(question, { from: through, stops: false });
     });
   }
 
@@ -199,24 +203,27 @@ export class SearchSession {
   #listMore(): Promise<void> {
     const { question } = this.#state;
     if (!question || this.isListed) return Promise.resolve();
-    this.#listing ??= this.#ask(question, this.#state.listedTo).finally(() => {
+    this.#listing ??= this.#ask(question, { from: this.#state.listedTo, stops: true }).finally(() => {
       this.#listing = null;
     });
     return this.#listing;
   }
 
-  async #ask(question: SearchQuestion, from: number): Promise<void> {
+  async #ask(question: SearchQuestion, reach: SearchReach): Promise<void> {
     this.#asking?.abort();
     const asking = new AbortController();
     this.#asking = asking;
-    const cancelSlow = this.#settings.platform.after(SLOW_MS, () => this.#change({ slow: true }));
-    const fetched = await this.#settings.ask(question, from, asking.signal);
-    cancelSlow();
+    const cancelSlow = reach.stops
+      ? null
+      : this.#settings.platform.after(SLOW_MS, () => this.#change({ slow: true }));
+    const fetched = await this.#settings.ask(question, reach, asking.signal);
+    cancelSlow?.();
     if (this.#asking !== asking) return;
     this.#asking = null;
     if (!fetched.ok) this.#failed(question, fetched.message);
-    else if (from === 0) this.#first(question, fetched.value);
-    else this.#more(from, fetched.value);
+    else if (question !== this.#state.question || reach.from === 0) this.#first(question, fetched.value);
+    else if (reach.stops) this.#listed(fetched.value);
+    else this.#further(reach.from, fetched.value);
     this.grown();
   }
 
@@ -242,26 +249,38 @@ export class SearchSession {
     });
   }
 
-  /** An answer that goes on where the list ends, or where what was looked through ends. */
-  #more(from: number, page: SearchPage): void {
-    const { listedTo, through, total, complete } = this.#state;
-    const further = page.through > through || (page.through === through && page.complete);
-    const seen = further ? { through: page.through, complete: page.complete } : { through, complete };
-    if (from === listedTo) {
-      const before = this.#offsets.length;
-      for (const offset of page.offsets) this.#offsets.push(offset);
-      // The whole again, and not a sum: the total of this answer covers all behind the list.
-      const sum = page.through >= through ? before + page.total : total;
-      this.#change({
-        ...seen,
-        total: sum,
-        listedTo: page.next ?? page.through,
-        slow: false,
-        problem: null,
-      });
-    } else if (from === through) {
-      this.#change({ ...seen, total: total + page.total, slow: false, problem: null });
-    }
+  /** More of the hits that are counted already, and of those behind them that are not. */
+  #listed(page: SearchPage): void {
+    const { through, total, complete } = this.#state;
+    this.#append(page.offsets);
+    const listedTo = page.next ?? page.through;
+    const further = listedTo > through;
+    this.#change({
+      listedTo,
+      through: further ? listedTo : through,
+      total: further ? this.#offsets.length : total,
+      complete: further ? page.complete : complete,
+      problem: null,
+    });
+  }
+
+  /** What comes behind all that was looked through. */
+  #further(from: number, page: SearchPage): void {
+    const { listedTo, total } = this.#state;
+    const isListed = listedTo >= from;
+    if (isListed) this.#append(page.offsets);
+    this.#change({
+      through: page.through,
+      complete: page.complete,
+      total: total + page.total,
+      listedTo: isListed ? (page.next ?? page.through) : listedTo,
+      slow: false,
+      problem: null,
+    });
+  }
+
+  #append(offsets: readonly number[]): void {
+    for (const offset of offsets) this.#offsets.push(offset);
   }
 
   #stop(): void {

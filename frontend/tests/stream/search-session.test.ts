@@ -1,6 +1,6 @@
 /** A search of a log by a server that is simulated: it lists a few hits at a time, as the real one lists thousands. */
 import { beforeEach, describe, expect, it } from "vitest";
-import type { SearchPage, SearchQuestion } from "../../src/stream/log-api";
+import type { SearchPage, SearchQuestion, SearchReach } from "../../src/stream/log-api";
 import type { Fetched } from "../../src/stream/questions";
 import { SearchSession } from "../../src/stream/search-session";
 import { SimulatedPlatform, settle } from "../support/simulated-platform";
@@ -12,12 +12,14 @@ let lines: string[];
 let asked: [string, number][];
 let trouble: Fetched<SearchPage> | null;
 /** Lines looked through in one answer. */
-let reach: number;
+let reachMax: number;
 let session: SearchSession;
 
-function answer(question: SearchQuestion, from: number): Fetched<SearchPage> {
+function answer(question: SearchQuestion, { from, stops }: SearchReach): Fetched<SearchPage> {
   if (trouble) return trouble;
-  const through = Math.min(lines.length, from + reach);
+  const found = lines.flatMap((line, at) => (at >= from && line.includes(question.text) ? [at] : []));
+  const last = stops ? (found[LISTED - 1] ?? lines.length) + 1 : lines.length;
+  const through = Math.min(lines.length, from + reachMax, last);
   const hits = lines.flatMap((line, at) =>
     at >= from && at < through && line.includes(question.text) ? [at] : [],
   );
@@ -38,13 +40,13 @@ beforeEach(() => {
   lines = Array.from({ length: 20 }, (_, at) => (at % 2 === 0 ? `even ${at}` : `odd ${at}`));
   asked = [];
   trouble = null;
-  reach = Number.POSITIVE_INFINITY;
+  reachMax = Number.POSITIVE_INFINITY;
   session = new SearchSession({
-    ask: (question, from, signal) => {
-      asked.push([question.text, from]);
+    ask: (question, reach, signal) => {
+      asked.push([question.text, reach.from]);
       return new Promise((resolve) => {
         setImmediate(() =>
-          resolve(signal.aborted ? { ok: false, status: 0, message: "aborted" } : answer(question, from)),
+          resolve(signal.aborted ? { ok: false, status: 0, message: "aborted" } : answer(question, reach)),
         );
       });
     },
@@ -148,7 +150,7 @@ describe("the total", () => {
   });
 
   it("of a part says so, and goes on when asked to", async () => {
-    reach = 8;
+    reachMax = 8;
     await found("odd");
     expect(session.getState()).toMatchObject({ total: 4, through: 8, complete: false });
     session.grown();

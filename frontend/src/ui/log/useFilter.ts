@@ -74,5 +74,6 @@ function troubleOf(kind: Filter["kind"], counted: SearchState, outline: Outline 
   if (offsets.length >= COUNTED_MAX && offsets.length < total) {
     return `The first ${formatCount(offsets.length)} of ${formatCount(total)} are shown`;
   }
+  if (offsets.length < total) return `${formatCount(offsets.length)} of ${formatCount(total)} so far`;
   return complete ? null : `Only the first ${formatCount(through)} lines were looked through`;
 }

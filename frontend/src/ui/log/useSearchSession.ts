@@ -10,7 +10,7 @@ export function useSearchSession(log: LineStore, jobId: string): readonly [Searc
   const session = useMemo(
     () =>
       new SearchSession({
-        ask: (question, from, signal) => logs.search(jobId, question, from, signal),
+        ask: (question, reach, signal) => logs.search(jobId, question, reach, signal),
         end: () => log.end,
         platform: browserPlatform,
       }),
