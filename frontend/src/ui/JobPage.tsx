@@ -15,6 +15,7 @@ import { LogViewer } from "./log/LogViewer";
 import { nameOf } from "./jobs/job-list";
 import { listAddress } from "./jobs/useJobQuery";
 import { useJobDetails } from "./useJobDetails";
+import { useLogTotal } from "./useLogTotal";
 import { useTitle } from "./useTitle";
 
 /** Lines asked for where the page brought none: several screens, at once on the screen; older ones follow on wish. */
@@ -85,6 +86,7 @@ function FoundJob({ id, initial }: JobPageProps) {
 
 function Log({ id, session, job }: { readonly id: string; readonly session: WatchedJob; readonly job: Job }) {
   const { api } = useClient();
+  useLogTotal(session.log, id, session.connection.state === "connected");
   return (
     <LogViewer
       log={session.log}

@@ -1,0 +1,376 @@
+/**
+ * The log viewer in a real browser, against a real server: a million lines, links, following, copying, wrapping, and a
+ * server in trouble.
+ */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium, openPage } from "./chromium";
+import { Server } from "./fantail";
+
+/** For conditions that a busy machine reaches late. */
+const PATIENCE = { timeout: 45_000, interval: 50 };
+
+const MILLION = 1_000_000;
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+  writeJob("million", MILLION, "line %d of a million");
+  writeJob("hundred-thousand", 100_000, "%d");
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** Writes a finished job straight into the server's Redis: a million lines by `fantail run` take their time. */
+function writeJob(id: string, lines: number, format: string): void {
+  const script = `
+import json, sys, redis
+path, id, lines, form = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+pipe = redis.Redis(unix_socket_path=path).pipeline(transaction=False)
+for start in range(1, lines + 1, 5000):
+    pipe.rpush(f"job:{id}:output", *[
+        json.dumps({"timestamp": 1_700_000_000_000 + n, "line": form % n, "stream": "stdout"})
+        for n in range(start, min(lines + 1, start + 5000))
+    ])
+    if start % 100_000 == 1:
+        pipe.execute()
+pipe.hset(f"job:{id}", mapping={"id": id, "status": "success", "name": id, "created_at": 1_700_000_000_000})
+pipe.execute()
+`;
+  const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
+  execFileSync(python, ["-c", script, join(server.dataDir, "valkey.sock"), id, String(lines), format]);
+}
+
+let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
+
+/** Opens a page; afterwards nothing may have gone wrong in it. */
+async function open(
+  path: string,
+  options: BrowserContextOptions = {},
+  prepare: (page: Page) => Promise<unknown> = async () => {},
+): Promise<Page> {
+  opened = await openPage(browser, options);
+  await prepare(opened.page);
+  await opened.page.goto(server.url + path);
+  return opened.page;
+}
+
+afterEach(async () => {
+  const faults = opened?.faults ?? [];
+  await opened?.page.context().close();
+  opened = null;
+  expect(faults).toEqual([]);
+});
+
+const rows = (page: Page) => page.locator(".log .row");
+const scroller = (page: Page) => page.getByRole("log");
+const rowOf = (page: Page, line: number) => page.locator(`.slot[data-offset="${line - 1}"] .row`);
+
+const shown = (page: Page): Promise<(readonly [number: string, text: string])[]> =>
+  rows(page).evaluateAll((all) =>
+    all.map((row) => [
+      row.querySelector(".gutter")?.textContent ?? "",
+      row.querySelector(".text")?.textContent ?? "",
+    ]),
+  );
+
+/** Waits until a line is there with its text, and all lines in the page are what their numbers say. */
+async function expectLine(page: Page, line: number, textOf: (line: string) => string): Promise<void> {
+  await expect.poll(() => rowOf(page, line).locator(".text").textContent(), PATIENCE).toBe(textOf(String(line)));
+  await expect
+    .poll(async () => (await shown(page)).every(([number, text]) => text === textOf(number)), PATIENCE)
+    .toBe(true);
+}
+
+const ofMillion = (line: string): string => `line ${line} of a million`;
+
+/** How far the middle of a row is from the middle of the log, in pixels. */
+const distanceFromMiddle = (page: Page, line: number): Promise<number> =>
+  rowOf(page, line).evaluate((row) => {
+    const log = row.closest(".log-scroller") as HTMLElement;
+    const [one, other] = [row.getBoundingClientRect(), log.getBoundingClientRect()];
+    return Math.abs((one.top + one.bottom) / 2 - (other.top + other.bottom) / 2);
+  });
+
+async function heapOf(page: Page): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("HeapProfiler.collectGarbage");
+  const { usedSize } = await session.send("Runtime.getHeapUsage");
+  return usedSize;
+}
+
+describe("a finished job of a million lines", () => {
+  it("opens at its end, and shows any place that is scrolled to, with some eighty rows in the page", async () => {
+    const page = await open("/jobs/million");
+    await expectLine(page, MILLION, ofMillion);
+    await page.getByText("1,000,000 lines", { exact: true }).waitFor();
+    for (const share of [0, 0.25, 0.5, 0.987]) {
+      await scroller(page).evaluate((log, at) => log.scrollTo({ top: at * log.scrollHeight }), share);
+      await expectLine(page, Math.floor(share * MILLION) + 10, ofMillion);
+      expect(await rows(page).count()).toBeLessThan(120);
+    }
+    expect(await heapOf(page)).toBeLessThan(200e6);
+  });
+
+  it("keeps its heap bounded, however much is looked at", async () => {
+    const page = await open("/jobs/million");
+    await expectLine(page, MILLION, ofMillion);
+    for (let place = 0; place < 60; place += 1) {
+      await scroller(page).evaluate((log, at) => log.scrollTo({ top: (at / 60) * log.scrollHeight }), place);
+      await page.locator(".log .row:not(.unloaded)").first().waitFor();
+    }
+    expect(await heapOf(page)).toBeLessThan(200e6);
+  });
+
+  it("opens at the line that the address names, marks it, and goes where another address leads", async () => {
+    const page = await open("/jobs/million#L500000-L500002");
+    await expectLine(page, 500_000, ofMillion);
+    expect(await distanceFromMiddle(page, 500_000)).toBeLessThan(40);
+    expect(await page.locator(".slot.linked .gutter").allTextContents()).toEqual(["500000", "500001", "500002"]);
+    await page.evaluate(() => {
+      location.hash = "#L123";
+    });
+    await expectLine(page, 123, ofMillion);
+    expect(await page.locator(".slot.linked .gutter").allTextContents()).toEqual(["123"]);
+  });
+
+  it("leads from a line's number to a link, which shift extends", async () => {
+    const page = await open("/jobs/million#L700");
+    await expectLine(page, 700, ofMillion);
+    await rowOf(page, 703).locator(".gutter a").click();
+    expect(new URL(page.url()).hash).toBe("#L703");
+    await rowOf(page, 706).locator(".gutter a").click({ modifiers: ["Shift"] });
+    expect(new URL(page.url()).hash).toBe("#L703-L706");
+    expect(await page.locator(".slot.linked").count()).toBe(4);
+  });
+});
+
+describe("a link to a line of a job that runs", () => {
+  it("is kept while lines come, and waits for a line that has not come yet", async () => {
+    const fifo = await server.fifo("linked");
+    const job = await server.shell("linked", `seq 1 2000; ${fifo.untilEnd}`);
+    const page = await open(`/jobs/${job.id}#L5-L7`);
+    await expectLine(page, 5, (line) => line);
+    const place = await scroller(page).evaluate((log) => log.scrollTop);
+    await fifo.write("new\n");
+    await page.getByRole("button", { name: /↓ [\d,]+ new/ }).waitFor();
+    expect(await scroller(page).evaluate((log) => log.scrollTop)).toBe(place);
+    expect(await page.locator(".slot.linked").count()).toBe(3);
+
+    await page.evaluate(() => {
+      location.hash = "#L2010";
+    });
+    await fifo.write(Array.from({ length: 400 }, (_, at) => `more ${at}\n`).join(""));
+    await expect.poll(() => rowOf(page, 2010).locator(".text").textContent(), PATIENCE).toBe("more 8");
+    await fifo.end();
+  });
+});
+
+describe("the pill", () => {
+  it("says how many lines came, and how many of them are errors, and leads to the end", async () => {
+    const fifo = await server.fifo("pill");
+    const job = await server.shell("pill", `seq 1 500; ${fifo.untilEnd}`);
+    const page = await open(`/jobs/${job.id}`);
+    await expectLine(page, 500, (line) => line);
+    await scroller(page).hover();
+    await page.mouse.wheel(0, -2_000);
+    await fifo.write("fine\nfine again\n");
+    const pill = page.getByRole("button", { name: /↓ 2 new/ });
+    await pill.waitFor();
+    await pill.click();
+    await rowOf(page, 502).waitFor();
+    await fifo.write("followed\n");
+    await rowOf(page, 503).waitFor();
+    await fifo.end();
+  });
+
+  it("is there at once where text is selected, so that the selection is not scrolled away", async () => {
+    const fifo = await server.fifo("selected");
+    const job = await server.shell("selected", `seq 1 500; ${fifo.untilEnd}`);
+    const page = await open(`/jobs/${job.id}`);
+    await rowOf(page, 490).locator(".text").dblclick();
+    await page.getByRole("button", { name: "↓ Follow" }).waitFor();
+    await fifo.write("new\n");
+    await page.getByRole("button", { name: "↓ 1 new" }).waitFor();
+    expect(await page.evaluate(() => document.getSelection()?.toString().trim())).toBe("490");
+    await fifo.end();
+  });
+});
+
+/** Copies as a reader would, and reads what then is in the clipboard by pasting it into a field. */
+async function copied(page: Page): Promise<string> {
+  await page.keyboard.press("Control+c");
+  return page.evaluate(() => (globalThis as { lastCopy?: string }).lastCopy ?? "");
+}
+
+/** Remembers what the page gave the browser to copy: the clipboard itself cannot be read over plain HTTP. */
+async function rememberCopies(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    document.addEventListener("copy", (event) => {
+      (globalThis as { lastCopy?: string }).lastCopy = event.clipboardData?.getData("text/plain");
+    });
+    const give = DataTransfer.prototype.setData;
+    DataTransfer.prototype.setData = function (type: string, text: string): void {
+      (globalThis as { lastCopy?: string }).lastCopy = text;
+      give.call(this, type, text);
+    };
+  });
+}
+
+/** A page over plain HTTP has no `navigator.clipboard`; on a loopback address it has to be taken away. */
+async function withoutClipboard(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    Object.defineProperty(Navigator.prototype, "clipboard", { value: undefined });
+  });
+  await rememberCopies(page);
+}
+
+const ALL_LINES = Array.from({ length: 100_000 }, (_, at) => `${at + 1}`).join("\n");
+
+describe("copying", () => {
+  it("a selection takes the text, and no numbers or times", async () => {
+    const page = await open("/jobs/hundred-thousand#L50", {}, rememberCopies);
+    await expectLine(page, 50, (line) => line);
+    await page.getByLabel("Times").selectOption({ label: "Clock" });
+    const from = await rowOf(page, 48).locator(".text").boundingBox();
+    const to = await rowOf(page, 52).locator(".text").boundingBox();
+    if (!from || !to) throw new Error("the rows are not there");
+    await page.mouse.move(from.x + 1, from.y + 10);
+    await page.mouse.down();
+    await page.mouse.move(to.x + 60, to.y + 10, { steps: 5 });
+    await page.mouse.up();
+    expect(await copied(page)).toBe("48\n49\n50\n51\n52");
+  });
+
+  it("a selection goes on over rows that are out of sight by then", async () => {
+    const page = await open("/jobs/hundred-thousand#L1000", {}, rememberCopies);
+    await expectLine(page, 1_000, (line) => line);
+    await rowOf(page, 1_000).locator(".text").dblclick();
+    await scroller(page).evaluate((log) => log.scrollBy({ top: 40_000 }));
+    await expectLine(page, 3_005, (line) => line);
+    const to = await rowOf(page, 3_005).locator(".text").boundingBox();
+    if (!to) throw new Error("the row is not there");
+    await page.keyboard.down("Shift");
+    await page.mouse.click(to.x + 60, to.y + 10);
+    await page.keyboard.up("Shift");
+    const expected = Array.from({ length: 2_006 }, (_, at) => `${1_000 + at}`).join("\n");
+    await expect.poll(() => copied(page), PATIENCE).toBe(expected);
+  });
+
+  it("a hundred thousand lines that are not loaded: into the clipboard", async () => {
+    const page = await open("/jobs/hundred-thousand", { permissions: ["clipboard-read", "clipboard-write"] });
+    await expectLine(page, 100_000, (line) => line);
+    await scroller(page).focus();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.press("Control+c");
+    await page.getByText("100,000 lines copied").waitFor({ timeout: 45_000 });
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(ALL_LINES);
+  });
+
+  it("the same over plain HTTP, where a page may only answer the reader's own copy", async () => {
+    const page = await open("/jobs/hundred-thousand", {}, withoutClipboard);
+    await expectLine(page, 100_000, (line) => line);
+    await scroller(page).focus();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.press("Control+c");
+    // At once where the gesture still counts; else it is kept for the next one.
+    const said = page.getByText(/100,000 lines (copied|are ready: copy once more)/);
+    await said.waitFor({ timeout: 45_000 });
+    if ((await said.textContent())?.includes("ready")) await page.keyboard.press("Control+c");
+    await expect.poll(() => page.evaluate(() => (globalThis as { lastCopy?: string }).lastCopy), PATIENCE).toBe(ALL_LINES);
+  });
+
+  it("more than fits says so", async () => {
+    const page = await open("/jobs/million", {}, rememberCopies);
+    await expectLine(page, MILLION, ofMillion);
+    await scroller(page).focus();
+    await page.keyboard.press("Control+a");
+    expect(await copied(page)).toBe("");
+    await page.getByText(/1,000,000 lines are too many to copy/).waitFor();
+  });
+});
+
+describe("wrapped lines", () => {
+  it("are as high as arithmetic says, and the reader's place stays", async () => {
+    const job = await server.shell(
+      "wrapped",
+      `for n in $(seq 1 300); do printf "$n "; head -c $((n * 7)) /dev/zero | tr '\\0' x; printf '\\t中文🎉\\n'; done; ` +
+        "head -c 9000 /dev/zero | tr '\\0' y; echo; seq 1 50",
+    );
+    await job.finished();
+    const page = await open(`/jobs/${job.id}#L200`);
+    await rowOf(page, 200).waitFor();
+    const topOf = (line: number): Promise<number> =>
+      rowOf(page, line).evaluate((row) => row.getBoundingClientRect().top);
+    const before = await topOf(200);
+    await page.getByRole("button", { name: "Wrap" }).click();
+    await expect.poll(() => rowOf(page, 200).evaluate((row) => row.clientHeight), PATIENCE).toBeGreaterThan(30);
+    expect(Math.abs((await topOf(200)) - before)).toBeLessThan(60);
+    expect(await misplaced(page)).toEqual([]);
+    expect(await scroller(page).evaluate((log) => log.scrollWidth - log.clientWidth)).toBe(0);
+
+    await page.evaluate(() => {
+      location.hash = "#L301";
+    });
+    await page.getByRole("button", { name: "+5,000 characters" }).click();
+    await expect.poll(() => misplaced(page), PATIENCE).toEqual([]);
+    await page.reload();
+    expect(await page.getByRole("button", { name: "Wrap" }).getAttribute("aria-pressed")).toBe("true");
+  });
+
+  /** Rows whose text is not as high as their place. */
+  const misplaced = (page: Page): Promise<readonly (string | undefined)[]> =>
+    page.locator(".slot").evaluateAll((slots) =>
+      slots
+        .filter((slot) => Math.abs(slot.clientHeight - (slot.querySelector(".text")?.clientHeight ?? 0)) > 1)
+        .map((slot) => (slot as HTMLElement).dataset.offset),
+    );
+});
+
+describe("older pages", () => {
+  it("come in above without moving what is read", async () => {
+    const page = await open("/jobs/million");
+    await expectLine(page, MILLION, ofMillion);
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => (release = resolve));
+    await page.route("**/output?*", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.evaluate(() => {
+      location.hash = "#L400000";
+    });
+    await page.locator(".row.unloaded").first().waitFor();
+    const places = (): Promise<readonly number[]> =>
+      rows(page).evaluateAll((all) => all.map((row) => row.getBoundingClientRect().top));
+    const before = await places();
+    release();
+    await expectLine(page, 400_000, ofMillion);
+    expect(await places()).toEqual(before);
+  });
+
+  it("that the server fails to give are a row that says so, with a way to ask again", async () => {
+    const page = await open("/jobs/million");
+    await expectLine(page, MILLION, ofMillion);
+    let failing = true;
+    await page.route("**/output?*", (route) =>
+      failing ? route.fulfill({ status: 500, body: '{"error":"Redis does not answer"}' }) : route.continue(),
+    );
+    await page.evaluate(() => {
+      location.hash = "#L300000";
+    });
+    const failed = page.locator(".row.mark", { hasText: "512 lines could not be loaded: " }).first();
+    await failed.waitFor({ timeout: 45_000 });
+    failing = false;
+    await failed.getByRole("button", { name: "Load" }).click();
+    await expect.poll(() => rows(page).filter({ hasText: "of a million" }).count(), PATIENCE).toBeGreaterThan(5);
+  });
+});
