@@ -8,9 +8,11 @@ export function useLogTotal(log: LineStore, jobId: string, isConnected: boolean)
   useEffect(() => {
     if (!isConnected) return undefined;
     const abort = new AbortController();
-    void api.output(jobId, log.end, 1, abort.signal).then((fetched) => {
+    const ask = async (): Promise<void> => {
+      const fetched = await api.output(jobId, log.end, 1, abort.signal);
       if (fetched.ok && !abort.signal.aborted) log.announce(fetched.value.total);
-    });
+    };
+    void ask();
     return () => abort.abort();
   }, [api, log, jobId, isConnected]);
 }

@@ -236,9 +236,7 @@ describe("the reader's place", () => {
     expect(placeOf(1_000)).not.toBeNull();
     expect(view.frame.rows.map(({ row }) => row.kind)).toEqual([
       "fold",
-      ...["line", "line", "line", "fold"],
-      ...["line", "line", "line", "fold"],
-      ...["line", "line", "line", "fold"],
+      ...[1, 2, 3].flatMap(() => ["line", "line", "line", "fold"]),
     ]);
   });
 });

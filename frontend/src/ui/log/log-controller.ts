@@ -35,7 +35,7 @@ export class LogController implements LogControls {
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
   #selection: TextRange | null = null;
   #selectsAll = false;
-  #fetching: AbortController | null = null;
+  #fetching: { readonly key: string; readonly abort: AbortController } | null = null;
   /** What was fetched too late for its gesture. */
   #kept: { readonly key: string; readonly text: string } | null = null;
 
@@ -181,8 +181,10 @@ export class LogController implements LogControls {
     }
     const kept = this.#kept?.key === keyOf(range) ? this.#kept.text : null;
     const text = kept ?? textInMemory(this.log, range, this.view.raw);
-    if (text === null) void this.#copyLater(range);
-    else this.say(`${plural(lines, "line")} copied`);
+    if (text === null) {
+      // Asking twice does not begin anew.
+      if (this.#fetching?.key !== keyOf(range)) void this.#copyLater(range);
+    } else this.say(`${plural(lines, "line")} copied`);
     return text;
   }
 
@@ -200,18 +202,20 @@ export class LogController implements LogControls {
 
   close(): void {
     this.view.close();
-    this.#fetching?.abort();
+    this.#fetching?.abort.abort();
     clearTimeout(this.#noticeTimer);
   }
 
   async #copyLater(range: TextRange): Promise<boolean> {
     const lines = plural(linesOf(range), "line");
-    this.#fetching?.abort();
-    const abort = (this.#fetching = new AbortController());
+    this.#fetching?.abort.abort();
+    const fetching = (this.#fetching = { key: keyOf(range), abort: new AbortController() });
     this.say(`Fetching ${lines} to copy…`, true);
     const { raw } = this.view;
-    const fetched = await fetchText(range, { jobId: this.jobId, api: this.#api, raw, signal: abort.signal });
-    if (abort.signal.aborted) return false;
+    const { signal } = fetching.abort;
+    const fetched = await fetchText(range, { jobId: this.jobId, api: this.#api, raw, signal });
+    if (signal.aborted) return false;
+    this.#fetching = null;
     if (!fetched.ok) {
       this.say(`Not copied: ${fetched.message}`);
       return false;
