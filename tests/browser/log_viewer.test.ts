@@ -216,10 +216,7 @@ async function copied(page: Page): Promise<string> {
 /** Remembers what the page gave the browser to copy: the clipboard itself cannot be read over plain HTTP. */
 async function rememberCopies(page: Page): Promise<void> {
   await page.addInitScript(() => {
-    document.addEventListener("copy", (event) => {
-      (globalThis as { lastCopy?: string }).lastCopy = event.clipboardData?.getData("text/plain");
-    });
-    const give = DataTransfer.prototype.setData;
+    const give = Reflect.get(DataTransfer.prototype, "setData");
     DataTransfer.prototype.setData = function (type: string, text: string): void {
       (globalThis as { lastCopy?: string }).lastCopy = text;
       give.call(this, type, text);
@@ -247,7 +244,7 @@ describe("copying", () => {
     if (!from || !to) throw new Error("the rows are not there");
     await page.mouse.move(from.x + 1, from.y + 10);
     await page.mouse.down();
-    await page.mouse.move(to.x + 60, to.y + 10, { steps: 5 });
+    await page.mouse.move(to.x + 14, to.y + 10, { steps: 5 });
     await page.mouse.up();
     expect(await copied(page)).toBe("48\n49\n50\n51\n52");
   });
@@ -261,7 +258,7 @@ describe("copying", () => {
     const to = await rowOf(page, 3_005).locator(".text").boundingBox();
     if (!to) throw new Error("the row is not there");
     await page.keyboard.down("Shift");
-    await page.mouse.click(to.x + 60, to.y + 10);
+    await page.mouse.click(to.x + 29, to.y + 10);
     await page.keyboard.up("Shift");
     const expected = Array.from({ length: 2_006 }, (_, at) => `${1_000 + at}`).join("\n");
     await page.keyboard.press("Control+c");
@@ -343,10 +340,10 @@ describe("older pages", () => {
   it("come in above without moving what is read", async () => {
     const page = await open("/jobs/million");
     await expectLine(page, MILLION, ofMillion);
-    let release = (): void => {};
-    const held = new Promise<void>((resolve) => (release = resolve));
+    const gate: { open?: () => void } = {};
+    const opening = new Promise<void>((resolve) => (gate.open = resolve));
     await page.route("**/output?*", async (route) => {
-      await held;
+      await opening;
       await route.continue();
     });
     await page.evaluate(() => {
@@ -356,7 +353,7 @@ describe("older pages", () => {
     const places = (): Promise<readonly number[]> =>
       rows(page).evaluateAll((all) => all.map((row) => row.getBoundingClientRect().top));
     const before = await places();
-    release();
+    gate.open?.();
     await expectLine(page, 400_000, ofMillion);
     expect(await places()).toEqual(before);
   });

@@ -235,8 +235,10 @@ export class LogController implements LogControls {
   }
 }
 
+/** Entries touched; one of which nothing but its beginning is within does not count. */
 function linesOf({ start, end }: TextRange): number {
-  return end.offset - start.offset + 1;
+  const lines = end.offset - start.offset;
+  return end.part === 0 && end.char === 0 && lines > 0 ? lines : lines + 1;
 }
 
 function keyOf({ start, end }: TextRange): string {
