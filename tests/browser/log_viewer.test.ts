@@ -258,12 +258,14 @@ describe("copying", () => {
     const to = await rowOf(page, 3_005).locator(".text").boundingBox();
     if (!to) throw new Error("the row is not there");
     await page.keyboard.down("Shift");
-    await page.mouse.click(to.x + 29, to.y + 10);
+    await page.mouse.click(to.x + 34, to.y + 10);
     await page.keyboard.up("Shift");
     const expected = Array.from({ length: 2_006 }, (_, at) => `${1_000 + at}`).join("\n");
     await page.keyboard.press("Control+c");
     await page.getByText("2,006 lines copied").waitFor({ timeout: 45_000 });
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(expected);
+    // A press behind the end of a line may count as the start of the next one.
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    expect(text.trimEnd()).toBe(expected);
   });
 
   it("a hundred thousand lines that are not loaded: into the clipboard", async () => {
