@@ -15,6 +15,7 @@
 import { createParser } from "eventsource-parser";
 import { backoffMs } from "./backoff";
 import { type ConnectionEvent, nextState } from "./connection-state";
+import { type Door, mayKnock } from "./door";
 import { jsonOrText } from "./json";
 import type { Platform } from "./platform";
 import { endsStream } from "./position";
@@ -50,6 +51,8 @@ export const STRETCH_MS = 8;
 export interface ConnectionSettings extends SubscribeOptions {
   readonly url: string;
   readonly headers?: () => Readonly<Record<string, string>>;
+  /** Where a server that is away is knocked at; without one, waits run their course. */
+  readonly door?: Door;
 }
 
 export class Connection implements Subscription {
@@ -63,6 +66,9 @@ export class Connection implements Subscription {
   #abort: AbortController | null = null;
   #cancelTimer: () => void = () => {};
   #stopWaking: (() => void) | null = null;
+  #stopKnocking: () => void = () => {};
+  /** Whether the try under way was brought forward, and no event has come of it yet. */
+  #broughtForward = false;
   #heardAtMs = 0;
   #forgotten = false;
   #closed = false;
@@ -117,6 +123,7 @@ export class Connection implements Subscription {
     this.#abort?.abort();
     this.#abort = null;
     this.#cancelTimer();
+    this.#stopKnocking();
     this.#stopWaking?.();
     this.#stopWaking = null;
   }
@@ -206,6 +213,7 @@ export class Connection implements Subscription {
     if (batch.length === 0) return;
     const generation = this.#generation;
     this.#forgotten = false;
+    this.#broughtForward = false;
     this.#deliver(() => this.#sink.onEvents(batch));
     const last = batch.findLast((event) => event.id !== null)?.id ?? null;
     if (last !== null && !this.#forgotten) this.#position = last;
@@ -239,7 +247,10 @@ export class Connection implements Subscription {
     this.#stop();
     const { state } = this.#status;
     if (this.#closed || state === "done" || state === "disconnected" || state === "error") return;
-    const attempt = this.#status.attempt + 1;
+    const knock = !this.#broughtForward;
+    this.#broughtForward = false;
+    // A try that was brought forward is not one of those that were allowed: the wait it cut short is waited now.
+    const attempt = Math.max(1, this.#status.attempt + (knock ? 1 : 0));
     const {
       autoReconnect = true,
       attemptsMax = Number.POSITIVE_INFINITY,
@@ -251,6 +262,18 @@ export class Connection implements Subscription {
     }
     const waitMs = exhausted ? PROBE_MS : this.#waitMs(attempt);
     this.#retryAfter(waitMs, exhausted ? "fallback" : "lost", { attempt, problem });
+    if (knock && mayKnock(problem, waitMs, this.#adviceMs)) this.#knock();
+  }
+
+  #knock(): void {
+    const generation = this.#generation;
+    const { door } = this.#settings;
+    if (!door || this.#closed || this.#status.retryAtMs === null) return;
+    this.#stopKnocking = door.wait(() => {
+      if (generation !== this.#generation) return;
+      this.#broughtForward = true;
+      this.#retry();
+    });
   }
 
   #retryAfter(waitMs: number, event: ConnectionEvent, change: Partial<ConnectionStatus>): void {

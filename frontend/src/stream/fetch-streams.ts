@@ -1,5 +1,7 @@
 /** A StreamSource with one connection per topic. Where many topics are watched at once, another source shares one. */
 import { Connection } from "./connection";
+import { Door } from "./door";
+import { type PageVisibility, browserVisibility } from "./page-visibility";
 import { type Platform, browserPlatform } from "./platform";
 import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "./stream-source";
 
@@ -11,19 +13,30 @@ export interface FetchStreamsSettings {
   /** Silence after which a connection counts as dead, in milliseconds. */
   readonly silenceMs?: number;
   readonly platform?: Platform;
+  readonly visibility?: PageVisibility;
 }
 
 export class FetchStreams implements StreamSource {
   readonly #settings: FetchStreamsSettings;
+  /** One for all streams: the server is there for all of them or for none. */
+  readonly #door: Door;
 
   constructor(settings: FetchStreamsSettings = {}) {
+    const { platform = browserPlatform, visibility = browserVisibility, baseUrl } = settings;
     this.#settings = settings;
+    this.#door = new Door({ platform, visibility, baseUrl });
   }
 
   subscribe(topic: string, sink: StreamSink, options: SubscribeOptions = {}): Subscription {
     const { baseUrl = "", platform = browserPlatform, headers, silenceMs } = this.#settings;
     const connection = new Connection(
-      { ...options, url: baseUrl + topic, headers, silenceMs: options.silenceMs ?? silenceMs },
+      {
+        ...options,
+        url: baseUrl + topic,
+        headers,
+        silenceMs: options.silenceMs ?? silenceMs,
+        door: this.#door,
+      },
       sink,
       platform,
     );

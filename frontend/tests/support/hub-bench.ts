@@ -5,6 +5,7 @@ import type { Platform } from "../../src/stream/platform";
 import { Hub } from "../../src/stream/shared/hub";
 import type { HubLinkEvents, OpenHubLink, ToHub, ToTab } from "../../src/stream/shared/messages";
 import { SharedStreams } from "../../src/stream/shared/shared-streams";
+import { HideablePage } from "./hideable-page";
 import { ScriptedSource } from "./scripted-source";
 import { type Exchange, SimulatedPlatform, settle } from "./simulated-platform";
 
@@ -41,6 +42,7 @@ export class Recorder implements StreamSink {
 /** One tab, whose way to the hub can be cut and frozen. */
 export class Tab {
   readonly streams: SharedStreams;
+  readonly page: HideablePage;
   readonly own = new ScriptedSource();
   /** While set, messages for the tab and its timers wait, as in a page that the browser has frozen. */
   frozen = false;
@@ -50,7 +52,8 @@ export class Tab {
   #events: HubLinkEvents | null = null;
   #port: MessagePort | null = null;
 
-  constructor(bench: HubBench, ways?: readonly OpenHubLink[]) {
+  constructor(bench: HubBench, ways?: readonly OpenHubLink[], page = new HideablePage()) {
+    this.page = page;
     const way: OpenHubLink = (events) => {
       const { port1, port2 } = new MessageChannel();
       const hear = bench.hub.connect({ post: (message) => port1.postMessage(message, []) });
@@ -66,7 +69,12 @@ export class Tab {
       queueMicrotask(() => events.onLinked());
       return { post: (message) => port2.postMessage(message, []), close: () => port2.close() };
     };
-    this.streams = new SharedStreams({ ways: ways ?? [way], own: this.own, platform: this.#ownTime(bench) });
+    this.streams = new SharedStreams({
+      ways: ways ?? [way],
+      own: this.own,
+      platform: this.#ownTime(bench),
+      visibility: page,
+    });
   }
 
   /** The bench's platform, with timers that stand still while the tab does. */
@@ -111,8 +119,8 @@ export class HubBench {
   readonly platform = new SimulatedPlatform();
   hub = new Hub(this.platform);
 
-  tab(ways?: readonly OpenHubLink[]): Tab {
-    return new Tab(this, ways);
+  tab(ways?: readonly OpenHubLink[], page?: HideablePage): Tab {
+    return new Tab(this, ways, page);
   }
 
   get last(): Exchange {

@@ -70,6 +70,11 @@ export class Exchange {
 
 export class SimulatedPlatform implements Platform {
   readonly exchanges: Exchange[] = [];
+  /** Questions whether the server is there, by when they came; they are answered as `door` says. */
+  readonly knocks: number[] = [];
+  door: () => Response | "silence" | null = () => null;
+  /** What chance gives, in [0, 1). */
+  chance: () => number = () => 0;
   #nowMs = 1_000_000;
   #timers: Timer[] = [];
   readonly #wakers = new Set<() => void>();
@@ -89,6 +94,7 @@ export class SimulatedPlatform implements Platform {
   }
 
   readonly fetch = (url: string, init: RequestInit): Promise<Response> => {
+    if (url.endsWith("/readyz")) return this.#knocked(init.signal ?? null);
     const exchange = new Exchange(url, init);
     this.exchanges.push(exchange);
     return exchange.response;
@@ -106,8 +112,18 @@ export class SimulatedPlatform implements Platform {
     };
   }
 
+  #knocked(signal: AbortSignal | null): Promise<Response> {
+    this.knocks.push(this.#nowMs);
+    const answer = this.door();
+    if (answer === "silence")
+      return new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(new Error("aborted")));
+      });
+    return answer ? Promise.resolve(answer) : Promise.reject(new TypeError("connection refused"));
+  }
+
   random(): number {
-    return 0;
+    return this.chance();
   }
 
   onWake(run: () => void): () => void {

@@ -13,6 +13,7 @@
  *  - However often tabs come and go, changes are gathered (trap 13): new topics at once, topics that nobody wants any
  *    more at the next occasion.
  */
+import { Door } from "../door";
 import type { Json } from "../json";
 import type { Platform } from "../platform";
 import type { ServerEvent } from "../stream-source";
@@ -48,6 +49,8 @@ interface Tab {
   pings: number;
   /** Set aside until it has caught up. */
   aside: boolean;
+  /** Whether nobody can see it. */
+  hidden: boolean;
 }
 
 export class Hub {
@@ -72,7 +75,8 @@ export class Hub {
       onLink: (link) => this.#tellAll(link),
       onRefused: (status, message) => this.#refuseAll(status, message),
     };
-    this.#streams = new ManyStreams(sink, platform);
+    const door = new Door({ platform, visibility: { hidden: () => this.#hidden() } });
+    this.#streams = new ManyStreams(sink, platform, door);
   }
 
   /** A tab comes. The result takes what it says. */
@@ -84,6 +88,7 @@ export class Hub {
       unreadBytes: 0,
       pings: 0,
       aside: false,
+      hidden: false,
     };
     return (message) => this.#hear(tab, message);
   }
@@ -100,7 +105,7 @@ export class Hub {
 
   #hear(tab: Tab, message: ToHub): void {
     if (message.kind === "bye") return this.#forget(tab);
-    if (message.kind === "hello") return this.#welcome(tab, message.silenceMs);
+    if (message.kind === "hello") return this.#welcome(tab, message);
     if (!this.#tabs.has(tab)) return tab.port.post({ kind: "forgotten" });
     tab.pings = 0;
     switch (message.kind) {
@@ -112,18 +117,22 @@ export class Hub {
         return this.#acknowledged(tab);
       case "retry":
         return this.#streams.retry();
+      case "seen":
+        tab.hidden = message.hidden;
+        return undefined;
       case "pong":
         return undefined;
     }
   }
 
-  #welcome(tab: Tab, silenceMs: number | null): void {
+  #welcome(tab: Tab, { silenceMs, hidden }: ToHub & { readonly kind: "hello" }): void {
     // It begins anew: what it watched before, it says again, under other numbers.
     this.#forget(tab);
     if (silenceMs !== null) this.#streams.silenceMs = silenceMs;
     if (this.#tabs.size === 0) this.#pingLater();
     this.#tabs.add(tab);
     tab.pings = 0;
+    tab.hidden = hidden;
     tab.port.post({ kind: "welcome" });
     tab.port.post({ kind: "link", link: this.#streams.link });
   }
@@ -163,6 +172,12 @@ export class Hub {
     if (!tab.aside || tab.unread.length > 0) return;
     tab.aside = false;
     this.#changeAfter(GATHER_MS);
+  }
+
+  /** Whether nobody can see any tab. */
+  #hidden(): boolean {
+    for (const tab of this.#tabs) if (!tab.hidden) return false;
+    return true;
   }
 
   // -- whether tabs are there -----------------------------------------------------------------------------------

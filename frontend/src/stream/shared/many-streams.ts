@@ -16,6 +16,7 @@
 import { createParser } from "eventsource-parser";
 import { backoffMs } from "../backoff";
 import { CONNECT_TIMEOUT_MS, FRAME_LENGTH_MAX, SILENCE_MS, STRETCH_MS } from "../connection";
+import { type Door, mayKnock } from "../door";
 import { type Json, isList, parseJson } from "../json";
 import type { Platform } from "../platform";
 import { type Answer, readAnswer, unreachable } from "../response";
@@ -58,6 +59,7 @@ interface Standing {
 export class ManyStreams {
   readonly #sink: ManyStreamsSink;
   readonly #platform: Platform;
+  readonly #door: Door;
   #silenceMs = SILENCE_MS;
   #link: LinkStatus = UNLINKED;
   #standing: Standing | null = null;
@@ -68,10 +70,14 @@ export class ManyStreams {
   #cancelTry: () => void = () => {};
   #cancelWatch: () => void = () => {};
   #stopWaking: (() => void) | null = null;
+  #stopKnocking: () => void = () => {};
+  /** Whether the try under way was brought forward, and nothing has come of it yet. */
+  #broughtForward = false;
 
-  constructor(sink: ManyStreamsSink, platform: Platform) {
+  constructor(sink: ManyStreamsSink, platform: Platform, door: Door) {
     this.#sink = sink;
     this.#platform = platform;
+    this.#door = door;
   }
 
   get link(): LinkStatus {
@@ -90,6 +96,7 @@ export class ManyStreams {
 
   /** Does not wait for the next try's time; and after a sleep of the machine, looks at the clock. */
   retry(): void {
+    this.#broughtForward = false;
     if (this.#link.state === "waiting") this.#try();
     else if (this.#standing && this.#platform.now() - this.#heardAtMs > this.#silenceMs)
       this.#lose(this.#standing, SILENCE);
@@ -97,6 +104,7 @@ export class ManyStreams {
 
   close(): void {
     this.#cancelTry();
+    this.#stopKnocking();
     this.#cancelWatch();
     this.#trying?.abort();
     this.#trying = null;
@@ -111,6 +119,7 @@ export class ManyStreams {
 
   #try(): void {
     this.#cancelTry();
+    this.#stopKnocking();
     this.#again = false;
     this.#hold();
     const wanted = this.#sink.wanted();
@@ -164,7 +173,10 @@ export class ManyStreams {
     trying.abort();
     this.#cancelTry();
     const standing = this.#standing;
-    const attempt = this.#link.attempt + 1;
+    const knock = !this.#broughtForward;
+    this.#broughtForward = false;
+    // A try that was brought forward does not count: the wait it cut short is waited now.
+    const attempt = Math.max(1, this.#link.attempt + (knock ? 1 : 0));
     const waitMs = backoffMs({
       attempt,
       baseMs: RECONNECT_MS,
@@ -172,6 +184,7 @@ export class ManyStreams {
       random: this.#platform.random(),
     });
     this.#cancelTry = this.#platform.after(waitMs, () => this.#try());
+    if (knock && mayKnock(problem, waitMs, this.#adviceMs)) this.#knock();
     if (standing && !standing.broke) {
       standing.held = false;
       standing.release();
@@ -180,6 +193,13 @@ export class ManyStreams {
     }
     this.#drop();
     this.#tell({ state: "waiting", attempt, retryAtMs: this.#platform.now() + waitMs, problem });
+  }
+
+  #knock(): void {
+    this.#stopKnocking = this.#door.wait(() => {
+      this.#broughtForward = true;
+      this.#try();
+    });
   }
 
   // -- a connection that stands ---------------------------------------------------------------------------------
@@ -236,6 +256,7 @@ export class ManyStreams {
   }
 
   #deliver(items: readonly Json[], bytes: number): void {
+    this.#broughtForward = false;
     this.#sink.onItems(items, bytes);
     if (this.#link.attempt > 0 && !this.#trying) this.#tell({ ...this.#link, attempt: 0 });
   }

@@ -20,7 +20,9 @@ export const UNLINKED: LinkStatus = { state: "idle", attempt: 0, retryAtMs: null
 
 export type ToHub =
   /** The first message; `silenceMs` is what the page was told of the server's keep-alive. */
-  | { readonly kind: "hello"; readonly silenceMs: number | null }
+  | { readonly kind: "hello"; readonly silenceMs: number | null; readonly hidden: boolean }
+  /** Whether somebody can see the tab, when that changes. */
+  | { readonly kind: "seen"; readonly hidden: boolean }
   | {
       readonly kind: "subscribe";
       readonly id: number;

@@ -7,6 +7,7 @@
  *
  * A page that is left says so, one that comes back from the browser's cache begins anew.
  */
+import { type PageVisibility, browserVisibility } from "../page-visibility";
 import type { Platform } from "../platform";
 import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "../stream-source";
 import { PING_MS } from "./hub";
@@ -33,11 +34,13 @@ export interface SharedStreamsSettings {
   readonly own: StreamSource;
   readonly platform: Platform;
   readonly silenceMs?: number;
+  readonly visibility?: PageVisibility;
 }
 
 export class SharedStreams implements StreamSource {
   readonly #settings: SharedStreamsSettings;
   readonly #home: SubscriptionHome;
+  readonly #visibility: PageVisibility;
   readonly #enlisted = new Map<number, SharedSubscription>();
   #lastId = 0;
   #way = 0;
@@ -67,6 +70,8 @@ export class SharedStreams implements StreamSource {
       },
     };
     settings.platform.onWake(() => this.#wake());
+    this.#visibility = settings.visibility ?? browserVisibility;
+    this.#visibility.onChange(() => this.#home.post({ kind: "seen", hidden: this.#visibility.hidden() }));
     globalThis.addEventListener?.("pagehide", () => this.#leave());
     globalThis.addEventListener?.("pageshow", () => {
       if (this.#enlisted.size > 0) this.#connect();
@@ -110,7 +115,8 @@ export class SharedStreams implements StreamSource {
   /** A hub that knows nothing of this tab is told everything. */
   #greet(): void {
     this.#linked = true;
-    this.#home.post({ kind: "hello", silenceMs: this.#settings.silenceMs ?? null });
+    const silenceMs = this.#settings.silenceMs ?? null;
+    this.#home.post({ kind: "hello", silenceMs, hidden: this.#visibility.hidden() });
     for (const subscription of this.#subscriptions()) subscription.enlistAnew();
   }
 
