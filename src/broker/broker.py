@@ -427,7 +427,8 @@ class Broker:
                 head=job.output.head,
                 tail=job.output.tail,
                 watchers=job.watchers,
-                lag_max=max((subscription.lag for subscription in job.subscriptions), default=0),
+                # A cursor whose reader has left lives on until it is collected, and lags more and more.
+                lag_max=max((subscription.lag for subscription in job.subscriptions), default=0) if job.watchers else 0,
             )
             for job in self._jobs.values()
         )

@@ -205,6 +205,7 @@ async def test_the_sources_of_statuses_are_shown_where_they_are_set(redis_url: s
         ):
             assert f"\n{line}\n" in text, line
         assert "fantail_status_database_up" not in text, "no database was set"
+        assert system["streams"]["byFace"] == {"pipelines": 1, "run": 1}
         assert system["pipelines"] == {
             "known": 1,
             "watchers": 1,

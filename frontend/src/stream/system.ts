@@ -34,7 +34,10 @@ export interface SystemInfo {
   readonly storeBytesMax: number;
   readonly tablesBytes: number;
   readonly tablesWatchers: number;
-  /** All stores; `stores` are those that hold most. */
+  /** Readers of jobs, and how far the slowest is behind, in records. */
+  readonly watchers: number;
+  readonly lag: number;
+  /** All stores; `stores` are the first in the order asked for. */
   readonly storesTotal: number;
   readonly stores: readonly StoreInfo[];
   readonly streamsOpen: number;
@@ -44,16 +47,21 @@ export interface SystemInfo {
   readonly sentBytes: number;
   /** `null` where the server's platform does not tell. */
   readonly residentBytes: number | null;
+  /** Seconds of a processor's time since the start. */
+  readonly processorS: number;
+  /** What follows pipelines, and tests and runs, in figures; empty where that source is not set. */
+  readonly pipelines: Figures;
+  readonly statuses: Figures;
+  /** The bounds that were set. */
+  readonly settings: Figures;
 }
+
+/** Figures by the names that the server gives them. */
+export type Figures = readonly (readonly [name: string, value: string | number | boolean])[];
 
 /** Readers of jobs and of the tables. */
 export function readersOf(info: SystemInfo): number {
-  return info.stores.reduce((sum, store) => sum + store.watchers, info.tablesWatchers);
-}
-
-/** How far the slowest reader is behind, in records; where nobody reads, nobody is. */
-export function lagOf(info: SystemInfo): number {
-  return info.stores.reduce((most, { watchers, lag }) => (watchers > 0 ? Math.max(most, lag) : most), 0);
+  return info.watchers + info.tablesWatchers;
 }
 
 /** Reads an answer; `null` where it is none. Numbers that are missing are 0. */
@@ -73,6 +81,8 @@ export function readSystem(value: Json | undefined): SystemInfo | null {
     storeBytesMax: number(stores, "bytesMax") ?? 0,
     tablesBytes: number(stores, "tablesBytes") ?? 0,
     tablesWatchers: number(stores, "tablesWatchers") ?? 0,
+    watchers: number(stores, "watchers") ?? 0,
+    lag: number(stores, "lagMax") ?? 0,
     storesTotal: number(stores, "jobsTotal") ?? 0,
     stores: isList(jobs) ? jobs.filter(isObject).map(readStore) : [],
     streamsOpen: number(streams, "open") ?? 0,
@@ -81,6 +91,10 @@ export function readSystem(value: Json | undefined): SystemInfo | null {
     streamsOpened: number(streams, "openedTotal") ?? 0,
     sentBytes: number(streams, "sentBytes") ?? 0,
     residentBytes: number(part(value, "memory"), "residentBytes") ?? null,
+    processorS: number(part(value, "cpu"), "usedS") ?? 0,
+    pipelines: readFigures(part(value, "pipelines")),
+    statuses: readFigures(part(value, "statuses")),
+    settings: readFigures(part(value, "settings")),
   };
 }
 
@@ -103,6 +117,14 @@ function readCounts(counts: JsonObject): readonly (readonly [string, number])[] 
     .toSorted(([one, many], [other, few]) => few - many || (one < other ? -1 : 1));
 }
 
+function readFigures(figures: JsonObject): Figures {
+  return Object.entries(figures).flatMap(([name, value]) =>
+    typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+      ? [[name, value] as const]
+      : [],
+  );
+}
+
 function part(value: JsonObject, name: string): JsonObject {
   const found = field(value, name);
   return isObject(found) ? found : {};
@@ -118,6 +140,8 @@ export interface Sample {
   readonly storeBytes: number;
   /** `null` for the first sample, and where the server has begun anew. */
   readonly sentBytesPerS: number | null;
+  /** How much of one processor was used; 1 is all of it. */
+  readonly processor: number | null;
 }
 
 /** Five minutes of answers. */
@@ -126,6 +150,7 @@ export const SAMPLES_MAX = 150;
 export interface SystemState {
   readonly info: SystemInfo | null;
   readonly samples: readonly Sample[];
+  readonly order: StoreOrder;
   /** Why the last question has no answer; `status` is 0 where none came at all. */
   readonly problem: { readonly status: number; readonly message: string } | null;
 }
@@ -135,6 +160,12 @@ export interface SystemWatchSettings extends QuestionSettings {
   readonly visibility?: PageVisibility;
 }
 
+/** What stores may be sorted by, the most first. */
+export type StoreOrder = "bytes" | "watchers" | "lag";
+
+/** Stores asked for: as many as anybody looks through. */
+const STORES_MAX = 100;
+
 const KEY = "system";
 
 export class SystemWatch {
@@ -142,7 +173,8 @@ export class SystemWatch {
   readonly #platform: Platform;
   readonly #rounds: Rounds;
   readonly #signal = new FrameSignal();
-  #state: SystemState = { info: null, samples: [], problem: null };
+  #order: StoreOrder = "bytes";
+  #state: SystemState = { info: null, samples: [], order: "bytes", problem: null };
 
   constructor(settings: SystemWatchSettings = {}) {
     this.#settings = settings;
@@ -165,6 +197,14 @@ export class SystemWatch {
     return () => this.#rounds.remove([KEY]);
   };
 
+  /** Asks for the stores that have most of this, from now on. */
+  readonly orderBy = (order: StoreOrder): void => {
+    this.#order = order;
+    this.#state = { ...this.#state, order };
+    this.#signal.touch();
+    this.askNow();
+  };
+
   /** Asks now, however long the last failures made the wait. */
   readonly askNow = (): void => {
     this.#rounds.remove([KEY]);
@@ -172,12 +212,13 @@ export class SystemWatch {
   };
 
   async #ask(signal: AbortSignal): Promise<Outcome> {
-    const answer = await askJson(this.#settings, "/api/system", readSystem, signal);
+    const path = `/api/system?jobs=${STORES_MAX}&by=${this.#order}`;
+    const answer = await askJson(this.#settings, path, readSystem, signal);
     if (signal.aborted && !answer.ok) return "failed";
     if (answer.ok) {
       const sample = sampleOf(answer.value, this.#state, this.#platform.now());
       const samples = [...this.#state.samples, sample].slice(-SAMPLES_MAX);
-      this.#state = { info: answer.value, samples, problem: null };
+      this.#state = { ...this.#state, info: answer.value, samples, problem: null };
     } else {
       this.#state = { ...this.#state, problem: { status: answer.status, message: answer.message } };
     }
@@ -189,14 +230,16 @@ export class SystemWatch {
 function sampleOf(info: SystemInfo, before: SystemState, atMs: number): Sample {
   const last = before.samples.at(-1);
   const seconds = last ? (atMs - last.atMs) / 1000 : 0;
-  const sent = info.sentBytes - (before.info?.sentBytes ?? 0);
+  const per = (now: number, then: number | undefined): number | null =>
+    seconds > 0 && then !== undefined && now >= then ? (now - then) / seconds : null;
   return {
     atMs,
     streams: info.streamsOpen,
     readers: readersOf(info),
-    lag: lagOf(info),
+    lag: info.lag,
     residentBytes: info.residentBytes,
     storeBytes: info.storeBytes,
-    sentBytesPerS: seconds > 0 && sent >= 0 ? sent / seconds : null,
+    sentBytesPerS: per(info.sentBytes, before.info?.sentBytes),
+    processor: per(info.processorS, before.info?.processorS),
   };
 }

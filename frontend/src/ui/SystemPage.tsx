@@ -1,7 +1,7 @@
 /** How the server is: what it holds, who reads, how far behind, and how that was in the last minutes. For admins. */
 import { useEffect, useState, useSyncExternalStore } from "react";
 import type { ConnectionStatus } from "../stream/stream-source";
-import { type SystemInfo, type SystemState, SystemWatch } from "../stream/system";
+import { type StoreOrder, type SystemInfo, type SystemState, SystemWatch } from "../stream/system";
 import { ConnectionMark } from "./ConnectionMark";
 import { Loading, PageHead, Trouble } from "./PageHead";
 import { formatCount, formatDuration, plural } from "./format";
@@ -31,7 +31,7 @@ export function SystemPage() {
       )}
       {info && <Notices info={info} problem={problem} />}
       {info && <Tiles info={info} samples={state.samples} />}
-      {info && <Lists info={info} />}
+      {info && <Lists info={info} order={state.order} onOrder={watch.orderBy} />}
     </section>
   );
 }
@@ -96,14 +96,22 @@ function Notices({ info, problem }: NoticesProps) {
   );
 }
 
+interface ListsProps {
+  readonly info: SystemInfo;
+  readonly order: StoreOrder;
+  readonly onOrder: (order: StoreOrder) => void;
+}
+
 /** What is open for whom, why streams ended, and what the stores hold. */
-function Lists({ info }: { readonly info: SystemInfo }) {
+function Lists({ info, order, onOrder }: ListsProps) {
   const rest = info.storesTotal - info.stores.length;
   return (
     <>
       <div className="counts">
         <Counts title="Open streams" counts={info.streamsByFace} none="None is open." />
         <Counts title="Ended streams" counts={info.streamsEnded} none="None has ended yet." />
+        <Figures title="Pipelines" figures={info.pipelines} />
+        <Figures title="Tests and runs" figures={info.statuses} />
         <section>
           <h2>Redis</h2>
           <dl>
@@ -118,17 +126,67 @@ function Lists({ info }: { readonly info: SystemInfo }) {
           </dl>
         </section>
       </div>
+      <details className="section">
+        <summary>Bounds that are set</summary>
+        <Figures figures={info.settings} />
+      </details>
       <h2 className="section">Stores in memory</h2>
       {info.stores.length === 0 ? (
         <p className="muted">
           None: a job takes memory only while somebody watches it, and for a while after.
         </p>
       ) : (
-        <DataTable caption="Stores in memory" columns={STORE_COLUMNS} rows={info.stores} rowKey={storeKey} />
+        <DataTable
+          caption="Stores in memory"
+          columns={STORE_COLUMNS}
+          rows={info.stores}
+          rowKey={storeKey}
+          sort={{ key: order, descending: true }}
+          onSort={(key) => {
+            if (isStoreOrder(key)) onOrder(key);
+          }}
+        />
       )}
-      {rest > 0 && <p className="more muted">{plural(rest, "store")} that hold less are not shown.</p>}
+      {rest > 0 && <p className="more muted">{plural(rest, "further store")} not shown: sorted by another column, others come first.</p>}
     </>
   );
+}
+
+interface FiguresProps {
+  readonly title?: string;
+  readonly figures: SystemInfo["settings"];
+}
+
+/** What a source says of itself, by its own names; nothing, where it is not set. */
+function Figures({ title, figures }: FiguresProps) {
+  if (figures.length === 0) return null;
+  return (
+    <section className="figures-of">
+      {title !== undefined && <h2>{title}</h2>}
+      <dl>
+        {figures.map(([name, value]) => (
+          <div key={name}>
+            <dt>{words(name)}</dt>
+            <dd className="figures">{figure(value)}</dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+/** `pollsUnderWay` as `polls under way`. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function figure(value: string | number | boolean): string {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "number" ? formatCount(value) : value;
+}
+
+function isStoreOrder(key: string): key is StoreOrder {
+  return key === "bytes" || key === "watchers" || key === "lag";
 }
 
 interface CountsProps {

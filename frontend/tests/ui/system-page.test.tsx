@@ -11,7 +11,7 @@ const SYSTEM = {
   uptimeS: 90,
   draining: false,
   source: { available: true, mode: "tracking" },
-  stores: { bytes: 2048, bytesMax: 268_435_456, tablesBytes: 10, tablesWatchers: 2, jobsTotal: 3 },
+  stores: { bytes: 2048, bytesMax: 268_435_456, tablesBytes: 10, tablesWatchers: 2, jobsTotal: 3, watchers: 3, lagMax: 7 },
   jobs: [
     {
       kind: "job",
@@ -41,18 +41,24 @@ const SYSTEM = {
     sentBytes: 1000,
     ended: { complete: 8 },
   },
+  pipelines: { known: 2, pollsUnderWay: 1, backendAvailable: true },
+  statuses: null,
+  cpu: { usedS: 1 },
+  settings: { auth: "none", storeBytes: 64 },
   memory: { residentBytes: 84_000_000 },
 };
 
 let answers: (() => Response | Promise<Response>)[];
 let asked: number;
+let lastAsked: string;
 
 beforeEach(() => {
   vi.useFakeTimers();
   asked = 0;
   answers = [];
-  vi.stubGlobal("fetch", () => {
+  vi.stubGlobal("fetch", (url: string) => {
     asked += 1;
+    lastAsked = url;
     const answer = answers.length > 1 ? answers.shift() : answers[0];
     return Promise.resolve(answer ? answer() : Response.json(SYSTEM));
   });
@@ -86,9 +92,21 @@ describe("the system page", () => {
     expect(screen.getByText("tracking")).toBeDefined();
     expect(screen.getByRole("link", { name: "a" }).getAttribute("href")).toBe("/jobs/a");
     expect(screen.queryByRole("link", { name: "b" })).toBeNull();
-    expect(screen.getByText("1 store that hold less are not shown.")).toBeDefined();
+    expect(screen.getByText(/^1 further store not shown/)).toBeDefined();
     expect(screen.getByText("Live")).toBeDefined();
     expect(document.title).toBe("System · Fantail");
+  });
+
+  it("sorts the stores by what the server can sort by, which is asked for", async () => {
+    await show();
+    expect(lastAsked).toBe("/api/system?jobs=100&by=bytes");
+    fireEvent.click(screen.getByRole("button", { name: /^Behind/ }));
+    await pass(300);
+    expect(lastAsked).toBe("/api/system?jobs=100&by=lag");
+    expect(screen.getByRole("columnheader", { name: /^Behind/ }).getAttribute("aria-sort")).toBe("descending");
+    expect(screen.getByText("polls under way").nextSibling?.textContent).toBe("1");
+    expect(screen.queryByText("Tests and runs")).toBeNull();
+    expect(screen.getByText("auth").nextSibling?.textContent).toBe("none");
   });
 
   it("asks every two seconds, not while it is hidden, and not when it is gone", async () => {
@@ -117,7 +135,7 @@ describe("the system page", () => {
       () => Response.json({ ...SYSTEM, streams: { ...SYSTEM.streams, sentBytes: 5096 } }),
     ];
     await show();
-    expect(screen.getByText("–", { selector: ".value" })).toBeDefined();
+    expect(screen.getAllByText("–", { selector: ".value" })).toBeDefined();
     await pass(2_000);
     expect(screen.getByText("2 KiB/s")).toBeDefined();
   });

@@ -106,7 +106,7 @@ class PipelineStream(StreamEndpoint):
                 waker = Waker()
                 follower = PipelineFollower(self._store, self._frames, watch, position)
                 events = self._events(asked, watch, follower, waker)
-                face = f"{len(asked.ids)} pipelines"
+                face = f"pipelines ({len(asked.ids)} asked for)"
                 response = EventStreamResponse(self._context, events, waker, viewer=viewer, face=face)
                 await response(scope, receive, send)
         except TooManyPipelinesError as full:

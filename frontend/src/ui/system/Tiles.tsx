@@ -1,7 +1,7 @@
 /** The numbers that tell at a glance how the server is, each with its last minutes. */
 import type { ReactNode } from "react";
-import { type Sample, type SystemInfo, lagOf, readersOf } from "../../stream/system";
-import { formatBytes, formatCount, plural } from "../format";
+import { type Sample, type SystemInfo, readersOf } from "../../stream/system";
+import { formatBytes, formatCount, formatDuration, plural } from "../format";
 import { Sparkline } from "./Sparkline";
 
 interface TilesProps {
@@ -30,7 +30,7 @@ export function Tiles({ info, samples }: TilesProps) {
       />
       <Tile
         term="Slowest reader"
-        value={behind(lagOf(info))}
+        value={behind(info.lag)}
         note={worst(samples)}
         chart={chart((sample) => sample.lag)}
       />
@@ -51,6 +51,12 @@ export function Tiles({ info, samples }: TilesProps) {
         value={info.residentBytes === null ? "not known" : formatBytes(info.residentBytes)}
         note="of the server's process"
         chart={chart((sample) => sample.residentBytes)}
+      />
+      <Tile
+        term="Processor"
+        value={percent(samples.at(-1)?.processor ?? null)}
+        note={`of one; ${formatDuration(info.processorS * 1000)} since the start`}
+        chart={chart((sample) => sample.processor)}
       />
     </dl>
   );
@@ -85,6 +91,10 @@ function worst(samples: readonly Sample[]): string {
 
 function perSecond(bytes: number | null): string {
   return bytes === null ? "–" : `${formatBytes(bytes)}/s`;
+}
+
+function percent(part: number | null): string {
+  return part === null ? "–" : `${(part * 100).toFixed(part < 0.1 ? 1 : 0)} %`;
 }
 
 function share(bytes: number, most: number): string {

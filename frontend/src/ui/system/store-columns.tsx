@@ -16,17 +16,25 @@ export const STORE_COLUMNS: readonly Column<StoreInfo>[] = [
     className: "wide number",
     cell: ({ head, tail }) => formatCount(Math.max(0, tail - head)),
   },
-  { key: "bytes", label: "Bytes", className: "number", cell: (store) => formatBytes(store.bytes) },
   {
-    key: "readers",
+    key: "bytes",
+    label: "Bytes",
+    className: "number",
+    sortable: true,
+    cell: (store) => formatBytes(store.bytes),
+  },
+  {
+    key: "watchers",
     label: "Readers",
     className: "wide number",
+    sortable: true,
     cell: (store) => formatCount(store.watchers),
   },
   {
     key: "lag",
     label: "Behind",
     className: "wide number",
+    sortable: true,
     cell: ({ watchers, lag }) => (watchers > 0 ? formatCount(lag) : "–"),
   },
 ];
