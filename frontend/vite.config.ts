@@ -34,7 +34,14 @@ function firstPaint(): Plugin {
         const built = Object.values(bundle ?? {}).find(
           (output) => output.type === "asset" && output.names.includes("first-paint.js"),
         );
-        return html.replace("<!--first-paint-->", `<script src="/${built?.fileName ?? file}"></script>`);
+        const jobPage = Object.values(bundle ?? {}).find(
+          (output) => output.type === "chunk" && output.facadeModuleId === here("src/ui/JobPage.tsx"),
+        );
+        const ahead = jobPage ? ` data-job-page="/${jobPage.fileName}"` : "";
+        return html.replace(
+          "<!--first-paint-->",
+          `<script src="/${built?.fileName ?? file}"${ahead}></script>`,
+        );
       },
     },
   };

@@ -1,9 +1,9 @@
 /** The frame around the pages, and which page an address means. */
-import { Suspense } from "react";
+import { Suspense, useEffect } from "react";
 import { Route, Switch } from "wouter";
 import { JobProvider } from "../hooks/useJobContext";
 import type { InitialData, InitialView } from "../stream/initial-data";
-import { JobPage } from "./JobPage";
+import type { JobPageProps } from "./JobPage";
 import { JobsPage } from "./JobsPage";
 import { Navigation } from "./Navigation";
 import { NotFound } from "./NotFound";
@@ -12,9 +12,13 @@ import { RunNotices } from "./RunNotices";
 import { lazyPage } from "./lazy-page";
 import { useArrival } from "./useArrival";
 
+const JobPage = lazyPage<JobPageProps>(async () => (await import("./JobPage")).JobPage);
 const PipelinesPage = lazyPage(async () => (await import("./PipelinesPage")).PipelinesPage);
 const RunsPage = lazyPage(async () => (await import("./RunsPage")).RunsPage);
 const SystemPage = lazyPage(async () => (await import("./SystemPage")).SystemPage);
+
+/** When the page for jobs is fetched for those who begin elsewhere: when their own page has long been drawn. */
+const FETCH_AHEAD_MS = 500;
 
 interface AppProps {
   readonly initial: InitialData;
@@ -23,6 +27,11 @@ interface AppProps {
 export function App({ initial }: AppProps) {
   const { user, view } = initial;
   useArrival();
+  // Most readers of a list open a job next.
+  useEffect(() => {
+    const timer = setTimeout(() => JobPage.fetchAhead(), FETCH_AHEAD_MS);
+    return () => clearTimeout(timer);
+  }, []);
   return (
     <JobProvider>
       <a className="skip" href="#main">

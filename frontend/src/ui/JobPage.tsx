@@ -28,7 +28,7 @@ const LINES_BYTES_MAX = 48 * 1024 * 1024;
 /** The wait after a first failed try: a server on the same machine is back in a second or two. */
 const RECONNECT_MS = 1_000;
 
-interface JobPageProps {
+export interface JobPageProps {
   readonly id: string;
   /** What the server wrote into the page, where it is of this job. */
   readonly initial: Extract<InitialView, { page: "job" }> | null;

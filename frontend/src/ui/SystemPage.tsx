@@ -147,7 +147,11 @@ function Lists({ info, order, onOrder }: ListsProps) {
           }}
         />
       )}
-      {rest > 0 && <p className="more muted">{plural(rest, "further store")} not shown: sorted by another column, others come first.</p>}
+      {rest > 0 && (
+        <p className="more muted">
+          {plural(rest, "further store")} not shown: sorted by another column, others come first.
+        </p>
+      )}
     </>
   );
 }

@@ -1,16 +1,48 @@
-/** Pages that come when they are first asked for, so that the first page need not wait for their script. */
-import { type ComponentType, lazy } from "react";
+/**
+ * Pages that come when they are first asked for, so that the first page need not wait for their script.
+ *
+ * One that has come, or was fetched ahead, is there at once: React's own `lazy` leaves the page empty for a moment even
+ * then, and the focus with nowhere to go.
+ */
+import { type ComponentType, lazy, useState } from "react";
 import { Trouble } from "./PageHead";
 
-export function lazyPage(load: () => Promise<ComponentType>): ComponentType {
-  return lazy(async () => {
+export type LazyPage<Props extends object> = ComponentType<Props> & {
+  /** Fetches it, for a reader who is likely to ask for it. */
+  readonly fetchAhead: () => void;
+};
+
+export function lazyPage<Props extends object = object>(
+  load: () => Promise<ComponentType<Props>>,
+): LazyPage<Props> {
+  let loaded: ComponentType<Props> | null = null;
+  let loading: Promise<ComponentType<Props>> | null = null;
+  const fetchOnce = (): Promise<ComponentType<Props>> => {
+    loading ??= load().then((page) => {
+      loaded = page;
+      return page;
+    });
+    return loading;
+  };
+  const Later = lazy(async () => {
     try {
-      return { default: await load() };
+      return { default: await fetchOnce() };
     } catch {
       // Another version of the server has other files.
-      return { default: NotLoaded };
+      return { default: NotLoaded as ComponentType<Props> };
     }
-  });
+  }) as unknown as ComponentType<Props>;
+  function Page(props: Props) {
+    // The same for as long as the page is there: another component would begin anew.
+    const [Now] = useState(() => loaded ?? Later);
+    return <Now {...props} />;
+  }
+  const fetchAhead = (): void => {
+    fetchOnce().catch(() => {
+      loading = null;
+    });
+  };
+  return Object.assign(Page, { fetchAhead });
 }
 
 function NotLoaded() {
