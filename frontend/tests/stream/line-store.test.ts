@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobOutput } from "../../src/stream/job";
-import { PAGE_ENTRIES } from "../../src/stream/line-page";
+import { LinePage, PAGE_ENTRIES } from "../../src/stream/line-page";
 import { LineStore } from "../../src/stream/line-store";
 import { layOut } from "../../src/stream/log-layout";
 import { type ViewRow, offsetOf } from "../../src/stream/log-rows";
@@ -78,6 +78,15 @@ describe("appending", () => {
     add("b", "c");
     expect(page?.rows(null, false)).toBe(before);
     expect(before?.count).toBe(3);
+  });
+
+  it("makes no array of its lines for a line that arrives, only for who asks", () => {
+    const made = vi.spyOn(LinePage.prototype, "records");
+    add(...Array.from({ length: 5_000 }, () => "."));
+    expect(made).not.toHaveBeenCalled();
+    expect(log.records()).toHaveLength(5_000);
+    expect(made).toHaveBeenCalledTimes(log.pages.length);
+    made.mockRestore();
   });
 
   it("carries colours from line to line, for each stream apart, also over the end of a page", () => {

@@ -11,7 +11,15 @@ const SYSTEM = {
   uptimeS: 90,
   draining: false,
   source: { available: true, mode: "tracking" },
-  stores: { bytes: 2048, bytesMax: 268_435_456, tablesBytes: 10, tablesWatchers: 2, jobsTotal: 3, watchers: 3, lagMax: 7 },
+  stores: {
+    bytes: 2048,
+    bytesMax: 268_435_456,
+    tablesBytes: 10,
+    tablesWatchers: 2,
+    jobsTotal: 3,
+    watchers: 3,
+    lagMax: 7,
+  },
   jobs: [
     {
       kind: "job",
@@ -103,7 +111,9 @@ describe("the system page", () => {
     fireEvent.click(screen.getByRole("button", { name: /^Behind/ }));
     await pass(300);
     expect(lastAsked).toBe("/api/system?jobs=100&by=lag");
-    expect(screen.getByRole("columnheader", { name: /^Behind/ }).getAttribute("aria-sort")).toBe("descending");
+    expect(screen.getByRole("columnheader", { name: /^Behind/ }).getAttribute("aria-sort")).toBe(
+      "descending",
+    );
     expect(screen.getByText("polls under way").nextSibling?.textContent).toBe("1");
     expect(screen.queryByText("Tests and runs")).toBeNull();
     expect(screen.getByText("auth").nextSibling?.textContent).toBe("none");
