@@ -19,6 +19,19 @@ import typer
 
 from broker.errors import BrokerError, InvalidIdError
 from broker.limits import DIFF_FILE_BYTES_MAX, DIFF_TOTAL_BYTES_MAX, SPOOL_BYTES_MAX
+from web.cli_options import (
+    Base,
+    DataDir,
+    DiffFileBytes,
+    DiffTotalBytes,
+    JobName,
+    MaskEnv,
+    NoEcho,
+    Quiet,
+    RedisUrl,
+    SpoolBytes,
+    User,
+)
 from web.cli_publish import publish
 
 if TYPE_CHECKING:
@@ -41,59 +54,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-RedisUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--redis-url",
-        metavar="URL",
-        help="Redis or Valkey. Without it: FANTAIL_REDIS_URL, REDIS_URL, or the running server's own.",
-    ),
-]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server whose Redis is used.")
-]
-JobName = Annotated[str, typer.Option("--name", help="What the job is called.")]
-User = Annotated[str, typer.Option("--user", help="Whose job it is; everyone's without it.")]
-MaskEnv = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--mask-env",
-        metavar="NAME",
-        help="Mask this variable's value in what is recorded, beside those that look like secrets. Repeatable.",
-    ),
-]
-Base = Annotated[
-    str | None,
-    typer.Option(
-        "--base",
-        metavar="REF",
-        help="What the diff is against: its merge base with HEAD. Without it: origin/HEAD, main or master.",
-    ),
-]
-DiffFileBytes = Annotated[
-    int,
-    typer.Option(
-        "--diff-file-bytes", metavar="BYTES", min=0, help="One file's patch; past it only its statistics are shown."
-    ),
-]
-DiffTotalBytes = Annotated[
-    int,
-    typer.Option(
-        "--diff-total-bytes", metavar="BYTES", min=0, help="All patches of the diff; past it the largest are left out."
-    ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-NoEcho = Annotated[bool, typer.Option("--no-echo", help="Only record; print nothing of it here.")]
-SpoolBytes = Annotated[
-    int,
-    typer.Option(
-        "--spool-bytes",
-        metavar="BYTES",
-        min=0,
-        help="Output kept on disk while Redis is away.",
-    ),
-]
 
 
 class MisuseError(typer.TyperException):

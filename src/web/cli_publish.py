@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotation
 from typing import Annotated, Any
 
 import anyio
@@ -11,6 +10,7 @@ import typer
 
 from broker.errors import BrokerError, InvalidIdError
 from broker.foreign_json import can_be_written, without_surrogates
+from web.cli_options import DataDir, RedisUrl
 
 MISUSED = 2
 NOT_PUBLISHED = 125
@@ -33,17 +33,8 @@ def publish(
         bool | None,
         typer.Option("--complete/--progress", help="Whether it is the end. Without it, the status says so."),
     ] = None,
-    redis_url: Annotated[
-        str | None,
-        typer.Option(
-            "--redis-url",
-            metavar="URL",
-            help="Redis or Valkey. Without it: FANTAIL_REDIS_URL, REDIS_URL, or the running server's own.",
-        ),
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server whose Redis is used.")
-    ] = None,
+    redis_url: RedisUrl = None,
+    data_dir: DataDir = None,
 ) -> int:
     """Say where a test or a run stands, to dashboards that watch it.
 
