@@ -113,9 +113,9 @@ describe("the keyboard alone", () => {
     await page.getByRole("heading", { name: "by keyboard" }).waitFor();
     await expect.poll(() => focused(page)).toBe("by keyboard");
     expect(await page.evaluate(() => document.activeElement?.tagName)).toBe("H1");
-    expect(await page.getByRole("link", { name: "Jobs", exact: true }).first().getAttribute("aria-current")).toBe(
-      "true",
-    );
+    expect(
+      await page.getByRole("link", { name: "Jobs", exact: true }).first().getAttribute("aria-current"),
+    ).toBe("true");
     // The way up is right before the title, and leads to the list as it was left.
     await page.keyboard.press("Shift+Tab");
     await expect.poll(() => focused(page)).toBe("Jobs");
@@ -138,7 +138,10 @@ describe.each(["light", "dark"] as const)("accessibility, %s", (colorScheme) => 
     const { page } = await openPage(browser, { colorScheme, viewport: { width, height: 1500 } });
     for (const path of ["/", "/?q=nothing+like+it", `/jobs/${job.id}`, "/system", "/jobs/no-such-job"]) {
       await page.goto(server.url + path);
-      await page.getByText(/^(?:Live|Complete|There is no such job)$/).first().waitFor();
+      await page
+        .getByText(/^(?:Live|Complete|There is no such job)$/)
+        .first()
+        .waitFor();
       await page.evaluate(axe.source);
       const { violations } = await page.evaluate(() =>
         (globalThis as unknown as { axe: typeof axe }).axe.run(),

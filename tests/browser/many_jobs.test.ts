@@ -98,7 +98,9 @@ describe("five thousand jobs", () => {
     await write("PATCH", "/api/jobs/job-17", { status: "cancelled" });
     await row(page, "job number 4998").filter({ hasText: "cancelled" }).waitFor(PATIENCE);
     await page.getByRole("button", { name: "cancelled 2" }).waitFor(PATIENCE);
-    const touched = await page.evaluate(() => [...(globalThis as unknown as { touched: Set<string> }).touched]);
+    const touched = await page.evaluate(() => [
+      ...(globalThis as unknown as { touched: Set<string> }).touched,
+    ]);
     expect(touched).toEqual(["job number 4998"]);
     await page.context().close();
   });

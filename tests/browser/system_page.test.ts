@@ -48,10 +48,15 @@ describe("the system page", () => {
     const viewer = await page.context().newPage();
     await viewer.goto(`${server.url}/jobs/${job.id}`);
     await viewer.getByText("Live", { exact: true }).waitFor(PATIENCE);
-    await tile(page, "Readers").locator(".value", { hasText: /^[1-9]/ }).waitFor(PATIENCE);
+    await tile(page, "Readers")
+      .locator(".value", { hasText: /^[1-9]/ })
+      .waitFor(PATIENCE);
     await page.getByRole("row", { name: new RegExp(job.id) }).waitFor(PATIENCE);
     await fifo.end();
-    await page.getByRole("row", { name: new RegExp(job.id) }).filter({ hasText: "success" }).waitFor(PATIENCE);
+    await page
+      .getByRole("row", { name: new RegExp(job.id) })
+      .filter({ hasText: "success" })
+      .waitFor(PATIENCE);
     await page.getByRole("link", { name: job.id }).click();
     await page.getByRole("heading", { name: "watched" }).waitFor();
     expect(faults).toEqual([]);
