@@ -28,7 +28,10 @@ import {
 import { Unseen } from "./unseen";
 import { BY_STREAM, type LogKnowledge } from "./log-controls";
 
-/** How long after the wish to follow a scroll still under way (a key's animation) is not taken for a new wish, in milliseconds. */
+/**
+ * How long a scroll still under way (the animation of a key or a wheel) is not taken for a new wish, once the end was
+ * reached after the wish to follow, in milliseconds. On a busy machine the end is reached late.
+ */
 const PIN_MS = 500;
 
 /** How near to the end counts as the end, in pixels: zoomed pages scroll by fractions. */
@@ -184,7 +187,7 @@ export class LogView {
   }
 
   follow(): void {
-    this.#pinnedUntil = performance.now() + PIN_MS;
+    this.#pinnedUntil = Number.POSITIVE_INFINITY;
     this.#awaited = null;
     this.#following = true;
     this.#unseen.reset();
@@ -199,6 +202,11 @@ export class LogView {
     this.#unseen.begin();
     this.#keepUpperEdge();
     this.#update();
+  }
+
+  /** The reader took hold of something: a scroll from now on is their wish. */
+  release(): void {
+    this.#pinnedUntil = 0;
   }
 
   toStart(): void {
@@ -259,6 +267,7 @@ export class LogView {
   }
 
   #scrolledWhileFollowing(scroller: Scroller, atEnd: boolean, movedDown: boolean): void {
+    if (atEnd && this.#pinnedUntil === Number.POSITIVE_INFINITY) this.#pinnedUntil = performance.now() + PIN_MS;
     if (atEnd || movedDown) return;
     if (performance.now() < this.#pinnedUntil) {
       scroller.scrollTo({ top: scroller.scrollHeight });

@@ -85,7 +85,10 @@ function handlersOf(controller: LogController): LogHandlers {
     },
     onTouchMove: () => controller.pause(),
     onKeyDown: (event) => keyPressed(controller, event),
-    onMouseDown: () => controller.deselect(),
+    onMouseDown: () => {
+      controller.view.release();
+      controller.deselect();
+    },
     onClick: (event) => numberPressed(controller, event),
     onCopy: (event) => copyAsked(controller, event),
   };
