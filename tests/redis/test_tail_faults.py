@@ -16,6 +16,7 @@ from broker import Broker, LengthMismatchError, SourceUnavailableError, entry_of
 from broker.sources.redis_ledger import RedisLedger
 from broker.sources.redis_marks import Marks
 from broker.sources.redis_tailer import RedisTailer
+from broker.sources.redis_tracking import RedisTracking
 from support.tcp_proxy import tcp_proxy
 from support.viewer import Viewer, is_tracking, tailing, watching
 from support.wait import eventually
@@ -48,6 +49,25 @@ async def impatient(url: str, ready: Callable[[Broker], bool] = is_tracking) -> 
     async with broker.running():
         await eventually(lambda: ready(broker), what="a way of following")
         yield broker
+
+
+async def test_a_redis_that_dies_before_it_pushes_is_noticed_though_nobody_asks_anything(
+    make_redis_server: MakeRedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = make_redis_server()
+    dead = anyio.Event()
+
+    async def cannot(*_: object) -> None:
+        await dead.wait()
+        raise ConnectionError("refused")
+
+    monkeypatch.setattr(RedisTracking, "_turn_on", cannot)
+    broker = Broker(lambda b: RedisTailer(b, server.url, timeout_s=30.0))
+    async with broker.running():
+        await eventually(lambda: broker.source_available)
+        server.kill9()
+        dead.set()
+        await eventually(lambda: not broker.source_available)
 
 
 async def append_once(broker: Broker, job_id: str, lines_count: int, step: int = 100) -> None:

@@ -215,8 +215,10 @@ class RedisTailer:
             self._marks.mark_everything()
         if mode != before:
             log.info("following Redis by %s", mode)
-            self._probe = True
             self._jobs_due_s = 0.0
+        if mode != before or mode is Mode.CONNECTING:
+            # A connection that could not be made tells as much as one that was lost, and nobody else may be asking.
+            self._probe = True
             self._marks.work.ring()
 
     # -- rounds -----------------------------------------------------------------------------------------------------
