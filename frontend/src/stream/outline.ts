@@ -32,6 +32,8 @@ const LINES_AT_ONCE = 500;
 export interface LinesHere {
   /** The offset behind the last line of the job, as far as is known here. */
   readonly end: number;
+  /** Another number for each list: the job's lines may be written anew. */
+  readonly generation: number;
   /** The entry, where it is loaded. */
   entry(offset: number): JobOutput | undefined;
 }
@@ -61,6 +63,7 @@ export class Outline {
   #errors: number[] = [];
   #marks = 0;
   #known = 0;
+  #generation: number;
   /** Up to where the server looked: what it does not tell yet waits for the line behind it. */
   #lookedTo = 0;
   #limited = false;
@@ -73,6 +76,7 @@ export class Outline {
 
   constructor(settings: OutlineSettings) {
     this.#settings = settings;
+    this.#generation = settings.lines.generation;
     this.#signal = new FrameSignal(settings.schedule);
     this.subscribe = this.#signal.subscribe;
   }
@@ -101,6 +105,11 @@ export class Outline {
   /** Whether everything that the job has said so far is known. */
   get isCurrent(): boolean {
     return this.#limited || Math.max(this.#known, this.#lookedTo) >= this.#settings.lines.end;
+  }
+
+  /** Of the list that all this is about. */
+  get generation(): number {
+    return this.#generation;
   }
 
   /** Whether there are more marks than are kept. */
@@ -133,9 +142,10 @@ export class Outline {
 
   /** Looks at what has come; to be called whenever the lines change. */
   advance(): void {
-    if (this.#ended || this.#limited) return;
+    if (this.#ended) return;
     const { lines } = this.#settings;
-    if (lines.end < this.#known) this.#forget();
+    if (lines.generation !== this.#generation || lines.end < this.#known) this.#forget();
+    if (this.#limited) return;
     const stop = Math.min(lines.end, this.#known + LINES_AT_ONCE);
     const before = this.#known;
     while (this.#known < stop && !this.#limited) {
@@ -225,6 +235,8 @@ export class Outline {
   /** The log was written anew. */
   #forget(): void {
     this.#drop();
+    this.#generation = this.#settings.lines.generation;
+    this.#limited = false;
     this.#tree = new GroupTree();
     this.#reader = null;
     this.#errors = [];

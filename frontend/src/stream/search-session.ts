@@ -15,7 +15,7 @@
  */
 import { FrameSignal, type Schedule } from "./frame";
 import type { SearchPage, SearchQuestion, SearchReach } from "./log-api";
-import { countBelow, nearest } from "./outline";
+import { type LinesHere, countBelow, nearest } from "./outline";
 import type { Platform } from "./platform";
 import type { Fetched } from "./questions";
 
@@ -34,8 +34,7 @@ export interface SearchSettings {
     reach: SearchReach,
     signal: AbortSignal,
   ) => Promise<Fetched<SearchPage>>;
-  /** The offset behind the job's last line, as far as is known here. */
-  readonly end: () => number;
+  readonly lines: Pick<LinesHere, "end" | "generation">;
   readonly platform: Pick<Platform, "after">;
   readonly schedule?: Schedule;
 }
@@ -86,6 +85,8 @@ export class SearchSession {
   /** What is wanted; the state follows when the answer is there. */
   #wanted: SearchQuestion | null = null;
   #offsets: number[] = [];
+  /** Of the list that is looked through. */
+  #generation = 0;
   #asking: AbortController | null = null;
   #typing: (() => void) | null = null;
   #growing: (() => void) | null = null;
@@ -139,8 +140,8 @@ export class SearchSession {
   grown(): void {
     const { question, through, complete, problem } = this.#state;
     if (!question || question !== this.#wanted || problem !== null || !complete || this.#growing) return;
-    const end = this.#settings.end();
-    if (end < through) void this.#again(question);
+    const { end, generation } = this.#settings.lines;
+    if (end < through || generation !== this.#generation) void this.#again(question);
     else if (end > through && !this.#asking) this.#growing = this.#later();
   }
 
@@ -183,6 +184,7 @@ export class SearchSession {
   }
 
   async #begin(question: SearchQuestion): Promise<void> {
+    this.#generation = this.#settings.lines.generation;
     await this.#ask(question, { from: 0, stops: false });
   }
 

@@ -106,15 +106,15 @@ function subscribe(listener: () => void): () => void {
 /** Does what a key stands for. */
 function onKeyDown(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.isComposing || isDialogOpen()) return;
-  const names = actionsOf(event, isTyping(event.target));
-  for (const name of names) {
-    for (const { current } of bound) {
-      const action = current[name];
-      if (!action || action() === false) continue;
-      event.preventDefault();
-      return;
-    }
-  }
+  if (actionsOf(event, isTyping(event.target)).some(act)) event.preventDefault();
+}
+
+/** Does what the key of an action would; false where nobody can. */
+export function act(name: ActionName): boolean {
+  return bound.some(({ current }) => {
+    const action = current[name];
+    return action !== undefined && action() !== false;
+  });
 }
 
 const ON_MAC = /Mac|iPhone|iPad/.test(globalThis.navigator?.platform ?? "");

@@ -122,6 +122,7 @@ describe("groups", () => {
 class Lines {
   readonly lines: string[];
   readonly loaded: Set<number>;
+  generation = 0;
 
   constructor(lines: readonly string[], loaded: readonly number[]) {
     this.lines = [...lines];
@@ -317,6 +318,11 @@ describe("an outline", () => {
     outline.advance();
     await settle();
     expect(outline.errors).toEqual([0]);
+    here.lines.splice(0, 1, "a", "E1", "b");
+    here.generation += 1;
+    outline.advance();
+    await settle();
+    expect(outline.errors).toEqual([1]);
   });
 });
 

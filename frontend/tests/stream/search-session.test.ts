@@ -9,6 +9,7 @@ const LISTED = 3;
 
 let platform: SimulatedPlatform;
 let lines: string[];
+let generation: number;
 let asked: [string, number][];
 let trouble: Fetched<SearchPage> | null;
 /** Lines looked through in one answer. */
@@ -39,6 +40,7 @@ beforeEach(() => {
   platform = new SimulatedPlatform();
   lines = Array.from({ length: 20 }, (_, at) => (at % 2 === 0 ? `even ${at}` : `odd ${at}`));
   asked = [];
+  generation = 0;
   trouble = null;
   reachMax = Number.POSITIVE_INFINITY;
   session = new SearchSession({
@@ -50,7 +52,14 @@ beforeEach(() => {
         );
       });
     },
-    end: () => lines.length,
+    lines: {
+      get end() {
+        return lines.length;
+      },
+      get generation() {
+        return generation;
+      },
+    },
     platform,
     schedule: (run) => {
       run();
@@ -147,6 +156,11 @@ describe("the total", () => {
     await settle();
     expect(session.getState()).toMatchObject({ total: 1, through: 2 });
     expect(session.getState().offsets).toEqual([0]);
+    lines = ["x", "even", "even"];
+    generation += 1;
+    session.grown();
+    await settle();
+    expect(session.getState()).toMatchObject({ total: 2, through: 3 });
   });
 
   it("of a part says so, and goes on when asked to", async () => {

@@ -42,9 +42,16 @@ export function GroupHead({ group, row }: GroupHeadProps) {
   const inside = Math.min(group.end ?? known.log.end, known.log.end) - offset - 1;
   return (
     <span className="group-head" style={{ paddingLeft: `${Math.min(depth, INDENTED_MAX) * 1.5}em` }}>
-      <button type="button" aria-expanded={!folded} onClick={() => known.fold([offset], !folded)}>
+      <button
+        type="button"
+        title={group.title}
+        aria-expanded={!folded}
+        onClick={() => known.fold([offset], !folded)}
+      >
         <span className="group-sign" aria-hidden="true" />
-        <Title group={group} row={row} />
+        <span className="group-title">
+          <Title group={group} row={row} />
+        </span>
       </button>
       <span className="group-facts figures">
         {folded && <span>{plural(Math.max(0, inside), "line")}</span>}

@@ -26,12 +26,12 @@ interface LogKnowledgeProps {
 export function LogKnowledge({ log, jobId, running, children }: LogKnowledgeProps) {
   const outline = useOutline(log, jobId);
   useSyncExternalStore(outline.subscribe, () => outline.version);
-  const [state, setState] = useState({ folds: new Folds(), begun: false, outline });
+  const [state, setState] = useState(() => unfolded(outline));
   let { folds } = state;
-  if (state.outline !== outline) setState({ folds: new Folds(), begun: false, outline });
+  if (state.outline !== outline || state.generation !== outline.generation) setState(unfolded(outline));
   else if (!state.begun && outline.known > 0 && outline.isCurrent) {
     folds = folds.atFirst(outline.groups.groups);
-    setState({ folds, begun: true, outline });
+    setState({ ...state, folds, begun: true });
   }
   const fold = useCallback((heads: readonly number[], doFold: boolean) => {
     setState((before) => ({ ...before, folds: before.folds.set(heads, doFold) }));
@@ -53,6 +53,10 @@ export function LogKnowledge({ log, jobId, running, children }: LogKnowledgeProp
   );
 }
 
+function unfolded(outline: Outline) {
+  return { folds: new Folds(), begun: false, outline, generation: outline.generation };
+}
+
 function isError({ line, stream }: JobOutput): boolean {
   return isErrorLine(line, stream);
 }
@@ -65,6 +69,9 @@ function useOutline(log: LineStore, jobId: string): Outline {
         lines: {
           get end() {
             return log.end;
+          },
+          get generation() {
+            return log.generation;
           },
           entry: (offset) => log.entry(offset),
         },

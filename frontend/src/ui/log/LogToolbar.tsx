@@ -1,6 +1,7 @@
 /** What can be done with a log, above it: go to errors, search, filter, and how lines are shown. */
 import type { ReactNode } from "react";
 import { formatCount, plural } from "../format";
+import { act } from "../keys";
 import { usePreference } from "../preferences";
 import { LookControls } from "./LookControls";
 import { SearchBar } from "./SearchBar";
@@ -44,6 +45,10 @@ export function LogToolbar({ downloadUrl, children }: LogToolbarProps) {
         <a className="quiet" href={downloadUrl} download>
           Download
         </a>
+        <button type="button" className="quiet" title="Keys (?)" onClick={() => act("help")}>
+          <span aria-hidden="true">?</span>
+          <span className="unseen">Keys</span>
+        </button>
       </div>
       {open && <SearchBar />}
     </>

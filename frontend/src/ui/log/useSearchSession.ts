@@ -11,7 +11,7 @@ export function useSearchSession(log: LineStore, jobId: string): readonly [Searc
     () =>
       new SearchSession({
         ask: (question, reach, signal) => logs.search(jobId, question, reach, signal),
-        end: () => log.end,
+        lines: log,
         platform: browserPlatform,
       }),
     [logs, jobId, log],
