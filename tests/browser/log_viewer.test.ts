@@ -182,6 +182,8 @@ describe("the pill", () => {
     await expectLine(page, 500, (line) => line);
     await scroller(page).hover();
     await page.mouse.wheel(0, -2_000);
+    // A turn of the wheel is heard when the page has time for it.
+    await page.getByRole("button", { name: "↓ Follow" }).waitFor();
     await fifo.write("fine\nfine again\n");
     const pill = page.getByRole("button", { name: /↓ 2 new/ });
     await pill.waitFor();
