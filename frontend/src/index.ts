@@ -37,6 +37,7 @@ export { type Client, type ClientSettings, createClient } from "./stream/client"
 export type { ConnectionState } from "./stream/connection-state";
 export type { DiffState, FileDiff } from "./stream/diff-store";
 export { type Job, type JobMetadata, type JobOutput, type JobStatus, isTerminal } from "./stream/job";
+export { type SharedStreamsOptions, sharedStreams } from "./stream/shared/worker-way";
 export type { ConnectionProblem, ConnectionStatus, ServerEvent, StreamSource } from "./stream/stream-source";
 export type { PipelineStatusChange, PipelineStatusListener, PipelineView } from "./stream/pipeline-board";
 export { PipelineSSEManager, pipelineSSEManager } from "./stream/pipeline-sse-manager";

@@ -64,7 +64,8 @@ export class Hub {
   #cancelPing: () => void = () => {};
   #roomFound: () => void = () => {};
 
-  constructor(platform: Platform) {
+  /** `baseUrl` is where the server is: `""` for the own origin. */
+  constructor(platform: Platform, baseUrl = "") {
     this.#platform = platform;
     const sink: ManyStreamsSink = {
       due: () => this.#due(),
@@ -75,8 +76,8 @@ export class Hub {
       onLink: (link) => this.#tellAll(link),
       onRefused: (status, message) => this.#refuseAll(status, message),
     };
-    const door = new Door({ platform, visibility: { hidden: () => this.#hidden() } });
-    this.#streams = new ManyStreams(sink, platform, door);
+    const door = new Door({ platform, baseUrl, visibility: { hidden: () => this.#hidden() } });
+    this.#streams = new ManyStreams(sink, platform, door, baseUrl);
   }
 
   /** A tab comes. The result takes what it says. */

@@ -13,7 +13,14 @@
  */
 import type { Platform } from "../platform";
 import { Hub } from "./hub";
-import type { HubLink, HubLinkEvents, OpenHubLink, ToHub, ToTab } from "./messages";
+import {
+  HUB_NAME,
+  type HubLink,
+  type HubLinkEvents,
+  type OpenHubLink,
+  type ToHub,
+  type ToTab,
+} from "./messages";
 
 /** How long somebody who asks who leads waits for an answer, in milliseconds, and up to so much longer by chance. */
 export const ANSWER_MS = 250;
@@ -42,15 +49,17 @@ export interface Channel {
 
 export function leaderWay(
   platform: Platform,
-  openChannel: () => Channel = () => new BroadcastChannel("fantail streams"),
+  openChannel: (name: string) => Channel = (name) => new BroadcastChannel(name),
+  baseUrl = "",
 ): OpenHubLink {
-  return (events) => new LeadingTab(platform, openChannel(), events);
+  return (events) => new LeadingTab(platform, openChannel(HUB_NAME + baseUrl), events, undefined, baseUrl);
 }
 
 export class LeadingTab implements HubLink {
   readonly #platform: Platform;
   readonly #channel: Channel;
   readonly #events: HubLinkEvents;
+  readonly #baseUrl: string;
   readonly #name: string;
   readonly #tabs = new Map<string, (message: ToHub) => void>();
   #leader: string | null = null;
@@ -65,10 +74,12 @@ export class LeadingTab implements HubLink {
     channel: Channel,
     events: HubLinkEvents,
     name = `${platform.random()} ${platform.random()}`,
+    baseUrl = "",
   ) {
     this.#platform = platform;
     this.#channel = channel;
     this.#events = events;
+    this.#baseUrl = baseUrl;
     this.#name = name;
     channel.addEventListener("message", ({ data }) => this.#hear(data as Envelope));
     this.#seek(ANSWER_MS);
@@ -111,7 +122,7 @@ export class LeadingTab implements HubLink {
   #lead(): void {
     this.#term += 1;
     this.#leader = this.#name;
-    this.#hub = new Hub(this.#platform);
+    this.#hub = new Hub(this.#platform, this.#baseUrl);
     this.#platform.debug(`this tab leads, term ${this.#term}`);
     this.#beat();
     this.#events.onLinked();

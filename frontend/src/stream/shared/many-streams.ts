@@ -60,6 +60,7 @@ export class ManyStreams {
   readonly #sink: ManyStreamsSink;
   readonly #platform: Platform;
   readonly #door: Door;
+  readonly #url: string;
   #silenceMs = SILENCE_MS;
   #link: LinkStatus = UNLINKED;
   #standing: Standing | null = null;
@@ -74,10 +75,11 @@ export class ManyStreams {
   /** Whether the try under way was brought forward, and nothing has come of it yet. */
   #broughtForward = false;
 
-  constructor(sink: ManyStreamsSink, platform: Platform, door: Door) {
+  constructor(sink: ManyStreamsSink, platform: Platform, door: Door, baseUrl: string) {
     this.#sink = sink;
     this.#platform = platform;
     this.#door = door;
+    this.#url = baseUrl + PATH;
   }
 
   get link(): LinkStatus {
@@ -136,7 +138,7 @@ export class ManyStreams {
   async #run(trying: AbortController, wanted: ReadonlyMap<string, string>): Promise<void> {
     try {
       const answer = await readAnswer(
-        await this.#platform.fetch(PATH, {
+        await this.#platform.fetch(this.#url, {
           method: "POST",
           headers: { Accept: "application/json", "Content-Type": "application/json" },
           body: JSON.stringify({ topics: Object.fromEntries(wanted) }),

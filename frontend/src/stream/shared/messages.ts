@@ -6,6 +6,9 @@
  */
 import type { ConnectionProblem, ServerEvent } from "../stream-source";
 
+/** What tabs of one origin find their hub by; behind it, where the server is, for there is a hub for each. */
+export const HUB_NAME = "fantail streams";
+
 /** How the one connection stands, in words that every tab can translate to its own subscriptions. */
 export interface LinkStatus {
   readonly state: "idle" | "connecting" | "open" | "waiting";

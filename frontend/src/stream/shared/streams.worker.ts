@@ -1,9 +1,13 @@
-/** The SharedWorker: a hub for all tabs of this origin that run this very build. It ends with the last of them. */
+/**
+ * The SharedWorker: a hub for all tabs of this origin that run this very build. It ends with the last of them. Its name
+ * says where the server is.
+ */
 import { browserPlatform } from "../platform";
 import { Hub } from "./hub";
-import type { ToHub } from "./messages";
+import { HUB_NAME, type ToHub } from "./messages";
 
-const hub = new Hub(browserPlatform);
+const { name } = globalThis as unknown as { readonly name: string };
+const hub = new Hub(browserPlatform, name.slice(HUB_NAME.length));
 
 globalThis.addEventListener("connect", (event) => {
   const port = (event as MessageEvent).ports[0];

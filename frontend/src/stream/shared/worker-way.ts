@@ -1,29 +1,45 @@
-/** The best way to a hub: a SharedWorker. Also the choice of ways that a page has. */
+/**
+ * The best way to a hub: a SharedWorker. Also the choice of ways that a page has.
+ *
+ * A worker's file must come from the page's own origin. Bundlers that know `new URL(…, import.meta.url)` bring it along;
+ * where one does not, the worker fails to load, and tabs share by the next way. An application may also make it itself.
+ */
 import { FetchStreams, type FetchStreamsSettings } from "../fetch-streams";
 import { type Platform, browserPlatform } from "../platform";
 import type { StreamSource } from "../stream-source";
 import { leaderWay } from "./leader-way";
-import type { HubLink, HubLinkEvents, OpenHubLink, ToTab } from "./messages";
+import { HUB_NAME, type HubLink, type HubLinkEvents, type OpenHubLink, type ToTab } from "./messages";
 import { SharedStreams } from "./shared-streams";
 
-/** All streams of this origin over one connection for the whole browser, as far as the browser lets tabs share. */
+export interface SharedStreamsOptions extends Pick<FetchStreamsSettings, "silenceMs" | "baseUrl"> {
+  /** Makes the SharedWorker under this name, for bundlers that do not find its file; `null`: share without one. */
+  readonly worker?: ((name: string) => SharedWorker) | null;
+}
+
+/**
+ * All streams of this origin over one connection for the whole browser, as far as the browser lets tabs share. For
+ * servers that need no token: a worker cannot ask a page for one (`createClient({ headers })` has a connection per stream).
+ */
 export function sharedStreams(
-  settings: Pick<FetchStreamsSettings, "silenceMs"> = {},
+  { worker = ownWorker, ...settings }: SharedStreamsOptions = {},
   platform: Platform = browserPlatform,
 ): StreamSource {
+  const { baseUrl = "" } = settings;
   const ways: OpenHubLink[] = [];
-  if (typeof SharedWorker !== "undefined") ways.push(openWorker);
-  if (typeof BroadcastChannel !== "undefined") ways.push(leaderWay(platform));
+  if (worker && typeof SharedWorker !== "undefined")
+    ways.push((events) => openWorker(() => worker(HUB_NAME + baseUrl), events));
+  if (typeof BroadcastChannel !== "undefined") ways.push(leaderWay(platform, undefined, baseUrl));
   return new SharedStreams({ ...settings, ways, own: new FetchStreams({ ...settings, platform }), platform });
 }
 
-function openWorker(events: HubLinkEvents): HubLink {
+function ownWorker(name: string): SharedWorker {
+  return new SharedWorker(new URL("./streams.worker.ts", import.meta.url), { type: "module", name });
+}
+
+function openWorker(make: () => SharedWorker, events: HubLinkEvents): HubLink {
   let worker: SharedWorker;
   try {
-    worker = new SharedWorker(new URL("./streams.worker.ts", import.meta.url), {
-      type: "module",
-      name: "fantail streams",
-    });
+    worker = make();
   } catch (fault) {
     queueMicrotask(() => events.onBroken(fault instanceof Error ? fault.message : "no shared worker"));
     return { post: () => {}, close: () => {} };

@@ -1,0 +1,100 @@
+/** The example (examples/dashboard), built with the packed hooks, in a page of another origin than its server's. */
+import { readFile } from "node:fs/promises";
+import { once } from "node:events";
+import { type Server as HttpServer, createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { extname, join, normalize } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { PackedHooks } from "../../frontend/tests/support/packed-hooks";
+import { launchChromium, openPage } from "./chromium";
+import { Server } from "./fantail";
+
+const PATIENCE = { timeout: 60_000 };
+const TYPES: Readonly<Record<string, string>> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+};
+
+let packed: PackedHooks;
+let site: HttpServer;
+let server: Server;
+let browser: Browser;
+
+/** What the site does not have, for the time being, and how often it was asked for that. */
+let absent: RegExp | null = null;
+let missed = 0;
+
+beforeAll(async () => {
+  packed = PackedHooks.make();
+  site = await serveFiles(packed.build());
+  server = await Server.start({ FANTAIL_CORS_ORIGINS: siteUrl() });
+  browser = await launchChromium();
+}, 240_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+  site?.close();
+  packed?.remove();
+});
+
+/** Files and nothing else, as any web server would. */
+async function serveFiles(folder: string): Promise<HttpServer> {
+  const http = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://site");
+    if (absent?.test(pathname)) {
+      missed += 1;
+      response.writeHead(404).end();
+      return;
+    }
+    const file = join(folder, normalize(pathname === "/" ? "/index.html" : pathname));
+    readFile(file).then(
+      (bytes) =>
+        response.setHeader("Content-Type", TYPES[extname(file)] ?? "application/octet-stream").end(bytes),
+      () => response.writeHead(404).end(),
+    );
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  return http;
+}
+
+const siteUrl = (): string => `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+
+async function streamsOpen(): Promise<string[]> {
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  return [...metrics.matchAll(/^fantail_streams\{face="([^"]+)"\} [1-9]/gm)].map(([, face]) => face ?? "");
+}
+
+it("shows lines live, from another origin, over one connection, also after the server was restarted", async () => {
+  const fifo = await server.fifo("example");
+  const job = await server.shell("example", fifo.untilEnd);
+  const { page, faults } = await openPage(browser);
+  await page.goto(`${siteUrl()}/?server=${encodeURIComponent(server.url)}&job=${job.id}`);
+  await page.getByText("(live)").waitFor(PATIENCE);
+  await page.getByRole("button", { name: job.id }).waitFor(PATIENCE);
+  await fifo.write("a line of this moment\n");
+  await page.locator("#lines", { hasText: "a line of this moment" }).waitFor(PATIENCE);
+  await expect.poll(streamsOpen, PATIENCE).toEqual(["multiplex"]);
+
+  await server.restart("SIGKILL");
+  await fifo.write("and one after\n");
+  await expect
+    .poll(() => page.locator("#lines").textContent(), PATIENCE)
+    .toBe("a line of this moment\nand one after");
+  expect(faults).toEqual([]);
+}, 180_000);
+
+it("shares through a tab that leads where the worker's file is not there", async () => {
+  const fifo = await server.fifo("alone");
+  const job = await server.shell("alone", fifo.untilEnd);
+  const { page } = await openPage(browser);
+  absent = /streams\.worker/;
+  await page.goto(`${siteUrl()}/?server=${encodeURIComponent(server.url)}&job=${job.id}`);
+  await page.getByText("(live)").waitFor(PATIENCE);
+  await fifo.write("without a worker\n");
+  await page.locator("#lines", { hasText: "without a worker" }).waitFor(PATIENCE);
+  expect(missed).toBeGreaterThan(0);
+}, 120_000);
