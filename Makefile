@@ -54,8 +54,8 @@ check: setup ## format, lint, types, import rules
 	$(BIN)/lint-imports
 	cd frontend && npm run --silent check
 
-bench: setup ## measure, and write bench/RESULTS.md
-	$(BIN)/python -m bench
+bench: setup ## measure, and write bench/RESULTS.md (or ARGS=frontend, say, for some of it)
+	$(BIN)/python -m bench $(ARGS)
 
 fmt: $(VENV)/.ready ## format and fix what can be fixed
 	$(BIN)/ruff format .

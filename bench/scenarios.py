@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import redis.asyncio
 
+from bench.dashboard import frontend
 from bench.diffs import diffs
 from bench.fantail import entry, fantail
 from bench.load import Crowd
@@ -329,4 +330,5 @@ SCENARIOS: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
     "pipelines": pipelines,
     "diffs": diffs,
     "searching": searching,
+    "frontend": frontend,
 }

@@ -2,7 +2,7 @@
  * What the Diff tab costs a browser: 40 files of 500 changed lines, and one file of 20,000, in Chromium, over a real
  * server and a real repository.
  *
- *     node bench/diff_page.mjs [--rounds N] [--screenshots FOLDER]
+ *     node bench/frontend/diff_page.mjs [--rounds N] [--screenshots FOLDER]
  *
  * A frame's time is taken where the browser has drawn it: in a task after the animation frame in which the rows are in
  * the page. Three beginnings are told apart: the data has arrived (the stream's last message before the rows), the tab
@@ -15,10 +15,10 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const packages = createRequire(here("../frontend/package.json"));
+const packages = createRequire(here("../../frontend/package.json"));
 const { chromium } = packages("playwright-core");
 const vite = await import(pathToFileURL(packages.resolve("vite")).href);
-const { Server } = (await vite.runnerImport(here("../tests/browser/fantail.ts"), { logLevel: "error" })).module;
+const { Server } = (await vite.runnerImport(here("../../tests/browser/fantail.ts"), { logLevel: "error" })).module;
 
 const FILES = 40;
 const LINES = 250; // each taken out and another put in its place: 500 changed lines
