@@ -40,7 +40,7 @@ CERTAIN: Final = (
     r"^E {3,}(?:assert |(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z0-9_]*(?:Error|Exception)(?:[: ]|$)|Failed: )",
     r"^(?:=+ )?(?:[0-9]+ [a-z]+, )*[1-9][0-9]* (?:failed|errors?)(?:, [^\n]*)? in [0-9.]+s",
     r"^!+ Interrupted: [1-9][0-9]* errors? during collection",
-    r"^[^ :\n]+::[^\n]+ (?:FAILED|ERROR)(?: +\[ *[0-9]+%\])? *$",
+    r"^[A-Za-z0-9_./@~][^ :\n]*::[^\n]+ (?:FAILED|ERROR)(?: +\[ *[0-9]+%\])? *$",
     r"^test[^\n]* \.\.\. (?:FAIL|FAILED|ERROR) *$",
     r"^test result: FAILED",
     # Rust
@@ -48,7 +48,7 @@ CERTAIN: Final = (
     # Go
     r"^ {0,16}--- FAIL: ",
     r"^FAIL(?:$|\t)",
-    r"^[^ \t\n]+\.go:[0-9]+:[0-9]+: (?:undefined: |cannot |syntax error|declared and not used|\"[^\"\n]*\" imported and not used)",
+    r"^[A-Za-z0-9_./@~][^ \t\n]*\.go:[0-9]+:[0-9]+: (?:undefined: |cannot |syntax error|declared and not used|\"[^\"\n]*\" imported and not used)",
     r"^panic: ",
     r"^exit status [1-9][0-9]*$",
     # JavaScript
@@ -71,12 +71,12 @@ CERTAIN: Final = (
     r"^(?:\[INFO\] )?BUILD FAIL(?:ED|URE)",
     r"^\[  FAILED  \] [^\n]",
     r"^ *[0-9]+/[0-9]+ Test +#[0-9]+: [^\n]*\*\*\*(?:Failed|Exception|Timeout|Not Run)",
-    r"^[^ \n][^\n]*: undefined reference to [^ A-Za-z0-9]",
+    r"^[A-Za-z0-9_./@~][^ \n]*: (?:[^\n]*: )?undefined reference to [^ A-Za-z0-9]",
     # shells and programs that die
-    r"^(?:[^ :\n]+: (?:line )?[0-9]+: +[0-9]+ )?(?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction|Killed)(?: +\(core dumped\)|$)",
-    r"^[^ \n]*sh: (?:line )?[0-9]+: [^\n]*: not found$",
+    r"^(?:[A-Za-z0-9_./@~][^ :\n]*: (?:line )?[0-9]+: +[0-9]+ )?(?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction|Killed)(?: +\(core dumped\)|$)",
+    r"^[A-Za-z0-9_./-]*sh: (?:line )?[0-9]+: [^\n]*: not found$",
     r"^[A-Za-z]+: command not found: ",
-    r"^[^ :\n]+: [^ :\n]+:[0-9]+: [^\n]*: Assertion ",
+    r"^[A-Za-z0-9_./@~][^ :\n]*: [^ :\n]+:[0-9]+: [^\n]*: Assertion ",
     r"^terminate called after throwing an instance of ",
     r"^==[0-9]+==ERROR: ",
     r"^curl: \([1-9][0-9]*\) ",
@@ -89,13 +89,13 @@ CERTAIN: Final = (
     r"^E[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+ ",
     # Elixir, Ruby, PHP
     r"^\*\* \([A-Z][A-Za-z0-9_.]*Error\) ",
-    r"^[^ \n]+:[0-9]+:in [^\n]*\([A-Z][A-Za-z0-9_:]*(?:Error|Exception)\)$",
+    r"^[A-Za-z0-9_./@~][^ \n]*:[0-9]+:in [^\n]*\([A-Z][A-Za-z0-9_:]*(?:Error|Exception)\)$",
     r"^PHP (?:Fatal|Parse) error: ",
 )
 # Shapes of errors, unless one of UNLESS is there too.
 LIKELY: Final = (
     r"<LEAD>(?:error|Error|ERROR|fatal|Fatal|FATAL|fatal error|Fatal error)(?:\[[A-Za-z0-9_:-]+\])?: *[^ \n]",
-    r"<LEAD>(?:[^ \t\n:()]+|[^ \t\n]+\([0-9]+(?:,[0-9]+)?\)|[^ \t\n]+:[0-9]+(?::[0-9]+)?)(?: ?:| -) (?:fatal )?error(?: [A-Z]+[0-9]+)?: ",
+    r"<LEAD>[A-Za-z0-9_./@~](?:[^ \t\n:()]*|[^ \t\n]*\([0-9]+(?:,[0-9]+)?\)|[^ \t\n]*:[0-9]+(?::[0-9]+)?)(?: ?:| -) (?:fatal )?error(?: [A-Z]+[0-9]+)?: ",
     r"<LEAD>error [A-Z]{1,8}[0-9]+: ",
     r"<LEAD>(?:Uncaught |Unhandled exception\. |Caused by: |Exception in thread \"[^\"\n]*\" )?(?:[A-Za-z_][A-Za-z0-9_$]*[.])*[A-Z][A-Za-z0-9_]*(?:Error|Exception)(?: \[[A-Z0-9_]+\])?(?:: |:$)",
     r"<LEAD>(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"\n]*\" )[A-Za-z]",
@@ -105,7 +105,7 @@ LIKELY: Final = (
     r"<LEAD>FAILED$",
     r"^ *not ok [0-9]+",
     r"^Found [1-9][0-9]* errors?(?: |\.|$)",
-    r"^[A-Za-z0-9_./+-]+: (?:[^\n]*: )?(?:command not found|No such file or directory|Permission denied)$",
+    r"^(?:-[a-z]{0,3}sh|[A-Za-z0-9_./][A-Za-z0-9_./+-]*): (?:[^\n]*: )?(?:command not found|No such file or directory|Permission denied)$",
     r"<LEAD>Error response from daemon: ",
     r"^<TIME><BETWEEN>\[?(?:ERROR|FATAL|CRITICAL|SEVERE)\]?[ \t:|-]",
     r"^(?:<TIME>)?<BETWEEN>\[(?:error|crit|alert|emerg|fatal)\][ :]",

@@ -20,7 +20,7 @@ export const CERTAIN: readonly string[] = [
   String.raw`^E {3,}(?:assert |(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Za-z0-9_]*(?:Error|Exception)(?:[: ]|$)|Failed: )`,
   String.raw`^(?:=+ )?(?:[0-9]+ [a-z]+, )*[1-9][0-9]* (?:failed|errors?)(?:, [^\n]*)? in [0-9.]+s`,
   String.raw`^!+ Interrupted: [1-9][0-9]* errors? during collection`,
-  String.raw`^[^ :\n]+::[^\n]+ (?:FAILED|ERROR)(?: +\[ *[0-9]+%\])? *$`,
+  String.raw`^[A-Za-z0-9_./@~][^ :\n]*::[^\n]+ (?:FAILED|ERROR)(?: +\[ *[0-9]+%\])? *$`,
   String.raw`^test[^\n]* \.\.\. (?:FAIL|FAILED|ERROR) *$`,
   String.raw`^test result: FAILED`,
   // Rust
@@ -28,7 +28,7 @@ export const CERTAIN: readonly string[] = [
   // Go
   String.raw`^ {0,16}--- FAIL: `,
   String.raw`^FAIL(?:$|\t)`,
-  String.raw`^[^ \t\n]+\.go:[0-9]+:[0-9]+: (?:undefined: |cannot |syntax error|declared and not used|\"[^\"\n]*\" imported and not used)`,
+  String.raw`^[A-Za-z0-9_./@~][^ \t\n]*\.go:[0-9]+:[0-9]+: (?:undefined: |cannot |syntax error|declared and not used|\"[^\"\n]*\" imported and not used)`,
   String.raw`^panic: `,
   String.raw`^exit status [1-9][0-9]*$`,
   // JavaScript
@@ -51,12 +51,12 @@ export const CERTAIN: readonly string[] = [
   String.raw`^(?:\[INFO\] )?BUILD FAIL(?:ED|URE)`,
   String.raw`^\[  FAILED  \] [^\n]`,
   String.raw`^ *[0-9]+/[0-9]+ Test +#[0-9]+: [^\n]*\*\*\*(?:Failed|Exception|Timeout|Not Run)`,
-  String.raw`^[^ \n][^\n]*: undefined reference to [^ A-Za-z0-9]`,
+  String.raw`^[A-Za-z0-9_./@~][^ \n]*: (?:[^\n]*: )?undefined reference to [^ A-Za-z0-9]`,
   // shells and programs that die
-  String.raw`^(?:[^ :\n]+: (?:line )?[0-9]+: +[0-9]+ )?(?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction|Killed)(?: +\(core dumped\)|$)`,
-  String.raw`^[^ \n]*sh: (?:line )?[0-9]+: [^\n]*: not found$`,
+  String.raw`^(?:[A-Za-z0-9_./@~][^ :\n]*: (?:line )?[0-9]+: +[0-9]+ )?(?:Segmentation fault|Aborted|Bus error|Floating point exception|Illegal instruction|Killed)(?: +\(core dumped\)|$)`,
+  String.raw`^[A-Za-z0-9_./-]*sh: (?:line )?[0-9]+: [^\n]*: not found$`,
   String.raw`^[A-Za-z]+: command not found: `,
-  String.raw`^[^ :\n]+: [^ :\n]+:[0-9]+: [^\n]*: Assertion `,
+  String.raw`^[A-Za-z0-9_./@~][^ :\n]*: [^ :\n]+:[0-9]+: [^\n]*: Assertion `,
   String.raw`^terminate called after throwing an instance of `,
   String.raw`^==[0-9]+==ERROR: `,
   String.raw`^curl: \([1-9][0-9]*\) `,
@@ -69,13 +69,13 @@ export const CERTAIN: readonly string[] = [
   String.raw`^E[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+ `,
   // Elixir, Ruby, PHP
   String.raw`^\*\* \([A-Z][A-Za-z0-9_.]*Error\) `,
-  String.raw`^[^ \n]+:[0-9]+:in [^\n]*\([A-Z][A-Za-z0-9_:]*(?:Error|Exception)\)$`,
+  String.raw`^[A-Za-z0-9_./@~][^ \n]*:[0-9]+:in [^\n]*\([A-Z][A-Za-z0-9_:]*(?:Error|Exception)\)$`,
   String.raw`^PHP (?:Fatal|Parse) error: `,
 ];
 // Shapes of errors, unless one of UNLESS is there too.
 export const LIKELY: readonly string[] = [
   String.raw`<LEAD>(?:error|Error|ERROR|fatal|Fatal|FATAL|fatal error|Fatal error)(?:\[[A-Za-z0-9_:-]+\])?: *[^ \n]`,
-  String.raw`<LEAD>(?:[^ \t\n:()]+|[^ \t\n]+\([0-9]+(?:,[0-9]+)?\)|[^ \t\n]+:[0-9]+(?::[0-9]+)?)(?: ?:| -) (?:fatal )?error(?: [A-Z]+[0-9]+)?: `,
+  String.raw`<LEAD>[A-Za-z0-9_./@~](?:[^ \t\n:()]*|[^ \t\n]*\([0-9]+(?:,[0-9]+)?\)|[^ \t\n]*:[0-9]+(?::[0-9]+)?)(?: ?:| -) (?:fatal )?error(?: [A-Z]+[0-9]+)?: `,
   String.raw`<LEAD>error [A-Z]{1,8}[0-9]+: `,
   String.raw`<LEAD>(?:Uncaught |Unhandled exception\. |Caused by: |Exception in thread \"[^\"\n]*\" )?(?:[A-Za-z_][A-Za-z0-9_$]*[.])*[A-Z][A-Za-z0-9_]*(?:Error|Exception)(?: \[[A-Z0-9_]+\])?(?:: |:$)`,
   String.raw`<LEAD>(?:Uncaught |Unhandled exception\. |Exception in thread \"[^\"\n]*\" )[A-Za-z]`,
@@ -85,7 +85,7 @@ export const LIKELY: readonly string[] = [
   String.raw`<LEAD>FAILED$`,
   String.raw`^ *not ok [0-9]+`,
   String.raw`^Found [1-9][0-9]* errors?(?: |\.|$)`,
-  String.raw`^[A-Za-z0-9_./+-]+: (?:[^\n]*: )?(?:command not found|No such file or directory|Permission denied)$`,
+  String.raw`^(?:-[a-z]{0,3}sh|[A-Za-z0-9_./][A-Za-z0-9_./+-]*): (?:[^\n]*: )?(?:command not found|No such file or directory|Permission denied)$`,
   String.raw`<LEAD>Error response from daemon: `,
   String.raw`^<TIME><BETWEEN>\[?(?:ERROR|FATAL|CRITICAL|SEVERE)\]?[ \t:|-]`,
   String.raw`^(?:<TIME>)?<BETWEEN>\[(?:error|crit|alert|emerg|fatal)\][ :]`,
