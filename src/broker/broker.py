@@ -24,15 +24,7 @@ from broker.entries import Record, entry_of
 from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
 from broker.ledger import InProcessLedger, Ledger
-from broker.limits import (
-    HOUSEKEEPING_S,
-    IDLE_S,
-    JOBS_MAX,
-    LINE_BYTES_MAX,
-    LINGER_S,
-    STORE_BYTES_MAX,
-    TOTAL_BYTES_MAX,
-)
+from broker.limits import HOUSEKEEPING_S, IDLE_S, JOBS_MAX, LINE_BYTES_MAX, LINGER_S, STORE_BYTES_MAX, TOTAL_BYTES_MAX
 from broker.msg_store import Batch, MsgStore, Retention
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost
 from broker.published import Published, PublishedLog

@@ -26,12 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.entries import Records
 from broker.errors import StoreClosedError
-from broker.limits import (
-    SEGMENT_RECORDS,
-    STORE_AGE_S_MAX,
-    STORE_BYTES_MAX,
-    STORE_RECORDS_MAX,
-)
+from broker.limits import SEGMENT_RECORDS, STORE_AGE_S_MAX, STORE_BYTES_MAX, STORE_RECORDS_MAX
 from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, LocateOutcome, Lost, ReadOutcome, Reason
 from broker.position import EMPTY_TAG, Cursor, Position, empty_log_position, log_position, log_tag
 from broker.segment import Segment

@@ -18,10 +18,10 @@ from starlette.responses import Response
 
 from broker.entries import line_of
 from broker.errors import SourceUnavailableError
-from broker.limits import DOWNLOAD_SLICE_RECORDS, WRITE_LOOK_PART
 from broker.outcomes import Lost
 from web.api_exchange import HEADERS, while_connected
 from web.api_log import whole_entries
+from web.limits import DOWNLOAD_SLICE_RECORDS, WRITE_LOOK_PART
 from web.protocol import EXTENSION
 
 if TYPE_CHECKING:

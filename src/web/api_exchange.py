@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from broker import InvalidIdError, NotFoundError, Presence, SourceUnavailableError
 from broker.jobs import JOB, WORK_SESSION, checked_id
-from broker.limits import DOCUMENT_BYTES_MAX
 from web.auth import viewer_required
 from web.bodies import whole_body
+from web.limits import DOCUMENT_BYTES_MAX
 from web.problems import bad_request, forbidden
 
 if TYPE_CHECKING:

@@ -26,16 +26,11 @@ import anyio
 
 from broker.entries import STREAMS
 from broker.errors import BrokerError, LengthMismatchError
-from broker.limits import (
-    APPEND_BYTES_MAX,
-    APPEND_RECORDS_MAX,
-    INGEST_DISCARD_BYTES_MAX,
-    INGEST_DISCARD_S_MAX,
-    INGEST_SLICE_BYTES,
-)
+from broker.limits import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 from web.api_exchange import json_response, own_job, whole_number
 from web.auth import viewer_required
 from web.ingest import batches, parser_for
+from web.limits import INGEST_DISCARD_BYTES_MAX, INGEST_DISCARD_S_MAX, INGEST_SLICE_BYTES
 from web.problems import (
     Problem,
     ProblemError,

@@ -21,11 +21,11 @@ from starlette.responses import Response
 
 from broker import InvalidIdError, NotFoundError
 from broker.jobs import JOB, checked_id, number
-from broker.limits import JOBS_PAGE, JOBS_PAGE_MAX, QUERY_CHARS_MAX
 from broker.tables import owner_of
 from web.api_exchange import HEADERS, document, fresh_tables, json_response, own_job, seen_job, whole_number
 from web.api_shapes import shown, taken, with_times
 from web.auth import viewer_required
+from web.limits import JOBS_PAGE, JOBS_PAGE_MAX, QUERY_CHARS_MAX
 from web.problems import bad_request
 
 if TYPE_CHECKING:

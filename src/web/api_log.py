@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from broker.limits import OUTPUT_TRIES_MAX
 from broker.msg_store import Batch
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost
 from broker.position import Position, log_position
+from web.limits import OUTPUT_TRIES_MAX
 from web.problems import busy
 
 if TYPE_CHECKING:

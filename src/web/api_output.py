@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.limits import OUTPUT_PAGE, OUTPUT_PAGE_BYTES_MAX, OUTPUT_PAGE_MAX
 from web.api_download import TextDownload
 from web.api_exchange import flag, json_response, seen_job, whole_number
 from web.api_log import read_page
+from web.limits import OUTPUT_PAGE, OUTPUT_PAGE_BYTES_MAX, OUTPUT_PAGE_MAX
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from broker.jobs import number
-from broker.limits import FIELD_NAME_CHARS_MAX, FIELDS_MAX, STATUS_CHARS_MAX
+from web.limits import FIELD_NAME_CHARS_MAX, FIELDS_MAX, STATUS_CHARS_MAX
 from web.problems import bad_request
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker import ChangeKind, DatabaseChange, InvalidIdError, NotFoundError
 from broker.jobs import checked_id
-from broker.limits import FIELD_NAME_CHARS_MAX, FIELDS_MAX
 from web.api_exchange import document, json_response
 from web.auth import admin_required
+from web.limits import FIELD_NAME_CHARS_MAX, FIELDS_MAX
 from web.problems import bad_request
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
-from broker.limits import TOKEN_BYTES_MAX, USER_CHARS_MAX
 from web.context import VIEWER_KEY, viewer_of
+from web.limits import TOKEN_BYTES_MAX, USER_CHARS_MAX
 from web.origin import asks_local_host, comes_from_elsewhere, only, says_its_origin
 from web.problems import ProblemError, forbidden, refusal, unauthorized
 from web.settings import WrongSettingError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 from starlette.requests import ClientDisconnect
 
-from broker.limits import BODY_S_MAX
+from web.limits import BODY_S_MAX
 from web.problems import Problem, ProblemError, bad_request, too_large
 
 if TYPE_CHECKING:

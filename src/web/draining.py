@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import uvicorn
 
-from broker.limits import DRAIN_GRACE_S, SHUTDOWN_GRACE_S
+from web.limits import DRAIN_GRACE_S, SHUTDOWN_GRACE_S
 from web.protocol import protocol_class
 
 if TYPE_CHECKING:

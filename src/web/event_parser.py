@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from broker.limits import TAIL_EVENT_BYTES_MAX
+from web.limits import TAIL_EVENT_BYTES_MAX
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

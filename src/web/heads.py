@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from broker.limits import HEAD_BYTES_MAX, HEAD_S_MAX
+from web.limits import HEAD_BYTES_MAX, HEAD_S_MAX
 
 if TYPE_CHECKING:
     import asyncio

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 
 from broker.entries import STREAMS, entry_of
-from broker.limits import INGEST_RECORD_BYTES_MAX
 from broker.producers.line_decoder import LineDecoder
+from web.limits import INGEST_RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from broker.limits import LIMITER_KEYS_MAX
+from web.limits import LIMITER_KEYS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

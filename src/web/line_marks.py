@@ -23,14 +23,14 @@ import orjson
 import re2
 
 from broker.entries import records_of
-from broker.limits import (
+from web import line_patterns
+from web.limits import (
     GROUP_DEPTH_MAX,
     GROUP_TITLE_CHARS_MAX,
     MARK_CHARS_MAX,
     MARK_PATTERN_BYTES_MAX,
     MARKS_PER_ENTRY_MAX,
 )
-from web import line_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -19,10 +19,10 @@ import orjson
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from broker.limits import LOGIN_BYTES_MAX
 from web.api_exchange import json_response
 from web.auth import COOKIE, Tokens, allowed_origins
 from web.bodies import whole_body
+from web.limits import LOGIN_BYTES_MAX
 from web.origin import comes_from_elsewhere
 from web.problems import bad_request, forbidden, unauthorized
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
-from broker.limits import SEARCH_SLICE_BYTES, SEARCHES_MAX, SEARCHES_WAITING_MAX
 from broker.outcomes import Lost
 from web.api_log import whole_entries
 from web.ingest import batches
+from web.limits import SEARCH_SLICE_BYTES, SEARCHES_MAX, SEARCHES_WAITING_MAX
 from web.problems import busy
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from zlib import crc32
 import anyio
 
 from broker.jobs import number
-from broker.limits import (
+from web.limits import (
     GROUP_MARK_BYTES,
     OUTLINE_ERRORS_MAX,
     OUTLINE_GROUP_MARKS_MAX,

@@ -24,13 +24,13 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from broker import BrokerError, SourceUnavailableError
-from broker.limits import INITIAL_BYTES_MAX, INITIAL_LINES_MAX, INITIAL_ROWS_MAX
 from broker.tables import owner_of
 from web.api_exchange import fresh_tables, seen_job
 from web.api_jobs import TABLE, newest_rows
 from web.api_log import OutputPage, read_page
 from web.api_shapes import shown
 from web.context import viewer_of
+from web.limits import INITIAL_BYTES_MAX, INITIAL_LINES_MAX, INITIAL_ROWS_MAX
 from web.login import login_path
 from web.problems import Problem, ProblemError, problem_of, unauthorized
 

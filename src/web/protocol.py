@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from broker.limits import KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, SOCKET_SEND_BYTES
 from web.heads import TOO_LONG, HeadWatch
+from web.limits import KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, SOCKET_SEND_BYTES
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import re2
 
 from broker.entries import line_of
-from broker.limits import HIT_CHARS_BEFORE, HIT_CHARS_MAX, PATTERN_BYTES_MAX
+from web.limits import HIT_CHARS_BEFORE, HIT_CHARS_MAX, PATTERN_BYTES_MAX
 from web.line_marks import Page, outputs_of, without_escapes
 
 if TYPE_CHECKING:

@@ -26,9 +26,10 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from broker import limits
+from broker import limits as broker_limits
 from broker.errors import BrokerError
 from broker.sources.redis_link import check_address
+from web import limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ def _listed(value: Any) -> Any:
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Bytes = Annotated[int, Field(ge=64 * limits.KIB, le=1 << 40)]
+Bytes = Annotated[int, Field(ge=64 * broker_limits.KIB, le=1 << 40)]
 
 _TABLE: Final = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,63})=([^\s,=]*\*)")
 
@@ -107,20 +108,21 @@ class Settings(BaseSettings):
         default="/pipeline/{id}/health", pattern=r"^/[^\s]*\{id\}", description="path of a pipeline's health there"
     )
     pipeline_timeout_s: Seconds = Field(
-        default=limits.POLL_TIMEOUT_S, description="a pipeline backend that has not answered by then is silent"
+        default=broker_limits.POLL_TIMEOUT_S, description="a pipeline backend that has not answered by then is silent"
     )
     pipeline_poll_s: Seconds = Field(
-        default=limits.POLL_FAST_S, description="pipelines are polled so often, and less often while their status stays"
+        default=broker_limits.POLL_FAST_S,
+        description="pipelines are polled so often, and less often while their status stays",
     )
     database_names: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
         description="tables and columns of the database that are called otherwise: `runs=ci.runs,runs.user_id=owner,…`",
     )
     status_check_s: Seconds = Field(
-        default=limits.STATUS_CHECK_S, description="tests and runs that are watched are looked up again so often"
+        default=broker_limits.STATUS_CHECK_S, description="tests and runs that are watched are looked up again so often"
     )
     status_ttl_s: Seconds = Field(
-        default=limits.STATUS_TTL_S, description="the last state known of a test or run is kept in Redis so long"
+        default=broker_limits.STATUS_TTL_S, description="the last state known of a test or run is kept in Redis so long"
     )
     running_capacity: Count = Field(default=5, description="jobs that may run at a time, as queue statistics show it")
     queued_capacity: Count = Field(default=50, description="jobs that may wait, as queue statistics show it")
@@ -166,19 +168,21 @@ class Settings(BaseSettings):
     drain_s: float = Field(default=5.0, ge=0, le=60, description="at shutdown, streams end spread over so long")
 
     # -- memory
-    store_bytes: Bytes = Field(default=limits.STORE_BYTES_MAX, description="what the log of one job may hold in memory")
+    store_bytes: Bytes = Field(
+        default=broker_limits.STORE_BYTES_MAX, description="what the log of one job may hold in memory"
+    )
     total_bytes: Bytes = Field(
-        default=limits.TOTAL_BYTES_MAX,
+        default=broker_limits.TOTAL_BYTES_MAX,
         description="what all logs and documents together may hold in memory; old lines make room",
     )
     line_bytes: int = Field(
-        default=limits.LINE_BYTES_MAX,
+        default=broker_limits.LINE_BYTES_MAX,
         ge=1024,
-        le=64 * limits.MIB,
+        le=64 * broker_limits.MIB,
         description="a longer line is cut for viewers, visibly",
     )
     linger_s: Seconds = Field(
-        default=limits.LINGER_S, description="a finished job stays in memory so long after its last viewer"
+        default=broker_limits.LINGER_S, description="a finished job stays in memory so long after its last viewer"
     )
 
     # -- limits per client

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from broker.limits import SEND_BYTES_MAX
+from web.limits import SEND_BYTES_MAX
 from web.protocol import EXTENSION
 
 if TYPE_CHECKING:

@@ -31,13 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
 
-from broker.limits import (
-    RETRY_DRAIN_MS,
-    RETRY_MS,
-    STREAM_END_S,
-    STREAM_TIME_JITTER,
-    WRITE_LOOK_PART,
-)
+from web.limits import RETRY_DRAIN_MS, RETRY_MS, STREAM_END_S, STREAM_TIME_JITTER, WRITE_LOOK_PART
 from web.sinks import connection_of, sink_for
 
 if TYPE_CHECKING:

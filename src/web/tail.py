@@ -20,7 +20,9 @@ import anyio
 import httpx
 import orjson
 
-from broker.limits import (
+from broker.position import parse_position
+from web.event_parser import EventParser, EventTooLongError, ServerEvent
+from web.limits import (
     TAIL_AWAY_S_MAX,
     TAIL_BACKOFF_S_MAX,
     TAIL_BACKOFF_S_MIN,
@@ -28,8 +30,6 @@ from broker.limits import (
     TAIL_FIRST_S_MAX,
     TAIL_SILENCE_S_MAX,
 )
-from broker.position import parse_position
-from web.event_parser import EventParser, EventTooLongError, ServerEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 import anyio
 import httpx
 
-from broker.limits import RETRY_DRAIN_MS
 from support.served_app import ServedApp, served_app
 from support.sse_client import open_stream
 from support.wait import eventually
+from web.limits import RETRY_DRAIN_MS
 
 
 def stream_url(served: ServedApp) -> str:

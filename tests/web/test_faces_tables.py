@@ -10,7 +10,6 @@ import pytest
 
 from broker import Broker, ChangeKind, DatabaseChange
 from broker.json_patch import apply_in_place
-from broker.limits import TABLES_LAG_RECORDS_MIN
 from broker.wakeup import Waker
 from support.served_app import ServedApp, served_app
 from support.sse_client import Event, Stream, open_stream
@@ -18,6 +17,7 @@ from support.wait import eventually
 from web.auth import Viewer, mint_token
 from web.faces import table_stream
 from web.faces.table_stream import TableStream, View
+from web.limits import TABLES_LAG_RECORDS_MIN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from broker.limits import LIMITER_KEYS_MAX
 from web.auth import EVERYONE, Viewer
 from web.limiter import Limiter, Limits, Rate, Refusal, StreamLease
+from web.limits import LIMITER_KEYS_MAX
 
 ANN = Viewer("ann", admin=False)
 BOB = Viewer("bob", admin=False)

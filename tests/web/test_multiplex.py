@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 from broker.diffs import file_changes, files_in, opening
-from broker.limits import TOPIC_CHARS_MAX, TOPICS_ARRAY_BYTES, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
 from support.diff_client import DiffClient
 from support.multiplex_client import TopicsClient, post_topics
 from support.pipeline_backend import pipeline_backend
@@ -24,6 +23,7 @@ from support.sse_client import Event, open_stream
 from support.supercheck_board import dashboard
 from support.wait import eventually
 from web.auth import mint_token
+from web.limits import TOPIC_CHARS_MAX, TOPICS_ARRAY_BYTES, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from broker.limits import HEAD_BYTES_MAX
 from support.served_app import ServedApp, served_app
 from web import heads
+from web.limits import HEAD_BYTES_MAX
 
 if TYPE_CHECKING:
     from anyio.abc import SocketStream

@@ -36,13 +36,7 @@ from redis.exceptions import ResponseError
 
 from broker.errors import AlreadyExistsError
 from broker.jobs import JOB, checked_id
-from broker.limits import (
-    JOB_TTL_S,
-    LEASE_S,
-    REDIS_CONNECT_TIMEOUT_S,
-    REDIS_TIMEOUT_S,
-    TAIL_COMPARED,
-)
+from broker.limits import JOB_TTL_S, LEASE_S, REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S, TAIL_COMPARED
 from broker.producers.append_window import Seen
 
 if TYPE_CHECKING:

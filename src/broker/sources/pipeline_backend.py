@@ -33,13 +33,7 @@ import anyio
 import httpx
 
 from broker.foreign_json import can_be_written, parsed_object
-from broker.limits import (
-    HEALTH_BYTES_MAX,
-    PIPELINE_STATUS_CHARS_MAX,
-    POLL_CONNECT_TIMEOUT_S,
-    POLL_TIMEOUT_S,
-    POLLS_MAX,
-)
+from broker.limits import HEALTH_BYTES_MAX, PIPELINE_STATUS_CHARS_MAX, POLL_CONNECT_TIMEOUT_S, POLL_TIMEOUT_S, POLLS_MAX
 
 if TYPE_CHECKING:
     import ssl

@@ -19,13 +19,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from broker.errors import SourceUnavailableError
-from broker.limits import (
-    LIVE_PAGE_RECORDS_MAX,
-    PAGE_BYTES,
-    PAGE_RECORDS_MAX,
-    PAGE_TRIES_MAX,
-    SEARCH_RECORDS_MAX,
-)
+from broker.limits import LIVE_PAGE_RECORDS_MAX, PAGE_BYTES, PAGE_RECORDS_MAX, PAGE_TRIES_MAX, SEARCH_RECORDS_MAX
 from broker.outcomes import Behind
 from broker.position import Cursor, checksum, log_tag
 from broker.sources.redis_link import unavailable

@@ -26,14 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from broker.errors import BrokerError, SourceUnavailableError
-from broker.limits import (
-    LOAD_TIMEOUT_S,
-    STATUS_CHECK_RETRY_S,
-    STATUS_CHECK_S,
-    STATUS_PAGE,
-    STATUS_TTL_S,
-    STATUSES_MAX,
-)
+from broker.limits import LOAD_TIMEOUT_S, STATUS_CHECK_RETRY_S, STATUS_CHECK_S, STATUS_PAGE, STATUS_TTL_S, STATUSES_MAX
 from broker.sources.redis_link import RedisLink
 from broker.sources.status_channels import StatusChannels
 from broker.sources.status_keeper import StatusKeeper

@@ -29,19 +29,13 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from broker import NotFoundError
-from broker.limits import (
-    TOPIC_CHARS_MAX,
-    TOPIC_REFUSAL_BYTES_MAX,
-    TOPICS_ARRAY_BYTES,
-    TOPICS_BODY_BYTES_MAX,
-    TOPICS_MAX,
-)
 from broker.wakeup import Waker
 from web.bodies import whole_body
 from web.context import VIEWER_KEY
 from web.faces.multiplex_frames import TopicFrames, array_frame
 from web.faces.pipeline_status import NotConfigured
 from web.faces.stream_request import StreamEndpoint
+from web.limits import TOPIC_CHARS_MAX, TOPIC_REFUSAL_BYTES_MAX, TOPICS_ARRAY_BYTES, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
 from web.problems import Problem, ProblemError, bad_request, refusal
 from web.sse import RELAY_KEY, EventStreamResponse, comment
 

@@ -16,9 +16,9 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 
 from broker import InvalidIdError, NotFoundError, SourceUnavailableError, TooManyJobsError, parse_position
-from broker.limits import RETRY_DRAIN_MS, RETRY_REFUSED_MS
 from web.auth import viewer_required
 from web.limiter import Refusal
+from web.limits import RETRY_DRAIN_MS, RETRY_REFUSED_MS
 from web.problems import Problem, ProblemError, bad_request, refusal
 from web.sse import HEADERS, RELAY_KEY, comment, retry
 

@@ -23,10 +23,10 @@ import orjson
 
 from broker import Batch, CaughtUp, Closed, Encoding
 from broker.json_patch import pointer
-from broker.limits import HIDDEN_ADVANCE_S, SNAPSHOT_PIECE_BYTES, TABLES_LAG_PER_ROW, TABLES_LAG_RECORDS_MIN
 from broker.outcomes import Located
 from broker.patch_store import operation_of
 from broker.tables import owner_of
+from web.limits import HIDDEN_ADVANCE_S, SNAPSHOT_PIECE_BYTES, TABLES_LAG_PER_ROW, TABLES_LAG_RECORDS_MIN
 from web.sse import frame, position_only
 
 if TYPE_CHECKING:
