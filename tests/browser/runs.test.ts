@@ -63,7 +63,7 @@ describe("the runs page", () => {
     const row = page.getByRole("row", { name: /weekly/ });
     await row.filter({ hasText: "running" }).waitFor();
     await server.end("SIGKILL");
-    await row.filter({ hasText: /Connection lost|failed to fetch|network/i }).waitFor();
+    await row.filter({ hasText: /Connection lost|cannot be reached/ }).waitFor();
     await row.filter({ hasText: "running" }).waitFor();
     await server.launch();
     await publish("weekly", "failed");

@@ -80,6 +80,11 @@ export class RunFollower {
     });
   }
 
+  /** Tries the stream now, where it has one that is not there. */
+  reconnect(): void {
+    this.#subscription?.reconnect();
+  }
+
   stop(): void {
     this.#subscription?.close();
     this.#subscription = null;

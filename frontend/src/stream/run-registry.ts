@@ -132,6 +132,14 @@ export class RunRegistry {
     return () => stops.forEach((stop) => stop());
   }
 
+  /** Asks now which runs are under way, and tries their streams, however long the last failures made the wait. */
+  readonly askNow = (): void => {
+    if (!this.#listing.any) return;
+    for (const follower of this.#runs.values()) follower.reconnect();
+    this.#list.remove([LIST]);
+    this.#list.add([LIST]);
+  };
+
   /** Follows the runs that are known, and asks for no others, until the result is called; counted. */
   follow(): () => void {
     return this.#following.add();

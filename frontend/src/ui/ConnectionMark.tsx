@@ -1,5 +1,6 @@
 /** How the page's stream stands, in words, with a way to try again. Never mixed with how the job stands. */
 import type { ConnectionStatus } from "../stream/stream-source";
+import { formatCount } from "./format";
 import { useNow } from "./useNow";
 
 interface ConnectionMarkProps {
@@ -7,15 +8,23 @@ interface ConnectionMarkProps {
   readonly onRetry: () => void;
   /** Whether the reason is said here; a page that says it elsewhere has it once. */
   readonly withReason?: boolean;
+  /** How many entries are known to be there and have not come yet. */
+  readonly behind?: number;
 }
 
-export function ConnectionMark({ connection, onRetry, withReason = true }: ConnectionMarkProps) {
+/** Fewer than this is how any stream is at any moment, and no word of its own. */
+const BEHIND_MIN = 100;
+
+export function ConnectionMark({ connection, onRetry, withReason = true, behind = 0 }: ConnectionMarkProps) {
   const { state, problem } = connection;
+  const catchingUp = state === "connected" && behind >= BEHIND_MIN;
   const refused = problem?.kind === "refused" ? problem : null;
   return (
     <div className={`connection ${state}`}>
       <span className="dot" aria-hidden="true" />
-      <output>{WORDS[state]}</output>
+      <output>{catchingUp ? "Catching up" : WORDS[state]}</output>
+      {/* Apart from what is spoken, as is the countdown: they change all the time. */}
+      {catchingUp && <span className="muted figures">{formatCount(behind)} behind</span>}
       {state === "reconnecting" && connection.retryAtMs !== null && <Countdown atMs={connection.retryAtMs} />}
       {withReason && state === "error" && problem && <span className="muted">{problem.message}</span>}
       {refused?.status === 401 && <a href="/login">Sign in</a>}

@@ -1,4 +1,5 @@
 /** One job: how it stands, what is known of it, and its lines. */
+import { useSyncExternalStore } from "react";
 import { Link } from "wouter";
 import { useClient } from "../hooks/client-context";
 import { type WatchedJob, useJobSession } from "../hooks/useJobSession";
@@ -68,19 +69,21 @@ function FoundJob({ id, initial }: JobPageProps) {
         }
         title={title}
         summary={<StatusBadge status={shown.status} stale={shown.stale} />}
-        connection={
-          <ConnectionMark
-            connection={session.connection}
-            onRetry={session.reconnect}
-            withReason={session.error === null}
-          />
-        }
+        connection={<JobConnection session={session} />}
       />
       <PoliteSummary>{`${title}: ${shown.status}`}</PoliteSummary>
       <Facts job={shown} />
       <Troubles job={shown} error={session.error} />
       <JobTabs id={id} job={shown} log={<Log id={id} session={session} job={shown} />} />
     </article>
+  );
+}
+
+function JobConnection({ session }: { readonly session: WatchedJob }) {
+  const { connection, error, log, reconnect } = session;
+  const behind = useSyncExternalStore(log.subscribe, () => log.behind);
+  return (
+    <ConnectionMark connection={connection} onRetry={reconnect} withReason={error === null} behind={behind} />
   );
 }
 

@@ -1,6 +1,9 @@
 /** Runs of tests and jobs: those under way, live, and those that ended while the page was open. */
-import { useJobContext } from "../hooks/useJobContext";
+import { useClient } from "../hooks/client-context";
+import { type JobContext, useJobContext } from "../hooks/useJobContext";
 import type { ActiveRun, RunEnd } from "../stream/run-registry";
+import type { ConnectionStatus } from "../stream/stream-source";
+import { ConnectionMark } from "./ConnectionMark";
 import { Loading, PageHead } from "./PageHead";
 import { StatusBadge } from "./StatusBadge";
 import { Ago } from "./Times";
@@ -9,7 +12,9 @@ import { type Column, DataTable, FirstCell } from "./table/DataTable";
 import { useTitle } from "./useTitle";
 
 export function RunsPage() {
-  const { activeRuns, recentEnds, isLoaded, problem } = useJobContext();
+  const context = useJobContext();
+  const { activeRuns, recentEnds, isLoaded, problem } = context;
+  const { runs: registry } = useClient();
   const runs = Object.values(activeRuns);
   useTitle(runs.length > 0 ? `(${runs.length}) Runs` : "Runs");
   return (
@@ -17,6 +22,7 @@ export function RunsPage() {
       <PageHead
         title="Runs"
         summary={isLoaded && runs.length > 0 && `${plural(runs.length, "run")} under way`}
+        connection={<ConnectionMark connection={connectionOf(context)} onRetry={registry.askNow} />}
       />
       {problem !== null && (
         <output className="box warn">
@@ -36,6 +42,15 @@ export function RunsPage() {
       )}
     </section>
   );
+}
+
+/** The list is asked for and each run has a stream: the worst of them is what is said. */
+function connectionOf({ activeRuns, isLoaded, problem }: JobContext): ConnectionStatus {
+  const states = new Set(Object.values(activeRuns).map(({ connection }) => connection));
+  const lost = problem !== null || states.has("reconnecting");
+  const polled = states.has("polling") && !states.has("connected");
+  const state = lost ? "reconnecting" : !isLoaded ? "connecting" : polled ? "polling" : "connected";
+  return { state, attempt: 0, retryAtMs: null, problem: null };
 }
 
 function NoRuns() {

@@ -165,6 +165,16 @@ describe("a server that is not", () => {
   });
 });
 
+it("who wishes a try now does not wait for a server to be back", async () => {
+  const subscription = await lost({ reconnectDelayMs: 20_000 });
+  subscription.reconnect();
+  expect(platform.exchanges).toHaveLength(2);
+  platform.last.open();
+  await settle();
+  expect(sink.status).toMatchObject({ state: "connected", retryAtMs: null });
+  expect(platform.timers).toBe(1);
+});
+
 describe("what a server wishes is kept", () => {
   it.each([
     ["a stream that says to come back in ten seconds or more", null, 10_000],

@@ -8,6 +8,7 @@ import {
   QUIET_MS,
 } from "../../src/stream/shared/leader-way";
 import { SharedStreams } from "../../src/stream/shared/shared-streams";
+import type { Subscription } from "../../src/stream/stream-source";
 import { Recorder, array, rest } from "../support/hub-bench";
 import { ScriptedSource } from "../support/scripted-source";
 import { type Exchange, SimulatedPlatform } from "../support/simulated-platform";
@@ -48,6 +49,7 @@ class Tab {
   readonly streams: SharedStreams;
   readonly sink = new Recorder();
   lead: LeadingTab | null = null;
+  subscription: Subscription | null = null;
 
   constructor(name: string, broadcast: Broadcast, network: SimulatedPlatform) {
     this.platform = new SimulatedPlatform();
@@ -73,7 +75,7 @@ let tabs: Tab[];
 function open(name: string): Tab {
   const tab = new Tab(name, broadcast, network);
   tabs.push(tab);
-  tab.streams.subscribe(JOB, tab.sink);
+  tab.subscription = tab.streams.subscribe(JOB, tab.sink);
   return tab;
 }
 
@@ -159,5 +161,24 @@ describe("without a SharedWorker", () => {
     await rest();
     expect(first.sink.data).toEqual(["to both"]);
     expect(second.sink.data).toEqual(["to both"]);
+  });
+
+  it("a wish of any tab to try now is one of the tab that leads", async () => {
+    open("a");
+    await pass(500);
+    const second = open("b");
+    await pass(500);
+    await serve();
+    latest().send("retry: 8000\n\n");
+    await rest();
+    latest().end();
+    await rest();
+    expect(second.sink.status).toMatchObject({ state: "reconnecting" });
+    const before = network.exchanges.length;
+    second.subscription?.reconnect();
+    await rest();
+    expect(network.exchanges).toHaveLength(before + 1);
+    await serve();
+    expect(tabs.map(({ sink }) => sink.status?.state)).toEqual(["connected", "connected"]);
   });
 });

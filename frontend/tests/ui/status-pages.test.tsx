@@ -201,8 +201,12 @@ describe("the runs page", () => {
     await show("runs");
     act(() => void stream("/r1").status({ state: "reconnecting" }));
     await pass();
-    expect(screen.getByText("Connection lost, reconnecting")).toBeDefined();
-    expect(screen.getByText("running")).toBeDefined();
+    const row = screen.getByRole("row", { name: /Nightly/ });
+    expect(row.textContent).toContain("Connection lost, reconnecting");
+    expect(row.textContent).toContain("running");
+    const asked = source.subscriptions.at(-1)?.calls ?? [];
+    fireEvent.click(screen.getByRole("button", { name: "Try now" }));
+    expect(asked).toContain("reconnect");
   });
 
   it("says that nothing runs, or that the server does not say", async () => {

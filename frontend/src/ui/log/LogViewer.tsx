@@ -4,17 +4,10 @@
  * For a screen reader the log is a region to be read at will, and not announced line by line; a summary is spoken at
  * most every five seconds.
  */
-import {
-  type CSSProperties,
-  type ReactNode,
-  useEffect,
-  useMemo,
-  useState,
-  useSyncExternalStore,
-} from "react";
+import { type CSSProperties, type ReactNode, useMemo, useState, useSyncExternalStore } from "react";
 import type { LineStore } from "../../stream/line-store";
 import { lastOffsetOf, offsetOf } from "../../stream/log-rows";
-import { formatCount, plural } from "../format";
+import { plural } from "../format";
 import { usePreference } from "../preferences";
 import { ROW_HEIGHT } from "./geometry";
 import type { LogController } from "./log-controller";
@@ -24,6 +17,7 @@ import { LogFind } from "./LogFind";
 import { LogKnowledge } from "./LogKnowledge";
 import { LogSlot, newsOf } from "./LogSlot";
 import { LogToolbar } from "./LogToolbar";
+import { Spoken } from "./Spoken";
 import { Ticks } from "./Ticks";
 import { digitsOf, useLogController, useOpening, useScroller } from "./useLogView";
 
@@ -157,7 +151,6 @@ function LineCount() {
   return (
     <>
       <span className="muted figures">{plural(log.total, "line")}</span>
-      {log.behind > 0 && <span className="muted figures">catching up, {formatCount(log.behind)} behind</span>}
       <span className="space-between" />
     </>
   );
@@ -182,21 +175,4 @@ function usePill() {
 function Notice() {
   const { notice } = useLogControls();
   return <output className={notice === null ? "log-notice unseen" : "log-notice"}>{notice}</output>;
-}
-
-/** Between two spoken summaries, in milliseconds. */
-const SPOKEN_MS = 5_000;
-
-function Spoken({ log }: { readonly log: LineStore }) {
-  const [words, setWords] = useState("");
-  useEffect(() => {
-    let said = log.end;
-    const timer = setInterval(() => {
-      const lines = log.end;
-      if (lines > said) setWords(`${plural(lines - said, "new line")}, ${formatCount(lines)} in all`);
-      said = lines;
-    }, SPOKEN_MS);
-    return () => clearInterval(timer);
-  }, [log]);
-  return <output className="unseen">{words}</output>;
 }
