@@ -11,7 +11,7 @@ No HTTP here (that is the package `web`), and no Redis outside `broker.sources`,
 
 from __future__ import annotations
 
-from broker.broker import Broker, BrokerLimits, BrokerStats, JobStats
+from broker.broker import Broker, BrokerLimits
 from broker.entries import Record, Records, entry_of
 from broker.errors import (
     AlreadyExistsError,
@@ -30,6 +30,7 @@ from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, R
 from broker.patch_store import PatchStore
 from broker.position import Cursor, Position, parse_position
 from broker.segment import Encoding
+from broker.stats import BrokerStats, JobStats
 from broker.subscription import Subscription
 from broker.tables import ChangeKind, DatabaseChange, Tables
 

@@ -9,7 +9,6 @@ Changes of state here have no await in them. `run` holds the only tasks: the sou
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import secrets
 import time
@@ -25,15 +24,17 @@ from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsErro
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
 from broker.ledger import InProcessLedger, Ledger
 from broker.limits import HOUSEKEEPING_S, IDLE_S, JOBS_MAX, LINE_BYTES_MAX, LINGER_S, STORE_BYTES_MAX, TOTAL_BYTES_MAX
-from broker.msg_store import Batch, MsgStore, Retention
+from broker.memory_budget import keep_within
+from broker.msg_store import Batch, Retention
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost
 from broker.published import Published, PublishedLog
+from broker.stats import BrokerStats
 from broker.subscription import Subscription
 from broker.tables import Tables
 from broker.wakeup import AlarmClock, Bell, Waker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from broker.patch_store import PatchStore
     from broker.position import Position
@@ -50,33 +51,6 @@ class BrokerLimits:
     linger_s: float = LINGER_S
     idle_s: float = IDLE_S
     jobs_max: int = JOBS_MAX
-
-
-@dataclass(frozen=True, slots=True)
-class JobStats:
-    """One live job: what it holds and who reads it. `lag_max` is in records."""
-
-    kind: str
-    id: str
-    status: str
-    retained_bytes: int
-    head: int
-    tail: int
-    watchers: int
-    lag_max: int
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerStats:
-    """What the broker holds now."""
-
-    jobs: tuple[JobStats, ...]
-    total_bytes: int
-    total_bytes_max: int
-    tables_bytes: int
-    tables_watchers: int
-    source_available: bool
-    source_mode: str
 
 
 class Broker:
@@ -391,62 +365,15 @@ class Broker:
                 self.forget_if_unwatched(job)
 
     def enforce_budget(self) -> None:
-        """Frees memory until every log, and all that is held together, are within their bounds.
-
-        Documents are counted and stay, as they are what a viewer sees now; old lines make room for them, down to half
-        of the budget, without which no page of the archive would stay long enough to be read.
-        """
-        now_s = self.now_s()
-        logs = [log for job in self._jobs.values() for log in job.stores()]
-        for log in logs:
-            log.evict(now_s)
-        for job in self._jobs.values():
-            job.forget_old_snapshots()
-        self.tables.forget_old_snapshots()
-        log_bytes = sum(log.retained_bytes for log in logs)
-        held = sum(job.retained_bytes for job in self._jobs.values()) + self.tables.retained_bytes
-        total_bytes_max = self.limits.total_bytes_max
-        _evict(logs, log_bytes - max(total_bytes_max - (held - log_bytes), total_bytes_max // 2))
+        """Frees memory until every log, and all that is held together, are within their bounds."""
+        keep_within(self.limits.total_bytes_max, self._jobs.values(), self.tables, self.now_s())
 
     def stats(self) -> BrokerStats:
         """What is live now."""
-        jobs = tuple(
-            JobStats(
-                kind=job.kind.name,
-                id=job.id,
-                status=job.status,
-                retained_bytes=job.retained_bytes,
-                head=job.output.head,
-                tail=job.output.tail,
-                watchers=job.watchers,
-                # A cursor whose reader has left lives on until it is collected, and lags more and more.
-                lag_max=max((subscription.lag for subscription in job.subscriptions), default=0) if job.watchers else 0,
-            )
-            for job in self._jobs.values()
-        )
-        return BrokerStats(
-            jobs=jobs,
-            total_bytes=sum(job.retained_bytes for job in jobs),
-            total_bytes_max=self.limits.total_bytes_max,
-            tables_bytes=self.tables.retained_bytes,
+        return BrokerStats.of(
+            self._jobs.values(),
+            self.tables,
             tables_watchers=self.tables_watchers,
-            source_available=self.source_available,
-            source_mode="none" if self.source is None else self.source.mode,
+            total_bytes_max=self.limits.total_bytes_max,
+            source=self.source,
         )
-
-
-def _evict(logs: Sequence[MsgStore], over_bytes: int) -> None:
-    """Frees so many bytes: what was read longest ago goes first, whosever it is."""
-    oldest = [(use, number) for number, log in enumerate(logs) if (use := log.oldest_use()) is not None]
-    heapq.heapify(oldest)
-    while over_bytes > 0 and oldest:
-        number = oldest[0][1]
-        log = logs[number]
-        before = log.retained_bytes
-        log.evict_one()
-        over_bytes -= before - log.retained_bytes
-        use = log.oldest_use()
-        if use is None:
-            heapq.heappop(oldest)
-        else:
-            heapq.heapreplace(oldest, (use, number))

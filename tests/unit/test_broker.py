@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from broker.broker import Broker, BrokerLimits, JobStats
+from broker.broker import Broker, BrokerLimits
 from broker.entries import line_of
 from broker.errors import InvalidIdError, NotFoundError, SourceUnavailableError, StoreClosedError, TooManyJobsError
 from broker.jobs import JOB, WORK_SESSION, Presence
@@ -19,6 +19,7 @@ from broker.limits import HOUSEKEEPING_S, SEGMENT_RECORDS
 from broker.outcomes import CaughtUp, Closed
 from broker.position import log_position
 from broker.segment import Encoding
+from broker.stats import JobStats
 from support import virtual_time
 from support.simulated_source import SimulatedSource, SimulatedTruth
 from support.simulated_world import LIMITS, SimulatedWorld, entry, position
