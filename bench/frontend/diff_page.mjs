@@ -18,7 +18,8 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const packages = createRequire(here("../../frontend/package.json"));
 const { chromium } = packages("playwright-core");
 const vite = await import(pathToFileURL(packages.resolve("vite")).href);
-const { Server } = (await vite.runnerImport(here("../../tests/browser/fantail.ts"), { logLevel: "error" })).module;
+const { Server } = (await vite.runnerImport(here("../../tests/browser/fantail.ts"), { logLevel: "error" }))
+  .module;
 
 const FILES = 40;
 const LINES = 250; // each taken out and another put in its place: 500 changed lines
@@ -31,13 +32,16 @@ function watchPage() {
   const listen = MessagePort.prototype.addEventListener;
   MessagePort.prototype.addEventListener = function (type, listener, options) {
     const noted = (event) => {
-      if (seen.drawnMs === 0 && JSON.stringify(event.data ?? "").includes("diff --git")) seen.messageMs = performance.now();
+      if (seen.drawnMs === 0 && JSON.stringify(event.data ?? "").includes("diff --git"))
+        seen.messageMs = performance.now();
       return listener.call(this, event);
     };
     return listen.call(this, type, type === "message" ? noted : listener, options);
   };
   addEventListener("readystatechange", () => (seen.scriptMs ||= performance.now()), { capture: true });
-  new PerformanceObserver((list) => seen.long.push(...list.getEntries().map(({ duration }) => duration))).observe({
+  new PerformanceObserver((list) =>
+    seen.long.push(...list.getEntries().map(({ duration }) => duration)),
+  ).observe({
     type: "longtask",
     buffered: true,
   });
@@ -56,7 +60,10 @@ function watchPage() {
 }
 
 const numbered = (count, word) =>
-  Array.from({ length: count }, (_, at) => `const ${word}${at} = "${word} number ${at}"; // a line of ordinary length\n`).join("");
+  Array.from(
+    { length: count },
+    (_, at) => `const ${word}${at} = "${word} number ${at}"; // a line of ordinary length\n`,
+  ).join("");
 
 function repository(root, files) {
   const git = (...words) =>
@@ -103,7 +110,11 @@ async function pressed(browser, url) {
     seen.long.length = 0;
     document.querySelector("#tab-diff").click();
     const drawnMs = await globalThis.drawn(".d-row");
-    return { pressMs: drawnMs - startMs, dataMs: drawnMs - seen.messageMs, longMs: Math.max(0, ...seen.long) };
+    return {
+      pressMs: drawnMs - startMs,
+      dataMs: drawnMs - seen.messageMs,
+      longMs: Math.max(0, ...seen.long),
+    };
   });
   return { page, found };
 }
@@ -135,10 +146,18 @@ async function updated(page, root, name, lines) {
           if (document.querySelector(".d-file .plus").textContent !== mark) return;
           watching.disconnect();
           requestAnimationFrame(() =>
-            setTimeout(() => resolve({ updateMs: performance.now() - seen.messageMs, touched: [...touched] })),
+            setTimeout(() =>
+              resolve({ updateMs: performance.now() - seen.messageMs, touched: [...touched] }),
+            ),
           );
         });
-        watching.observe(document.querySelector(".d-space"), { childList: true, subtree: true, characterData: true, attributes: true, attributeFilter: ["class"] });
+        watching.observe(document.querySelector(".d-space"), {
+          childList: true,
+          subtree: true,
+          characterData: true,
+          attributes: true,
+          attributeFilter: ["class"],
+        });
       }),
     { mark: `+${lines}` },
   );
@@ -220,7 +239,9 @@ async function main() {
     const rows = await measureDiffPage(browser, server, { rounds, screenshots: option("--screenshots") });
     for (const { what, value, unit, target, met } of rows) {
       const verdict = met === null ? "" : met ? "yes" : "NO";
-      process.stdout.write(`${what.padEnd(80)} ${value.toFixed(0).padStart(6)} ${unit.padEnd(6)} ${target} ${verdict}\n`);
+      process.stdout.write(
+        `${what.padEnd(80)} ${value.toFixed(0).padStart(6)} ${unit.padEnd(6)} ${target} ${verdict}\n`,
+      );
     }
   } finally {
     await browser.close();

@@ -4,7 +4,12 @@
  */
 
 /** One row. `met` is null where nothing is asked; `n` is how often it was measured. */
-export function row(what, value, unit, { beside = "", reference = null, target = "", met = null, n = null } = {}) {
+export function row(
+  what,
+  value,
+  unit,
+  { beside = "", reference = null, target = "", met = null, n = null } = {},
+) {
   return { what: n === null ? what : `${what} (n = ${n})`, value, unit, beside, reference, target, met };
 }
 

@@ -14,7 +14,8 @@ function jumped(page, number) {
         const beganMs = performance.now();
         const look = () => {
           const slot = document.querySelector(`.slot[data-offset="${number - 1}"]`);
-          if (slot && !slot.querySelector(".unloaded")) requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - beganMs)));
+          if (slot && !slot.querySelector(".unloaded"))
+            requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - beganMs)));
           else requestAnimationFrame(look);
         };
         location.hash = `#L${number}`;
@@ -33,7 +34,8 @@ function searched(page, text, total) {
         const beganMs = performance.now();
         const look = () => {
           const said = document.querySelector(".search-status")?.textContent ?? "";
-          if (said.includes(total)) requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - beganMs)));
+          if (said.includes(total))
+            requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - beganMs)));
           else requestAnimationFrame(look);
         };
         Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, text);
@@ -58,7 +60,9 @@ export async function measureFinding(stage, million, lines) {
   const searches = [];
   for (let round = 0; round < SEARCHES; round += 1) {
     const text = `panel-${round + 1}`;
-    const count = Array.from({ length: lines }, (_, number) => number).filter((number) => lineOf(number).includes(text)).length;
+    const count = Array.from({ length: lines }, (_, number) => number).filter((number) =>
+      lineOf(number).includes(text),
+    ).length;
     searches.push(await searched(page, text, count.toLocaleString("en")));
   }
   await page.context().close();

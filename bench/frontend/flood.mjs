@@ -19,7 +19,11 @@ export async function flood(producer, id, first, seconds) {
   let at = first;
   while (at < total) {
     const due = Math.min(total, first + Math.floor(((performance.now() - beganMs) / 1000) * RATE));
-    if (due > at) await producer.push(id, Array.from({ length: due - at }, (_, index) => lineOf(at + index)));
+    if (due > at)
+      await producer.push(
+        id,
+        Array.from({ length: due - at }, (_, index) => lineOf(at + index)),
+      );
     at = due;
     await pause(8);
   }
@@ -54,12 +58,21 @@ export async function measureFlood(stage) {
   const n = busy.frames.length;
   return [
     atMost(17, `${what}, frames, p95`, percentile(busy.frames, 95), "ms", { n, beside, reference: restMs }),
-    row(`${what}, frames, p50`, percentile(busy.frames, 50), "ms", { beside, reference: percentile(rest.frames, 50) }),
-    row(`the same for ${SHORT_S} s, texts not drawn: frames, p95`, percentile(blank.frames, 95), "ms", { beside, reference: restMs }),
+    row(`${what}, frames, p50`, percentile(busy.frames, 50), "ms", {
+      beside,
+      reference: percentile(rest.frames, 50),
+    }),
+    row(`the same for ${SHORT_S} s, texts not drawn: frames, p95`, percentile(blank.frames, 95), "ms", {
+      beside,
+      reference: restMs,
+    }),
     row(`${what}, tasks over 50 ms`, busy.long.length, "tasks", { target: "0", met: busy.long.length === 0 }),
     row(`${what}, longest of these`, longest, "ms"),
     row(`${what}, lines shown in the end`, shown.lines, "lines", {
-      beside: "written", reference: shown.written, target: "all, in order", met: shown.exact,
+      beside: "written",
+      reference: shown.written,
+      target: "all, in order",
+      met: shown.exact,
     }),
   ];
 }
@@ -70,9 +83,14 @@ async function settled(page, written) {
   await pause(300);
   const lines = await linesShown(page);
   const rows = await page.evaluate(() =>
-    [...document.querySelectorAll(".slot")].map((slot) => [Number(slot.dataset.offset), slot.querySelector(".text")?.textContent]),
+    [...document.querySelectorAll(".slot")].map((slot) => [
+      Number(slot.dataset.offset),
+      slot.querySelector(".text")?.textContent,
+    ]),
   );
   const plain = (number) => lineOf(number).replaceAll(/\x1b\[\d*m/g, "");
-  const exact = rows.at(-1)?.[0] === written - 1 && rows.every(([offset, text], at) => offset === rows[0][0] + at && text === plain(offset));
+  const exact =
+    rows.at(-1)?.[0] === written - 1 &&
+    rows.every(([offset, text], at) => offset === rows[0][0] + at && text === plain(offset));
   return { written, lines, exact: exact && lines === written };
 }

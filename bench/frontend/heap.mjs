@@ -6,9 +6,14 @@ import { linesShown } from "./stage.mjs";
 export async function workerSession(browser) {
   const session = await browser.newBrowserCDPSession();
   const { targetInfos } = await session.send("Target.getTargets");
-  const target = targetInfos.find(({ type, url }) => type === "shared_worker" && url.includes("streams.worker"));
+  const target = targetInfos.find(
+    ({ type, url }) => type === "shared_worker" && url.includes("streams.worker"),
+  );
   if (!target) return null;
-  const { sessionId } = await session.send("Target.attachToTarget", { targetId: target.targetId, flatten: false });
+  const { sessionId } = await session.send("Target.attachToTarget", {
+    targetId: target.targetId,
+    flatten: false,
+  });
   const waiting = new Map();
   session.on("Target.receivedMessageFromTarget", ({ message }) => {
     const { id, result } = JSON.parse(message);
@@ -27,7 +32,11 @@ export async function workerSession(browser) {
 async function usedMb(session) {
   await session.send("HeapProfiler.enable");
   await session.send("HeapProfiler.collectGarbage");
-  const { usedSize, embedderHeapUsedSize = 0, backingStorageSize = 0 } = await session.send("Runtime.getHeapUsage");
+  const {
+    usedSize,
+    embedderHeapUsedSize = 0,
+    backingStorageSize = 0,
+  } = await session.send("Runtime.getHeapUsage");
   return (usedSize + embedderHeapUsedSize + backingStorageSize) / 1e6;
 }
 
@@ -38,7 +47,10 @@ export async function measureHeap(stage) {
   const own = await page.context().newCDPSession(page);
   const rows = [];
   let written = 0;
-  for (const [count, bound] of [[100_000, 40], [1_000_000, 200]]) {
+  for (const [count, bound] of [
+    [100_000, 40],
+    [1_000_000, 200],
+  ]) {
     const beganMs = performance.now();
     await producer.fill("heap", written, count - written);
     written = count;

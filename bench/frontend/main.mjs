@@ -15,6 +15,7 @@ import { measureReconnect } from "./reconnect.mjs";
 import { measureSizes } from "./sizes.mjs";
 import { Stage } from "./stage.mjs";
 import { measureTabs } from "./tabs.mjs";
+import { measureViewport } from "./viewport.mjs";
 
 const LINES = 1_000_000;
 const MILLION = "million";
@@ -29,13 +30,15 @@ const PARTS = {
   reconnect: measureReconnect,
   diffs: (stage) => measureDiffPage(stage.browser, stage.server, { rounds: 3 }),
   finding: (stage) => measureFinding(stage, MILLION, LINES),
+  viewport: measureViewport,
 };
 
 const say = (text) => process.stderr.write(`${text}\n`);
 
 async function main(names) {
   const unknown = names.filter((name) => !(name in PARTS));
-  if (unknown.length > 0) throw new Error(`no such part: ${unknown.join(", ")}; there are ${Object.keys(PARTS).join(", ")}`);
+  if (unknown.length > 0)
+    throw new Error(`no such part: ${unknown.join(", ")}; there are ${Object.keys(PARTS).join(", ")}`);
   const chosen = names.length > 0 ? names : Object.keys(PARTS);
   const stage = await Stage.set();
   const rows = [];

@@ -27,7 +27,8 @@ export async function measurePixels(stage) {
     .map((atMs, number) => painted[`line ${number} to be seen`] + difference - atMs)
     .slice(WARM)
     .filter(Number.isFinite);
-  if (taken.length < LINES * 0.98) throw new Error(`only ${taken.length} of ${LINES} lines were seen painted`);
+  if (taken.length < LINES * 0.98)
+    throw new Error(`only ${taken.length} of ${LINES} lines were seen painted`);
   const n = taken.length;
   return [
     atMost(60, "producer to pixel, p50", percentile(taken, 50), "ms", { n }),

@@ -22,7 +22,10 @@ class Network {
       for (const socket of [client, server]) {
         this.#sockets.add(socket);
         const end = () => (client.destroy(), server.destroy());
-        socket.setNoDelay(true).on("error", end).on("close", () => (this.#sockets.delete(socket), end()));
+        socket
+          .setNoDelay(true)
+          .on("error", end)
+          .on("close", () => (this.#sockets.delete(socket), end()));
       }
       client.pipe(server);
       server.pipe(client);
@@ -52,8 +55,14 @@ export async function measureReconnect(stage) {
   const writing = new Writing(stage, "reconnect");
   const back = [];
   for (const [what, breaks] of [
-    ["the network is back after 3 s", async () => (await network.down(), await pause(3000), await network.up())],
-    ["the network is back after 0.2 s", async () => (await network.down(), await pause(200), await network.up())],
+    [
+      "the network is back after 3 s",
+      async () => (await network.down(), await pause(3000), await network.up()),
+    ],
+    [
+      "the network is back after 0.2 s",
+      async () => (await network.down(), await pause(200), await network.up()),
+    ],
     ["a restarted server is ready", () => writing.without(() => server.restart("SIGTERM"))],
     ["a killed server is ready again", () => server.restart("SIGKILL")],
   ]) {
@@ -61,7 +70,10 @@ export async function measureReconnect(stage) {
     await breaks();
     const beganMs = performance.now();
     const written = writing.count;
-    await until(async () => (await linesShown(page)) > written, "lines after that", { everyMs: 5, patienceMs: 30_000 });
+    await until(async () => (await linesShown(page)) > written, "lines after that", {
+      everyMs: 5,
+      patienceMs: 30_000,
+    });
     back.push([what, performance.now() - beganMs]);
   }
   const total = await writing.end();
@@ -74,7 +86,10 @@ export async function measureReconnect(stage) {
   return [
     ...back.map(([what, ms]) => atMost(1000, `lines come again once ${what}`, ms, "ms")),
     row("lines lost over these four", total - distinct, "lines", { target: "0", met: total === distinct }),
-    row("lines there twice", numbers.length - distinct, "lines", { target: "0", met: numbers.length === distinct }),
+    row("lines there twice", numbers.length - distinct, "lines", {
+      target: "0",
+      met: numbers.length === distinct,
+    }),
   ];
 }
 

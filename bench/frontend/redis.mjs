@@ -50,7 +50,10 @@ export class Producer {
   async fill(id, first, count) {
     for (let at = first; at < first + count; at += 1000) {
       const size = Math.min(1000, first + count - at);
-      await this.push(id, Array.from({ length: size }, (_, index) => lineOf(at + index)));
+      await this.push(
+        id,
+        Array.from({ length: size }, (_, index) => lineOf(at + index)),
+      );
     }
   }
 
@@ -61,7 +64,8 @@ export class Producer {
 
 // What builds and tests print: 60 to 110 characters, some with colours, none an error.
 const SHAPES = [
-  (n) => `2026-03-01T10:20:${String(n % 60).padStart(2, "0")}Z INFO  com.example.Worker - processed batch ${n} in 12 ms`,
+  (n) =>
+    `2026-03-01T10:20:${String(n % 60).padStart(2, "0")}Z INFO  com.example.Worker - processed batch ${n} in 12 ms`,
   (n) => `\x1b[32m✓\x1b[0m src/components/panel-${n}.test.ts \x1b[2m(7 tests)\x1b[22m 34\x1b[2mms\x1b[22m`,
   (n) => `tests/unit/test_parser_${n}.py::test_reads_a_number_of_each_kind PASSED           [ ${n % 100}%]`,
   (n) => `   Compiling some-crate v1.0.${n % 60} (/home/ci/.cache/registry/src/some-crate-${n})`,

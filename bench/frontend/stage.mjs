@@ -31,7 +31,12 @@ export class Stage {
     await stage.openProducer();
     stage.browser = await chromium.launch({
       executablePath: process.env.FANTAIL_CHROMIUM ?? "/usr/bin/chromium",
-      args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+      ],
     });
     return stage;
   }
@@ -92,7 +97,8 @@ function watchPage() {
     if (bench.first && !bench.marking) return;
     for (const { addedNodes } of changes)
       for (const node of addedNodes)
-        if (node instanceof Element) for (const text of node.querySelectorAll(".slot > .row:not(.unloaded) > .text")) mark(text);
+        if (node instanceof Element)
+          for (const text of node.querySelectorAll(".slot > .row:not(.unloaded) > .text")) mark(text);
   }).observe(document, { childList: true, subtree: true });
   bench.watchFrames = () => {
     const tick = (time) => {
@@ -110,7 +116,9 @@ function watchPage() {
 
 /** What the log says of its length. */
 export const linesShown = (page) =>
-  page.evaluate(() => Number(document.querySelector(".log-bar .figures")?.textContent.replace(/\D/g, "") ?? 0));
+  page.evaluate(() =>
+    Number(document.querySelector(".log-bar .figures")?.textContent.replace(/\D/g, "") ?? 0),
+  );
 
 /** This process's clock minus the page's, in milliseconds: the difference seen with the shortest way there and back. */
 export async function clockDifference(page) {

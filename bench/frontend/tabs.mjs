@@ -27,8 +27,12 @@ export async function measureTabs(stage) {
     await page.goto(`${stage.url}/jobs/${ids[number % JOBS]}`);
     pages.push(page);
   }
-  await Promise.all(pages.map((page) => until(async () => (await linesShown(page)) === 1, "a tab's first line")));
-  await until(async () => (await openStreams(stage.url)) === 1, "one connection", { patienceMs: 10_000 }).catch(() => {});
+  await Promise.all(
+    pages.map((page) => until(async () => (await linesShown(page)) === 1, "a tab's first line")),
+  );
+  await until(async () => (await openStreams(stage.url)) === 1, "one connection", {
+    patienceMs: 10_000,
+  }).catch(() => {});
   const connections = await openStreams(stage.url);
   const tabs = await Promise.all(pages.map((page) => watched(page)));
   const sentMs = [];
@@ -42,9 +46,14 @@ export async function measureTabs(stage) {
   const taken = seen.flatMap((times) => sentMs.map((atMs, number) => (times[number] ?? Infinity) - atMs));
   const stalled = seen.filter((times) => sentMs.some((_, number) => times[number] === undefined)).length;
   return [
-    row(`connections of ${TABS} tabs on ${JOBS} jobs`, connections, "connections", { target: "1", met: connections === 1 }),
+    row(`connections of ${TABS} tabs on ${JOBS} jobs`, connections, "connections", {
+      target: "1",
+      met: connections === 1,
+    }),
     row(`tabs of these that lack a line in the end`, stalled, "tabs", { target: "0", met: stalled === 0 }),
-    row(`a line to all ${TABS} tabs, p50 of tabs and lines`, percentile(taken, 50), "ms", { n: taken.length }),
+    row(`a line to all ${TABS} tabs, p50 of tabs and lines`, percentile(taken, 50), "ms", {
+      n: taken.length,
+    }),
     atMost(1000, `a line to all ${TABS} tabs, the slowest`, Math.max(...taken), "ms", { n: taken.length }),
   ];
 }
@@ -60,5 +69,12 @@ async function watched(page) {
       }
     }).observe(document.querySelector(".log"), { childList: true, subtree: true, characterData: true });
   });
-  return { seen: () => until(() => page.evaluate((n) => globalThis.came.filter(Boolean).length === n && globalThis.came, LINES), "all lines", { patienceMs: 10_000 }).catch(() => page.evaluate(() => globalThis.came)) };
+  return {
+    seen: () =>
+      until(
+        () => page.evaluate((n) => globalThis.came.filter(Boolean).length === n && globalThis.came, LINES),
+        "all lines",
+        { patienceMs: 10_000 },
+      ).catch(() => page.evaluate(() => globalThis.came)),
+  };
 }
