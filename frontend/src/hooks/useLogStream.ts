@@ -1,4 +1,8 @@
-/** The log of a process, entry by entry. Lines that are lost for good are an entry too, so that no one misses them unseen. */
+/**
+ * The log of a process, entry by entry. What is lost for good, or no longer kept here, is an entry too, so that no one
+ * misses it unseen.
+ */
+import { useMemo } from "react";
 import { type JsonObject, isObject, number, text } from "../stream/json";
 import type { Reading } from "../stream/event-log";
 import type { ServerEvent } from "../stream/stream-source";
@@ -16,8 +20,14 @@ export interface LogEntry {
 const MAX_ENTRIES = 100_000;
 
 export function useLogStream(processId: string): readonly LogEntry[] {
-  return useEventLog(`/api/events/processes/${encodeURIComponent(processId)}/logs`, readEntry, MAX_ENTRIES)
-    .items;
+  const topic = `/api/events/processes/${encodeURIComponent(processId)}/logs`;
+  const { items, dropped } = useEventLog(topic, readEntry, MAX_ENTRIES);
+  return useMemo(() => (dropped === 0 ? items : [droppedEntry(dropped, items), ...items]), [items, dropped]);
+}
+
+function droppedEntry(dropped: number, [first]: readonly LogEntry[]): LogEntry {
+  const content = `${dropped} earlier lines are not kept here`;
+  return { type: "system", content, timestamp: first?.timestamp ?? new Date(0) };
 }
 
 function readEntry(event: ServerEvent): Reading<LogEntry> {

@@ -1,11 +1,12 @@
 /**
  * The events of any stream, as a growing list: what `useEventSourceManager` and `useLogStream` show.
  *
- * A list is kept in sealed pieces, so that a frame's news costs one short copy and not one per event. What came
- * without a position is replaced when the stream begins anew, so nothing is there twice. `maxItems` bounds the
- * list; `dropped` counts what went.
+ * Callers get a new array for each change, so each costs a copy of all: one per frame, and of a long list a few per
+ * second, so that what is copied grows with time and not with the square of the list (trap 27). What came without a
+ * position is replaced when the stream begins anew, so nothing is there twice. `maxItems` bounds the list; `dropped`
+ * counts what went.
  */
-import { FrameSignal, type Schedule } from "./frame";
+import { FrameSignal, type Schedule, onNextFrame } from "./frame";
 import {
   type ConnectionStatus,
   IDLE,
@@ -13,6 +14,10 @@ import {
   type StreamSource,
   type Subscription,
 } from "./stream-source";
+
+/** A list of more items than this is shown anew every so many milliseconds, and not with each frame. */
+export const LONG_LIST = 10_000;
+export const LONG_LIST_MS = 200;
 
 /** What an event adds to the list. */
 export type Reading<T> =
@@ -50,7 +55,10 @@ export class EventLog<T> {
 
   constructor(settings: EventLogSettings<T>) {
     this.#settings = settings;
-    this.#signal = new FrameSignal(settings.schedule, () => this.#flush());
+    const { schedule = onNextFrame } = settings;
+    const soon: Schedule = (run) =>
+      this.#state.items.length > LONG_LIST ? after(LONG_LIST_MS, run) : schedule(run);
+    this.#signal = new FrameSignal(soon, () => this.#flush());
     this.subscribe = this.#signal.subscribe;
   }
 
@@ -102,7 +110,7 @@ export class EventLog<T> {
     this.#signal.touch();
   }
 
-  /** One copy per frame, of pointers; bounded by `maxItems`. What is replaced goes in this same step. */
+  /** One copy, of pointers; bounded by `maxItems`. What is replaced goes in this same step. */
   #flush(): void {
     if (this.#arrived.length === 0) return;
     const all = this.#clearing ? this.#arrived : [...this.#state.items, ...this.#arrived];
@@ -118,4 +126,9 @@ export class EventLog<T> {
     this.#state = { ...this.#state, ...change };
     this.#signal.touch();
   }
+}
+
+function after(delayMs: number, run: () => void): () => void {
+  const timer = setTimeout(run, delayMs);
+  return () => clearTimeout(timer);
 }

@@ -178,6 +178,19 @@ it("a log's entry has type, content and a Date", () => {
   ]);
 });
 
+it("a log that is too long says how much of it is not there", () => {
+  const { result } = renderHook(() => fantail.useLogStream("42"), { wrapper });
+  const events = Array.from({ length: 100_002 }, (_, at): Said => [
+    "message",
+    { type: "stdout", content: `${at}` },
+    `${at}-t`,
+  ]);
+  for (let from = 0; from < events.length; from += 20_000) say(...events.slice(from, from + 20_000));
+  expect(result.current[0]).toMatchObject({ type: "system", content: "2 earlier lines are not kept here" });
+  expect(result.current[1]?.content).toBe("2");
+  expect(result.current).toHaveLength(100_001);
+});
+
 it.each([
   "getPipelineStatus",
   "subscribe",
