@@ -157,6 +157,7 @@ export class JobSession {
         : null;
     // What the server said before it closed says more than the 404 that follows.
     this.#change({ connection, error: opened ? null : (this.#state.error ?? refusal) });
+    this.#settle();
   }
 
   #take(event: ServerEvent): void {
@@ -192,6 +193,13 @@ export class JobSession {
         break; // an event of a later version: what we do not know, we do not need
     }
     if (event.id !== null) this.#position = event.id;
+    if (this.#state.isDone) this.#settle();
+  }
+
+  /** Tells the log whether the stream is over: then nothing more comes, and a list written anew is not told of. */
+  #settle(): void {
+    const { isDone, connection } = this.#state;
+    this.log.settle(isDone || connection.state === "error" ? this.#position : null);
   }
 
   #reset(reason: string): void {

@@ -3,17 +3,21 @@
  * them beside what it already has.
  */
 import { type Job, type JobOutput, readJob, readOutput } from "./job";
-import { type Json, isList, isObject, number } from "./json";
+import { type Json, isList, isObject, number, text } from "./json";
 import { type Fetched, type QuestionSettings, askJson } from "./questions";
 
 export type { Fetched } from "./questions";
 
-/** A page of output: entry `i` is at offset `from + i`; `next` is the offset behind the last one. */
+/**
+ * A page of output: entry `i` is at offset `from + i`; `next` is the offset behind the last one, `position` that of the
+ * last one; null where the server does not know it.
+ */
 export interface OutputPage {
   readonly output: readonly JobOutput[];
   readonly from: number;
   readonly next: number;
   readonly total: number;
+  readonly position: string | null;
 }
 
 export interface JobsApi {
@@ -70,5 +74,6 @@ function readPage(value: Json | undefined): OutputPage | null {
   const output = value.output.map(readOutput);
   const from = number(value, "from") ?? 0;
   const next = number(value, "next") ?? from + output.length;
-  return { output, from, next, total: number(value, "total") ?? next };
+  const position = text(value, "position") ?? null;
+  return { output, from, next, total: number(value, "total") ?? next, position };
 }

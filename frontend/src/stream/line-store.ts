@@ -20,6 +20,7 @@
 import { FrameSignal, type Schedule } from "./frame";
 import type { JobOutput } from "./job";
 import { LinePage, PAGE_ENTRIES } from "./line-page";
+import { parsePosition, withoutEnd } from "./position";
 import type { OffsetRange } from "./projection";
 
 export interface LineStoreSettings {
@@ -45,6 +46,7 @@ export class LineStore {
   #generation = 0;
   #resetReason: string | null = null;
   #replacement: { readonly resetReason: string | null } | null = null;
+  #proof: { readonly offset: number; readonly position: string } | null = null;
   #count = 0;
   #bytes = 0;
   #uses = 0;
@@ -84,6 +86,11 @@ export class LineStore {
   /** Why the list was begun anew; `null` where it was not. */
   get resetReason(): string | null {
     return this.#resetReason;
+  }
+
+  /** Where the stream ended: what was there then, by which pages can be proven; null while one goes on and would tell. */
+  get proof(): { readonly offset: number; readonly position: string } | null {
+    return this.#proof;
   }
 
   /** Changes once per frame, together with the notification. */
@@ -168,6 +175,18 @@ export class LineStore {
   announce(total: number): void {
     if (this.#replacement || total === this.#announced) return;
     this.#announced = total;
+    this.#reach();
+    this.#changed();
+  }
+
+  /**
+   * Says that the stream is over, and at which position; null: it goes on. What is announced from then on does not come
+   * by itself, and is there to be asked for like all older lines.
+   */
+  settle(position: string | null): void {
+    const offset = position === null || this.#end === 0 ? undefined : parsePosition(position)?.offset;
+    this.#proof = offset === undefined ? null : { offset, position: withoutEnd(position ?? "") };
+    this.#reach();
     this.#changed();
   }
 
@@ -213,6 +232,11 @@ export class LineStore {
   records(): readonly JobOutput[] {
     this.#records ??= this.#pages.flatMap((page) => page.records()).slice(-this.#maxLines);
     return this.#records;
+  }
+
+  /** Once the stream is over, all that is announced counts as there. */
+  #reach(): void {
+    if (this.#proof) this.#end = this.total;
   }
 
   #put(offset: number, output: JobOutput): void {

@@ -4,12 +4,13 @@
  * The viewer says what it lacks after each drawing (`want`). What is not wanted any more when its turn comes is never
  * asked for, and what is under way for a place that was scrolled past is given up. A page that could not be had is said
  * so in the log and not asked for again by itself; after a failure nothing is for a while, longer each time, or a server
- * in trouble would be asked for the whole log, a page at a time.
+ * in trouble would be asked for the whole log, a page at a time. (A list that was written anew is no trouble of the server's.)
  */
 import type { JobsApi, OutputPage } from "./jobs-api";
 import { PAGE_ENTRIES } from "./line-page";
 import type { LineStore } from "./line-store";
 import type { OffsetRange } from "./projection";
+import { WRITTEN_ANEW_STATUS } from "./proven-output";
 
 /** Requests at a time: the page looked at and its neighbour. Browsers allow six connections to a server. */
 const REQUESTS_MAX = 2;
@@ -22,6 +23,12 @@ const HOLD_MS = [2_000, 5_000, 15_000, 60_000] as const;
 
 /** Answers to one page at most: a server's pages are bounded in bytes, and one that advances by less is not followed. */
 const ANSWERS_MAX = PAGE_ENTRIES;
+
+/** Why a page could not be had; the status is of the server's answer, 0 where there was none. */
+interface Failure {
+  readonly status: number;
+  readonly message: string;
+}
 
 export class PageLoader {
   readonly #log: LineStore;
@@ -94,22 +101,26 @@ export class PageLoader {
   async #load(page: number): Promise<void> {
     const abort = new AbortController();
     this.#underWay.set(page, abort);
-    const reason = await this.#fetch(page, abort.signal);
+    const failure = await this.#fetch(page, abort.signal);
     this.#underWay.delete(page);
     if (abort.signal.aborted) return this.#next();
-    if (reason === null) this.#failures = 0;
+    if (failure === null) this.#failures = 0;
     else {
-      this.#log.fail(page, reason);
-      const hold = HOLD_MS[Math.min(this.#failures, HOLD_MS.length - 1)] ?? 0;
-      this.#failures += 1;
-      this.#stopWaiting();
-      if (!this.#closed) this.#wait(hold);
+      this.#log.fail(page, failure.message);
+      if (failure.status !== WRITTEN_ANEW_STATUS) this.#holdOn();
     }
     this.#next();
   }
 
+  #holdOn(): void {
+    const hold = HOLD_MS[Math.min(this.#failures, HOLD_MS.length - 1)] ?? 0;
+    this.#failures += 1;
+    this.#stopWaiting();
+    if (!this.#closed) this.#wait(hold);
+  }
+
   /** Asks until the page is whole. The value says why it could not be had. */
-  async #fetch(page: number, signal: AbortSignal): Promise<string | null> {
+  async #fetch(page: number, signal: AbortSignal): Promise<Failure | null> {
     const { generation } = this.#log;
     for (let answer = 0; answer < ANSWERS_MAX; answer += 1) {
       const missing = this.#missingOf(page);
@@ -117,10 +128,11 @@ export class PageLoader {
       const fetched = await this.#api.output(this.#jobId, missing.from, missing.to - missing.from, signal);
       // Another list by now: what came belongs to the one before.
       if (signal.aborted || this.#log.generation !== generation || this.#log.replacing) return null;
-      if (!fetched.ok) return fetched.message;
-      if (!this.#take(missing, fetched.value)) return "these lines are not there any more";
+      if (!fetched.ok) return fetched;
+      if (!this.#take(missing, fetched.value))
+        return { status: 200, message: "these lines are not there any more" };
     }
-    return "the server sends too little at a time";
+    return { status: 200, message: "the server sends too little at a time" };
   }
 
   /** The value is whether anything became known. */

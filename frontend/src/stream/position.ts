@@ -20,6 +20,11 @@ export function parsePosition(id: string | null | undefined): Position | null {
   return { offset: Number(match[1]), ended: endsStream(id as string) };
 }
 
+/** The position of a record, without the mark of the end. */
+export function withoutEnd(id: string): string {
+  return endsStream(id) ? id.slice(0, -".end".length) : id;
+}
+
 /** Whether an event with this id is the last of its stream: a server answers it with 204. */
 export function endsStream(id: string): boolean {
   return id.endsWith(".end");

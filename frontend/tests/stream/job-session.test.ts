@@ -148,6 +148,22 @@ describe("the end", () => {
     });
     expect(lines(session)).toEqual(["0"]);
   });
+
+  it("leaves a position by which older lines can be proven, and so does a refusal, until it is tried again", () => {
+    const done = start();
+    source.last.open().say(output(0), output(1), ["done", { status: "success" }, "1-tag1.end"]);
+    expect(done.log.proof).toEqual({ offset: 1, position: "1-tag1" });
+    const refused = start();
+    source.last.open().say(output(0));
+    expect(refused.log.proof).toBeNull();
+    source.last.status({
+      state: "error",
+      problem: { kind: "refused", status: 404, message: "Job not found" },
+    });
+    expect(refused.log.proof).toEqual({ offset: 0, position: "0-tag0" });
+    source.last.status({ state: "connecting", problem: null });
+    expect(refused.log.proof).toBeNull();
+  });
 });
 
 describe("errors", () => {

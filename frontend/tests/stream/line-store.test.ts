@@ -241,6 +241,17 @@ it("says how many lines are still to come", () => {
   expect([log.total, log.behind]).toEqual([21, 0]);
 });
 
+it("takes what is announced for there, to be asked for, once the stream is over", () => {
+  add("a");
+  log.settle("0-tag.end");
+  expect(log.proof).toEqual({ offset: 0, position: "0-tag" });
+  log.announce(10);
+  expect([log.end, log.total, log.behind]).toEqual([10, 10, 0]);
+  log.settle(null);
+  log.announce(20);
+  expect([log.end, log.behind, log.proof]).toEqual([10, 10, null]);
+});
+
 /** What an offset is, in the naive model: its text, or "unloaded" or "gap". */
 type Known = string;
 

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PAGE_ENTRIES } from "../../src/stream/line-page";
 import { LineStore } from "../../src/stream/line-store";
 import { PageLoader } from "../../src/stream/page-loader";
+import { provenOutput } from "../../src/stream/proven-output";
 import { ServedLog } from "../support/served-log";
 
 let served: ServedLog;
@@ -128,4 +129,18 @@ it("asks for nothing once it is closed", async () => {
   loader.close();
   await wait(1_000);
   expect(served.asked).toEqual([]);
+});
+
+it("says of every page that it is of another list where the log was written anew, and waits for nothing", async () => {
+  log.settle("100000-tag.end");
+  loader.close();
+  loader = new PageLoader(log, "42", provenOutput(served, log));
+  loader.open();
+  served.tag = "other";
+  for (const page of [3, 90, 150]) {
+    want(page * PAGE_ENTRIES);
+    await wait();
+    expect(log.page(page * PAGE_ENTRIES)?.failure).toContain("written anew");
+  }
+  expect(log.loaded).toBe(1);
 });

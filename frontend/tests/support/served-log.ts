@@ -9,6 +9,9 @@ export class ServedLog implements JobsApi {
   /** Entries of an answer at most. */
   pageMax = 1e9;
   failure: string | null = null;
+  failureOf: () => string | null = () => this.failure;
+  /** Tag of every entry: another for a list that was written anew. */
+  tag = "tag";
   readonly asked: { readonly from: number; readonly limit: number }[] = [];
   lineOf: (offset: number) => string = (offset) => `${offset}`;
   /** While set, answers wait for it. */
@@ -31,11 +34,14 @@ export class ServedLog implements JobsApi {
   }
 
   #answer(from: number, limit: number): Fetched<OutputPage> {
-    if (this.failure !== null) return { ok: false, status: 500, message: this.failure };
+    const failure = this.failureOf();
+    if (failure !== null) return { ok: false, status: 500, message: failure };
     const start = Math.min(Math.max(from, this.first), this.total);
     const count = Math.max(0, Math.min(limit, this.pageMax, this.total - start));
     const output = Array.from({ length: count }, (_, at) => this.outputAt(start + at));
-    return { ok: true, value: { output, from: start, next: start + count, total: this.total } };
+    const next = start + count;
+    const position = next > 0 ? `${next - 1}-${this.tag}` : null;
+    return { ok: true, value: { output, from: start, next, total: this.total, position } };
   }
 
   job(): ReturnType<JobsApi["job"]> {

@@ -165,7 +165,7 @@ describe("the job page", () => {
       line: text,
       stream: "stdout" as const,
     }));
-    pages = [{ output, from: 0, next: 2, total: 3 }];
+    pages = [{ output, from: 0, next: 2, total: 3, position: "1-t" }];
     await act(() => vi.advanceTimersByTimeAsync(500));
     expect([...document.querySelectorAll(".row .text")].map((text) => text.textContent)).toEqual([
       "first",

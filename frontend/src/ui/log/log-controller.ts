@@ -16,6 +16,7 @@ import {
   wholeLines,
 } from "../../stream/log-text";
 import type { OffsetRange, Projection } from "../../stream/projection";
+import { provenOutput } from "../../stream/proven-output";
 import { plural } from "../format";
 import { writeText } from "./clipboard";
 import { hashOf, readHash } from "./line-links";
@@ -40,8 +41,8 @@ export class LogController implements LogControls {
   #kept: { readonly key: string; readonly text: string } | null = null;
 
   constructor(log: LineStore, jobId: string, api: JobsApi) {
-    this.view = new LogView(log, jobId, api);
-    this.#api = api;
+    this.#api = provenOutput(api, log);
+    this.view = new LogView(log, jobId, this.#api);
     this.view.subscribe(() => this.#changed());
   }
 
