@@ -5,7 +5,7 @@ import { FantailProvider } from "./hooks/client-context";
 import { createClient } from "./stream/client";
 import { readInitialData } from "./stream/initial-data";
 import { sharedStreams } from "./stream/shared/worker-way";
-import { App } from "./ui/App";
+import { App, pageReady } from "./ui/App";
 import { followTheme } from "./ui/theme";
 import "./ui/styles/tokens.css";
 import "./ui/styles/base.css";
@@ -13,6 +13,7 @@ import "./ui/styles/pages.css";
 import "./ui/styles/table.css";
 import "./ui/styles/log.css";
 import "./ui/styles/log-slots.css";
+import "./ui/styles/find.css";
 import "./ui/styles/status.css";
 import "./ui/styles/system.css";
 
@@ -29,11 +30,13 @@ const client = createClient({
 
 const root = document.getElementById("root");
 if (root) {
-  createRoot(root).render(
-    <StrictMode>
-      <FantailProvider value={client}>
-        <App initial={initial} />
-      </FantailProvider>
-    </StrictMode>,
-  );
+  const draw = (): void =>
+    createRoot(root).render(
+      <StrictMode>
+        <FantailProvider value={client}>
+          <App initial={initial} />
+        </FantailProvider>
+      </StrictMode>,
+    );
+  void pageReady(location.pathname).then(draw);
 }

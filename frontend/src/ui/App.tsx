@@ -20,6 +20,17 @@ const SystemPage = lazyPage(async () => (await import("./SystemPage")).SystemPag
 /** When the page for jobs is fetched for those who begin elsewhere: when their own page has long been drawn. */
 const FETCH_AHEAD_MS = 500;
 
+/**
+ * Settles when the page at an address can be drawn at once. What comes in the place of a placeholder is held back by
+ * React for 300 ms after that was shown, so the first view is better drawn a moment later, and whole.
+ */
+export async function pageReady(path: string): Promise<void> {
+  if (path.startsWith("/jobs/")) await JobPage.fetchAhead();
+  else if (path === "/pipelines") await PipelinesPage.fetchAhead();
+  else if (path === "/runs") await RunsPage.fetchAhead();
+  else if (path === "/system") await SystemPage.fetchAhead();
+}
+
 interface AppProps {
   readonly initial: InitialData;
 }
@@ -29,7 +40,7 @@ export function App({ initial }: AppProps) {
   useArrival();
   // Most readers of a list open a job next.
   useEffect(() => {
-    const timer = setTimeout(() => JobPage.fetchAhead(), FETCH_AHEAD_MS);
+    const timer = setTimeout(() => void JobPage.fetchAhead(), FETCH_AHEAD_MS);
     return () => clearTimeout(timer);
   }, []);
   return (

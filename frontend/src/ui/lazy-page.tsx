@@ -8,8 +8,8 @@ import { type ComponentType, lazy, useState } from "react";
 import { Trouble } from "./PageHead";
 
 export type LazyPage<Props extends object> = ComponentType<Props> & {
-  /** Fetches it, for a reader who is likely to ask for it. */
-  readonly fetchAhead: () => void;
+  /** Fetches it, for a reader who is likely to ask for it; settles when it has come, or cannot. */
+  readonly fetchAhead: () => Promise<void>;
 };
 
 export function lazyPage<Props extends object = object>(
@@ -37,10 +37,12 @@ export function lazyPage<Props extends object = object>(
     const [Now] = useState(() => loaded ?? Later);
     return <Now {...props} />;
   }
-  const fetchAhead = (): void => {
-    fetchOnce().catch(() => {
+  const fetchAhead = async (): Promise<void> => {
+    try {
+      await fetchOnce();
+    } catch {
       loading = null;
-    });
+    }
   };
   return Object.assign(Page, { fetchAhead });
 }

@@ -17,7 +17,6 @@ import { useFilter } from "./useFilter";
 import { useLogKeys } from "./useLogKeys";
 import { useFirstHit, useNotice, useOrigin } from "./useStepping";
 import { useSearchSession } from "./useSearchSession";
-import "../styles/find.css";
 
 const NO_QUESTION: SearchQuestion = { text: "", regex: false, case: false };
 
