@@ -2,19 +2,20 @@
  * What a job printed, and what it changed. Both keep their place while the other is looked at: neither is ever taken
  * out of the page, and the diff, with its stream and its script, comes when it is first asked for.
  */
-import { type KeyboardEvent, type ReactNode, Suspense, lazy, useRef, useState } from "react";
+import { type KeyboardEvent, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { useClient } from "../hooks/client-context";
 import type { Job } from "../stream/job";
 import { Changes } from "./Changes";
+import { lazyPage } from "./lazy-page";
 
-const loadDiff = () => import("./diff/DiffTab");
-
-const DiffTab = lazy(() =>
-  loadDiff().catch(() => ({
+const DiffTab = lazyPage(async () => {
+  try {
+    return (await import("./diff/DiffTab")).default;
+  } catch {
     // Another version of the server has another file; what is on the page stays.
-    default: () => <p className="log-empty">The diff could not be loaded. Reload the page to try again.</p>,
-  })),
-);
+    return () => <p className="log-empty">The diff could not be loaded. Reload the page to try again.</p>;
+  }
+});
 
 type Tab = "log" | "diff";
 
@@ -29,11 +30,10 @@ interface JobTabsProps {
 export function JobTabs({ id, job, log }: JobTabsProps) {
   const { api } = useClient();
   const [tab, setTab] = useState<Tab>(() => (globalThis.location?.hash === "#diff" ? "diff" : "log"));
-  const [wanted, setWanted] = useState(tab === "diff");
+  const diffIsReady = useDiffReady(tab === "diff");
   const buttons = useRef<Partial<Record<Tab, HTMLButtonElement | null>>>({});
   const change = (next: Tab): void => {
     setTab(next);
-    if (next === "diff") setWanted(true);
     // The address leads back to what is shown; lines have addresses of their own.
     const { pathname, search } = globalThis.location;
     globalThis.history.replaceState(
@@ -66,7 +66,7 @@ export function JobTabs({ id, job, log }: JobTabsProps) {
             }}
             onClick={() => change(one)}
             // The script comes while the finger is on its way; where it does not come, the tab says so.
-            onPointerEnter={one === "diff" ? () => loadDiff().catch(() => undefined) : undefined}
+            onPointerEnter={one === "diff" ? () => void DiffTab.fetchAhead() : undefined}
           >
             {one === "log" ? "Log" : "Diff"}
             {one === "diff" && changed && <Changes added={job.linesAdded} removed={job.linesRemoved} />}
@@ -78,15 +78,33 @@ export function JobTabs({ id, job, log }: JobTabsProps) {
           {log}
         </Panel>
         <Panel tab="diff" shown={tab === "diff"}>
-          {wanted && (
-            <Suspense fallback={<p className="log-empty">Loading…</p>}>
+          {diffIsReady ? (
+            <Suspense>
               <DiffTab attemptId={id} active={tab === "diff"} downloadUrl={api.patchUrl(id)} />
             </Suspense>
+          ) : (
+            tab === "diff" && <p className="log-empty">Loading…</p>
           )}
         </Panel>
       </div>
     </>
   );
+}
+
+/**
+ * Whether the diff can be drawn: its script has come, and somebody wanted it. Not left to `Suspense`, as React holds
+ * back for 300 ms what takes the place of a placeholder.
+ */
+function useDiffReady(wanted: boolean): boolean {
+  const [ready, setReady] = useState(false);
+  useEffect(() => {
+    let gone = false;
+    if (wanted) void DiffTab.fetchAhead().then(() => gone || setReady(true));
+    return () => {
+      gone = true;
+    };
+  }, [wanted]);
+  return ready;
 }
 
 interface PanelProps {
