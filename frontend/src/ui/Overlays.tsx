@@ -1,13 +1,18 @@
 /** What lies over every page: the sheet of keys, and the palette. One is open at a time. */
-import { Suspense, lazy, useCallback, useEffect, useState } from "react";
+import { Suspense, useCallback, useEffect, useState } from "react";
 import { HelpSheet } from "./HelpSheet";
 import { useActions } from "./keys";
+import { lazyPage } from "./lazy-page";
 import "./styles/overlays.css";
 
 /** Another version of the server has another file; then the key does nothing, and what is on the page stays. */
-const loadPalette = () => import("./palette/Palette").catch(() => ({ default: () => <></> }));
-
-const Palette = lazy(loadPalette);
+const Palette = lazyPage(async () => {
+  try {
+    return (await import("./palette/Palette")).default;
+  } catch {
+    return () => <></>;
+  }
+});
 
 /** When the page has long been there, the palette is fetched too: what is typed right behind its key is not lost. */
 const PREPARE_MS = 3_000;
@@ -16,7 +21,7 @@ export function Overlays() {
   const [open, setOpen] = useState<"help" | "palette" | null>(null);
   const close = useCallback(() => setOpen(null), []);
   useEffect(() => {
-    const timer = setTimeout(() => void loadPalette(), PREPARE_MS);
+    const timer = setTimeout(() => void Palette.fetchAhead(), PREPARE_MS);
     return () => clearTimeout(timer);
   }, []);
   useActions({ help: () => setOpen("help"), palette: () => setOpen("palette") });
