@@ -75,6 +75,7 @@ export class JobSession {
   #state: JobSessionState;
   #position: string | null;
   #subscription: Subscription | null = null;
+  #resetTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(settings: JobSessionSettings) {
     this.#settings = settings;
@@ -204,7 +205,9 @@ export class JobSession {
 
   #reset(reason: string): void {
     this.log.beginReplacement(reason);
-    setTimeout(() => this.log.commitReplacement(), RESET_PATIENCE_MS);
+    // Of two that follow each other closely, the first one's patience says nothing of the second.
+    clearTimeout(this.#resetTimer);
+    this.#resetTimer = setTimeout(() => this.log.commitReplacement(), RESET_PATIENCE_MS);
   }
 
   #finish(data: JsonObject): void {

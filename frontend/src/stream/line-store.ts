@@ -45,6 +45,7 @@ export class LineStore {
   #announced = 0;
   #generation = 0;
   #resetReason: string | null = null;
+  #failure: string | null = null;
   #replacement: { readonly resetReason: string | null } | null = null;
   #proof: { readonly offset: number; readonly position: string } | null = null;
   #count = 0;
@@ -86,6 +87,11 @@ export class LineStore {
   /** Why the list was begun anew; `null` where it was not. */
   get resetReason(): string | null {
     return this.#resetReason;
+  }
+
+  /** Why nothing that is missing can be had; `null` where it can. */
+  get failure(): string | null {
+    return this.#failure;
   }
 
   /** Where the stream ended: what was there then, by which pages can be proven; null while one goes on and would tell. */
@@ -171,6 +177,13 @@ export class LineStore {
     this.#changed();
   }
 
+  /** Says why nothing that is missing can be had, and shows all of it as one; `null`: it may be asked for again. */
+  failAll(reason: string | null): void {
+    if (reason === this.#failure) return;
+    this.#failure = reason;
+    this.#changed();
+  }
+
   /** Says how many entries there are; they come by the stream, or can be asked for. */
   announce(total: number): void {
     if (this.#replacement || total === this.#announced) return;
@@ -199,7 +212,7 @@ export class LineStore {
   commitReplacement(): void {
     if (!this.#replacement) return;
     this.#resetReason = this.#replacement.resetReason;
-    this.#replacement = null;
+    this.#replacement = this.#failure = null;
     this.#pages = [];
     this.#byNumber.clear();
     this.#gaps = [];

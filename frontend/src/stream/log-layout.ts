@@ -291,14 +291,16 @@ class SegmentList {
 
   #addUnloaded({ from, to }: OffsetRange, failure: string | null): void {
     if (from >= to) return;
-    if (failure !== null) this.#single("failed", { from, to }, failure);
+    const reason = this.#log.failure ?? failure;
+    if (reason !== null) this.#single("failed", { from, to }, reason);
     else this.#push({ kind: "unloaded", from, to, top: this.#top, units: to - from });
   }
 
   /** A row for many entries; it goes on with the one before where that says the same. */
   #single(kind: Single["kind"], { from, to }: OffsetRange, reason = ""): void {
     const last = this.#segments.at(-1);
-    if (last?.kind === kind && last.to === from && kind === "gap") {
+    const goesOn = kind === "gap" || (kind === "failed" && this.#log.failure !== null);
+    if (last?.kind === kind && last.to === from && goesOn) {
       this.#segments[this.#segments.length - 1] = { ...last, to };
     } else this.#push({ kind, from, to, top: this.#top, units: 1, reason });
   }

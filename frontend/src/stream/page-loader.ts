@@ -4,7 +4,8 @@
  * The viewer says what it lacks after each drawing (`want`). What is not wanted any more when its turn comes is never
  * asked for, and what is under way for a place that was scrolled past is given up. A page that could not be had is said
  * so in the log and not asked for again by itself; after a failure nothing is for a while, longer each time, or a server
- * in trouble would be asked for the whole log, a page at a time. (A list that was written anew is no trouble of the server's.)
+ * in trouble would be asked for the whole log, a page at a time.
+ * Where the list was written anew nothing more is asked for at all.
  */
 import type { JobsApi, OutputPage } from "./jobs-api";
 import { PAGE_ENTRIES } from "./line-page";
@@ -62,6 +63,7 @@ export class PageLoader {
     const page = Math.floor(offset / PAGE_ENTRIES);
     this.#stopWaiting();
     this.#log.fail(page, null);
+    this.#log.failAll(null);
     this.#wanted = [page, ...this.#wanted.filter((other) => other !== page)];
     this.#next();
   }
@@ -105,9 +107,10 @@ export class PageLoader {
     this.#underWay.delete(page);
     if (abort.signal.aborted) return this.#next();
     if (failure === null) this.#failures = 0;
+    else if (failure.status === WRITTEN_ANEW_STATUS) this.#log.failAll(failure.message);
     else {
       this.#log.fail(page, failure.message);
-      if (failure.status !== WRITTEN_ANEW_STATUS) this.#holdOn();
+      this.#holdOn();
     }
     this.#next();
   }
@@ -147,7 +150,7 @@ export class PageLoader {
   #missingOf(number: number): OffsetRange | null {
     const { end, gaps } = this.#log;
     const page = this.#log.page(number * PAGE_ENTRIES);
-    if (page && page.failure !== null) return null;
+    if (this.#log.failure !== null || (page && page.failure !== null)) return null;
     const behind = Math.min((number + 1) * PAGE_ENTRIES, end);
     let from = number * PAGE_ENTRIES;
     while (from < behind) {

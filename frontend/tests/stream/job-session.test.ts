@@ -123,6 +123,19 @@ describe("reset and gap", () => {
     vi.useRealTimers();
   });
 
+  it("of two resets close to each other the second waits as long for its lines as the first", () => {
+    vi.useFakeTimers();
+    const session = start();
+    source.last.open().say(output(0), ["reset", { reason: "tag" }]);
+    vi.advanceTimersByTime(900);
+    source.last.say(["output", entry("second"), "0-other"], ["reset", { reason: "tag" }]);
+    vi.advanceTimersByTime(900);
+    expect(lines(session)).toEqual(["second"]);
+    vi.advanceTimersByTime(100);
+    expect(lines(session)).toEqual([]);
+    vi.useRealTimers();
+  });
+
   it("a gap is a row", () => {
     const session = start();
     source.last.open().say(output(0), ["gap", { from: 1, to: 3 }], output(4));

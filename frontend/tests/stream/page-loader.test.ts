@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PAGE_ENTRIES } from "../../src/stream/line-page";
 import { LineStore } from "../../src/stream/line-store";
+import { layOut } from "../../src/stream/log-layout";
 import { PageLoader } from "../../src/stream/page-loader";
+import { EVERYTHING } from "../../src/stream/projection";
 import { provenOutput } from "../../src/stream/proven-output";
 import { ServedLog } from "../support/served-log";
 
@@ -131,16 +133,26 @@ it("asks for nothing once it is closed", async () => {
   expect(served.asked).toEqual([]);
 });
 
-it("says of every page that it is of another list where the log was written anew, and waits for nothing", async () => {
+it("asks for nothing more where the log was written anew, and says so of all that is missing, in one row", async () => {
   log.settle("100000-tag.end");
   loader.close();
   loader = new PageLoader(log, "42", provenOutput(served, log));
   loader.open();
   served.tag = "other";
-  for (const page of [3, 90, 150]) {
+  const asked = async (page: number): Promise<number> => {
+    served.asked.length = 0;
     want(page * PAGE_ENTRIES);
-    await wait();
-    expect(log.page(page * PAGE_ENTRIES)?.failure).toContain("written anew");
-  }
-  expect(log.loaded).toBe(1);
+    await wait(5_000);
+    return served.asked.length;
+  };
+  expect([await asked(3), await asked(90), await asked(150)]).toEqual([2, 0, 0]);
+  const rows = layOut(log, { projection: EVERYTHING, width: 0, raw: false }).rows(0, 9);
+  expect(rows.map(({ row }) => row)).toMatchObject([
+    { kind: "failed", from: 0, to: 99_999, reason: expect.stringContaining("written anew") as unknown },
+    { kind: "line", offset: 100_000 },
+  ]);
+  served.tag = "tag";
+  loader.retry(0);
+  await wait();
+  expect(log.entry(0)).toMatchObject({ line: "0" });
 });

@@ -173,7 +173,7 @@ export class LogController implements LogControls {
    * where nothing of the log is to be copied.
    */
   copied(): string | null | undefined {
-    const range = this.#selection ?? (this.#linked && wholeLines(this.#linked.from, this.#linked.to));
+    const range = this.#selection ?? this.#linkedText();
     if (!range || this.log.end === 0) return undefined;
     const lines = linesOf(range);
     if (lines > COPY_LINES_MAX) {
@@ -187,6 +187,13 @@ export class LogController implements LogControls {
       if (this.#fetching?.key !== keyOf(range)) void this.#copyLater(range);
     } else this.say(`${plural(lines, "line")} copied`);
     return text;
+  }
+
+  /** The lines that the address names, as far as there are such. */
+  #linkedText(): TextRange | null {
+    const { from, to } = this.#linked ?? { from: 0, to: 0 };
+    const behind = Math.min(to, this.log.end);
+    return from < behind ? wholeLines(from, behind) : null;
   }
 
   /** Says something for a while; `null`: no more. */
