@@ -6,6 +6,7 @@
  * Rows come as JSON on standard output, progress on standard error. `bench/dashboard.py` runs this as a scenario.
  */
 import { measureDiffPage } from "./diff_page.mjs";
+import { row } from "./figures.mjs";
 import { measureFinding } from "./finding.mjs";
 import { measureFlood } from "./flood.mjs";
 import { measureHeap } from "./heap.mjs";
@@ -33,6 +34,25 @@ const PARTS = {
   viewport: measureViewport,
 };
 
+/** How long a part may take, in milliseconds: the longest takes a minute and a half on a machine that is free. */
+const PATIENCE_MS = 240_000;
+
+/** One part's rows; where it breaks off, a row that says so, and the others go on. */
+async function part(name, stage) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it takes too long")), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([PARTS[name](stage), late]);
+  } catch (fault) {
+    say(`  ${name}: ${fault.stack}`);
+    return [row(`dashboard, ${name}: BROKEN OFF`, 0, "figures", { target: "some", met: false })];
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 const say = (text) => process.stderr.write(`${text}\n`);
 
 async function main(names) {
@@ -49,7 +69,7 @@ async function main(names) {
     }
     for (const name of chosen) {
       const beganMs = performance.now();
-      rows.push(...(await PARTS[name](stage)));
+      rows.push(...(await part(name, stage)));
       say(`  ${name}: ${((performance.now() - beganMs) / 1000).toFixed(0)} s`);
     }
   } finally {

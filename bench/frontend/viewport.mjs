@@ -19,7 +19,7 @@ const FOLDER = fileURLToPath(new URL("viewport/", import.meta.url));
 const LINES = 1_000_000;
 const WRITTEN = 100_000;
 const ROUNDS = 3;
-const FRAMES = 120;
+const FRAMES = 90;
 const KINDS = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
 
 async function built() {
