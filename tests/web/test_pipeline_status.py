@@ -109,7 +109,9 @@ async def test_a_heartbeat_comes_first_and_then_at_its_time_whatever_else_is_sen
             if event.name == "heartbeat":
                 beats.append(event.json["timestamp"])
         assert updates >= 3, "there was other traffic all the time"
-        assert 600 <= beats[-1] - beats[0] <= 30_000, "three intervals of 300 ms, less what a busy machine was late with"
+        assert 600 <= beats[-1] - beats[0] <= 30_000, (
+            "three intervals of 300 ms, less what a busy machine was late with"
+        )
 
 
 async def test_a_status_is_told_when_it_changes_with_the_one_before_and_not_otherwise(board: Dashboard) -> None:
