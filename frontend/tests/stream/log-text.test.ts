@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LineStore } from "../../src/stream/line-store";
 import { type TextPoint, fetchText, ordered, textInMemory, wholeLines } from "../../src/stream/log-text";
+import { around } from "../../src/stream/projection";
 import { ServedLog } from "../support/served-log";
 
 const E = "\x1b";
@@ -45,6 +46,23 @@ describe("the text of lines", () => {
       value: Array.from({ length: 100_000 }, (_, at) => `${at}`).join("\n"),
     });
     expect(served.asked).toHaveLength(20);
+  });
+
+  it("has of what is filtered nothing else, and asks for little else", async () => {
+    const served = new ServedLog(1_000_000);
+    const log = loaded(new ServedLog(20));
+    const offsets = [3, 5, 7_000, 500_000, 999_999];
+    const filter = around(offsets, 0, 1_000_000);
+    expect(textInMemory(log, wholeLines(4, 10), false, filter)).toBe("5");
+    expect(textInMemory(log, wholeLines(6, 10), false, filter)).toBe("");
+    const fetched = await fetchText(wholeLines(0, 1_000_000), { ...source(served), filter });
+    expect(fetched).toEqual({ ok: true, value: offsets.join("\n") });
+    expect(served.asked.map(({ from, limit }) => [from, limit])).toEqual([
+      [3, 3],
+      [7_000, 1],
+      [500_000, 1],
+      [999_999, 1],
+    ]);
   });
 
   it("says why it could not be had", async () => {

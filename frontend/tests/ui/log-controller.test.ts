@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { LineStore } from "../../src/stream/line-store";
+import { around, without } from "../../src/stream/projection";
 import { LogController } from "../../src/ui/log/log-controller";
 import { ServedLog } from "../support/served-log";
 
@@ -29,4 +30,14 @@ it("copies of those only what is there, and leaves a copy to the browser where n
   controller.openHash("#L6");
   expect(controller.copied()).toBeUndefined();
   expect(controller.notice).toBeNull();
+});
+
+it("copies of a selection what a filter displays of it, and all of a group that is folded", () => {
+  controller.selectAll();
+  controller.setProjection(around([1, 4], 0, 5));
+  expect(controller.copied()).toBe("1\n4");
+  expect(controller.notice).toBe("2 lines copied");
+  controller.setProjection(without([{ from: 2, to: 4 }]));
+  expect(controller.copied()).toBe("0\n1\n2\n3\n4");
+  expect(controller.notice).toBe("5 lines copied");
 });

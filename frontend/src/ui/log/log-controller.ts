@@ -10,12 +10,13 @@ import {
   COPY_LINES_MAX,
   type TextPoint,
   type TextRange,
+  entriesOf,
   fetchText,
   ordered,
   textInMemory,
   wholeLines,
 } from "../../stream/log-text";
-import type { OffsetRange, Projection } from "../../stream/projection";
+import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../stream/projection";
 import { provenOutput } from "../../stream/proven-output";
 import { plural } from "../format";
 import { writeText } from "./clipboard";
@@ -25,6 +26,12 @@ import { LogView } from "./log-view";
 
 /** How long a notice stays, in milliseconds. */
 const NOTICE_MS = 6_000;
+
+/** What is to be copied: of a range, what a filter displays. */
+interface Copy {
+  readonly range: TextRange;
+  readonly filter: Projection;
+}
 
 export class LogController implements LogControls {
   readonly view: LogView;
@@ -36,9 +43,9 @@ export class LogController implements LogControls {
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
   #selection: TextRange | null = null;
   #selectsAll = false;
-  #fetching: { readonly key: string; readonly abort: AbortController } | null = null;
+  #fetching: { readonly copy: Copy; readonly abort: AbortController } | null = null;
   /** What was fetched too late for its gesture. */
-  #kept: { readonly key: string; readonly text: string } | null = null;
+  #kept: { readonly copy: Copy; readonly text: string } | null = null;
 
   constructor(log: LineStore, jobId: string, api: JobsApi) {
     this.#api = provenOutput(api, log);
@@ -143,7 +150,7 @@ export class LogController implements LogControls {
   }
 
   copyLines({ from, to }: OffsetRange): Promise<boolean> {
-    return this.#copyLater(wholeLines(from, Math.min(to, this.log.end)));
+    return this.#copyLater({ range: wholeLines(from, Math.min(to, this.log.end)), filter: EVERYTHING });
   }
 
   /** What is selected: rows that go out of sight stay drawn at both ends of it, so that the browser keeps it. */
@@ -173,27 +180,28 @@ export class LogController implements LogControls {
    * where nothing of the log is to be copied.
    */
   copied(): string | null | undefined {
-    const range = this.#selection ?? this.#linkedText();
-    if (!range || this.log.end === 0) return undefined;
-    const lines = linesOf(range);
+    const copy = this.#toCopy();
+    if (!copy || this.log.end === 0) return undefined;
+    const lines = linesOf(copy);
     if (lines > COPY_LINES_MAX) {
       this.say(`${plural(lines, "line")} are too many to copy; the download has them all`);
       return null;
     }
-    const kept = this.#kept?.key === keyOf(range) ? this.#kept.text : null;
-    const text = kept ?? textInMemory(this.log, range, this.view.raw);
+    const kept = sameCopy(this.#kept?.copy, copy) ? this.#kept?.text : undefined;
+    const text = kept ?? textInMemory(this.log, copy.range, this.view.raw, copy.filter);
     if (text === null) {
       // Asking twice does not begin anew.
-      if (this.#fetching?.key !== keyOf(range)) void this.#copyLater(range);
+      if (!sameCopy(this.#fetching?.copy, copy)) void this.#copyLater(copy);
     } else this.say(`${plural(lines, "line")} copied`);
     return text;
   }
 
-  /** The lines that the address names, as far as there are such. */
-  #linkedText(): TextRange | null {
+  /** What is selected, of that what is displayed; else the lines that the address names, as far as there are such. */
+  #toCopy(): Copy | null {
+    if (this.#selection) return { range: this.#selection, filter: this.projection };
     const { from, to } = this.#linked ?? { from: 0, to: 0 };
     const behind = Math.min(to, this.log.end);
-    return from < behind ? wholeLines(from, behind) : null;
+    return from < behind ? { range: wholeLines(from, behind), filter: EVERYTHING } : null;
   }
 
   /** Says something for a while; `null`: no more. */
@@ -214,14 +222,15 @@ export class LogController implements LogControls {
     clearTimeout(this.#noticeTimer);
   }
 
-  async #copyLater(range: TextRange): Promise<boolean> {
-    const lines = plural(linesOf(range), "line");
+  async #copyLater(copy: Copy): Promise<boolean> {
+    const lines = plural(linesOf(copy), "line");
     this.#fetching?.abort.abort();
-    const fetching = (this.#fetching = { key: keyOf(range), abort: new AbortController() });
+    const fetching = (this.#fetching = { copy, abort: new AbortController() });
     this.say(`Fetching ${lines} to copy…`, true);
     const { raw } = this.view;
     const { signal } = fetching.abort;
-    const fetched = await fetchText(range, { jobId: this.jobId, api: this.#api, raw, signal });
+    const { range, filter } = copy;
+    const fetched = await fetchText(range, { jobId: this.jobId, api: this.#api, raw, signal, filter });
     if (signal.aborted) return false;
     this.#fetching = null;
     if (!fetched.ok) {
@@ -232,7 +241,7 @@ export class LogController implements LogControls {
       this.say(`${lines} copied`);
       return true;
     }
-    this.#kept = { key: keyOf(range), text: fetched.value };
+    this.#kept = { copy, text: fetched.value };
     this.say(`${lines} are ready: copy once more`, true);
     return false;
   }
@@ -244,11 +253,23 @@ export class LogController implements LogControls {
 }
 
 /** Entries touched; one of which nothing but its beginning is within does not count. */
-function linesOf({ start, end }: TextRange): number {
-  const lines = end.offset - start.offset;
-  return end.part === 0 && end.char === 0 && lines > 0 ? lines : lines + 1;
+function linesOf({ range, filter }: Copy): number {
+  const { end } = range;
+  const last = entriesOf(range, filter).at(-1)?.to ?? 0;
+  const sum = entriesOf(range, filter).reduce((lines, { from, to }) => lines + to - from, 0);
+  const endsBefore = end.part === 0 && end.char === 0 && last === end.offset + 1;
+  return endsBefore && sum > 1 ? sum - 1 : sum;
 }
 
-function keyOf({ start, end }: TextRange): string {
-  return JSON.stringify([start, end]);
+function sameCopy(one: Copy | undefined, other: Copy): boolean {
+  return (
+    one !== undefined &&
+    samePoint(one.range.start, other.range.start) &&
+    samePoint(one.range.end, other.range.end) &&
+    sameProjection(one.filter, other.filter)
+  );
+}
+
+function samePoint(one: TextPoint, other: TextPoint): boolean {
+  return one.offset === other.offset && one.part === other.part && one.char === other.char;
 }
