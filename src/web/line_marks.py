@@ -42,6 +42,10 @@ _ESCAPES: Final = re.compile(
 )
 
 
+# To the first column, as npm and others say for a carriage return (ECMA-48, CHA).
+_FIRST_COLUMN: Final = re.compile(r"\x1b\[[01]?G")
+
+
 def without_escapes(text: str) -> str:
     """The text without what a terminal takes for commands."""
     return _ESCAPES.sub("", text) if "\x1b" in text else text
@@ -49,7 +53,9 @@ def without_escapes(text: str) -> str:
 
 def final_text(line: str) -> str:
     """What is left of a line to be looked at: no escapes, and of a progress bar, its last state."""
-    seen = without_escapes(line[: 4 * MARK_CHARS_MAX])
+    seen = line[: 4 * MARK_CHARS_MAX]
+    if "\x1b" in seen:
+        seen = _ESCAPES.sub("", _FIRST_COLUMN.sub("\r", seen))
     if "\r" in seen:
         seen = seen.rstrip("\r")
         seen = seen[seen.rfind("\r") + 1 :]

@@ -57,6 +57,10 @@ const ESCAPES =
   // oxlint-disable-next-line no-control-regex
   /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-OQ-WYZ\\`-~])?/g;
 
+/** To the first column, as npm and others say for a carriage return (ECMA-48, CHA). */
+// oxlint-disable-next-line no-control-regex
+const FIRST_COLUMN = /\x1b\[[01]?G/g;
+
 function compiled(...patterns: readonly string[]): RegExp {
   const source = patterns.map((pattern) => `(?:${pattern})`).join("|");
   return new RegExp(
@@ -87,7 +91,7 @@ function isErrorText(text: string): boolean {
 /** What is left of a line to be looked at: no escapes, and of a progress bar, its last state. */
 function finalText(line: string): string {
   let seen = line.length > 4 * LINE_CHARS_MAX ? line.slice(0, 4 * LINE_CHARS_MAX) : line;
-  if (seen.includes("\x1b")) seen = seen.replace(ESCAPES, "");
+  if (seen.includes("\x1b")) seen = seen.replace(FIRST_COLUMN, "\r").replace(ESCAPES, "");
   if (seen.includes("\r")) {
     let end = seen.length;
     while (seen[end - 1] === "\r") end -= 1;
