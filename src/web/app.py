@@ -51,6 +51,7 @@ def create_app(broker: Broker, settings: Settings | None = None, sources: Status
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )
+    app.router.default = pages.unknown(context, app.router.default)
     app.state.context = context
     return app
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
@@ -37,7 +38,7 @@ from web.problems import Problem, ProblemError, problem_of, unauthorized
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from broker import Broker, Job, Tables
     from web.auth import Viewer
@@ -95,6 +96,29 @@ def routes(context: Context, dashboard: Path = DASHBOARD) -> list[Route]:
     ]
 
 
+def unknown(context: Context, otherwise: ASGIApp, dashboard: Path = DASHBOARD) -> ASGIApp:
+    """The application for addresses that nothing is at: people get the dashboard, which says so.
+
+    Args:
+        context: of the application.
+        otherwise: what programs get.
+        dashboard: where the build is.
+    """
+    pages = Pages(context, dashboard)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and _is_for_people(request := Request(scope)):
+            await pages.unknown(request)(scope, receive, send)
+        else:
+            await otherwise(scope, receive, send)
+
+    return answer
+
+
+def _is_for_people(request: Request) -> bool:
+    return request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", "")
+
+
 class Pages:
     """The pages of one application."""
 
@@ -138,6 +162,13 @@ class Pages:
         if viewer is None:
             return self._sign_in(request)
         return self._page(viewer, {"page": request.url.path.rpartition("/")[2]})
+
+    def unknown(self, request: Request) -> Response:
+        """Answers addresses that no page is at."""
+        viewer = viewer_of(request.scope)
+        if viewer is None:
+            return self._sign_in(request)
+        return self._page(viewer, {"page": "none"}, Problem(404, "There is no such page"))
 
     def _page(self, viewer: Viewer, data: Mapping[str, Any], problem: Problem | None = None) -> Response:
         status, more = (problem.status, problem.headers) if problem else (200, {})

@@ -76,6 +76,7 @@ async def site(
         middleware=middleware(made),
         exception_handlers=exception_handlers(),
     )
+    app.router.default = pages.unknown(context, app.router.default, dashboard)
     token = mint_token(made, user, admin=admin, ttl_s=60) if user else None
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -303,3 +304,18 @@ async def test_a_store_that_lost_lines_shows_what_it_has(dashboard: Path) -> Non
         data = await made.data("/jobs/42")
         assert data["from"] > 0
         assert data["output"][0]["line"].startswith(f"{data['from']} x")
+
+
+async def test_an_address_without_anything_is_a_page_that_says_so_to_people_and_a_word_to_programs(
+    dashboard: Path,
+) -> None:
+    async with site(dashboard, user="ada") as made:
+        answer = await made.get("/nowhere/at/all", Accept="text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")
+        assert answer.status_code == 404
+        assert first_data(answer.text)["page"] == "none"
+        assert (await made.get("/nowhere", Accept="*/*")).json() == {"error": "Not Found"}
+        made.headers = {}
+        assert (await made.get("/nowhere", Accept="text/html")).status_code == 303
+    async with web_client() as client:
+        assert (await client.http.get("/nowhere", headers={"Accept": "text/html"})).status_code == 404
+        assert (await client.http.post("/nowhere", headers={"Accept": "text/html"})).json() == {"error": "Not Found"}
