@@ -4,6 +4,8 @@ import { ACTION_NAMES, type Place, keyLine, labelOf } from "./keys";
 
 const PLACES: readonly Place[] = ["Jobs", "Log", "Diff", "Everywhere"];
 
+const WITH_KEYS = ACTION_NAMES.filter((name) => keyLine(name).keys.length > 0);
+
 export function HelpSheet({ onClose }: { readonly onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
@@ -20,7 +22,7 @@ export function HelpSheet({ onClose }: { readonly onClose: () => void }) {
           <section key={place} aria-labelledby={`keys-${place}`}>
             <h3 id={`keys-${place}`}>{place}</h3>
             <dl>
-              {ACTION_NAMES.filter((name) => keyLine(name).place === place).map((name) => (
+              {WITH_KEYS.filter((name) => keyLine(name).place === place).map((name) => (
                 <div key={name}>
                   <dt>
                     {keyLine(name).keys.map((key) => (

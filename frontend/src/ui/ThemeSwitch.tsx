@@ -1,4 +1,5 @@
 /** Which theme: the system's, light or dark, each a press further. Remembered, and the same in all tabs. */
+import { useActions } from "./keys";
 import { type Preference, usePreference } from "./preferences";
 
 type Theme = Preference<"theme">;
@@ -16,6 +17,7 @@ const SHAPES: Readonly<Record<Theme, string>> = {
 export function ThemeSwitch() {
   const [theme, setTheme] = usePreference("theme");
   const next = NEXT[theme];
+  useActions({ theme: () => setTheme(next) });
   const label = `Theme: ${theme}. Change to ${next}.`;
   return (
     <button

@@ -15,7 +15,7 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 export type Place = "Jobs" | "Log" | "Diff" | "Everywhere";
 
 interface KeyLine {
-  /** The letter as `KeyboardEvent.key` has it; `Mod+` is Ctrl, and Cmd on a Mac. */
+  /** The letter as `KeyboardEvent.key` has it; `Mod+` is Ctrl, and Cmd on a Mac. None: the palette alone has it. */
   readonly keys: readonly string[];
   readonly says: string;
   readonly place: Place;
@@ -39,10 +39,12 @@ export const KEYS = {
   follow: { keys: ["f"], says: "Follow what comes, or stop", place: "Log", offered: true },
   timestamps: { keys: ["t"], says: "Timestamps: none, relative, clock, delta", place: "Log", offered: true },
   wrap: { keys: ["z"], says: "Wrap long lines, or not", place: "Log", offered: true },
+  raw: { keys: [], says: "Raw: control characters shown, or obeyed", place: "Log", offered: true },
   copyLink: { keys: ["y"], says: "Copy a link to the lines", place: "Log", offered: true },
   nextFile: { keys: ["]"], says: "Next file", place: "Diff", offered: true },
   previousFile: { keys: ["["], says: "Previous file", place: "Diff", offered: true },
   palette: { keys: ["Mod+k"], says: "Go to a job, a page or an action", place: "Everywhere" },
+  theme: { keys: [], says: "Theme: light, dark, or the system’s", place: "Everywhere", offered: true },
   help: { keys: ["?"], says: "These keys", place: "Everywhere", offered: true },
   close: { keys: ["Escape"], says: "Close what is open on top", place: "Everywhere" },
 } as const satisfies Readonly<Record<string, KeyLine>>;

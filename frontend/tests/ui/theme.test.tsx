@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ThemeSwitch } from "../../src/ui/ThemeSwitch";
+import { act as doAction } from "../../src/ui/keys";
 import { setPreference } from "../../src/ui/preferences";
 import FIRST_PAINT from "../../src/ui/first-paint.js?raw";
 import { followTheme } from "../../src/ui/theme";
@@ -54,6 +55,14 @@ describe("the switch", () => {
     press();
     expect(root.dataset.theme).toBeUndefined();
     expect(ground()).toBe("light dark");
+    stop();
+  });
+
+  it("is an action too, which the palette offers", () => {
+    const stop = followTheme();
+    render(<ThemeSwitch />);
+    act(() => void doAction("theme"));
+    expect(root.dataset.theme).toBe("light");
     stop();
   });
 

@@ -88,7 +88,7 @@ export default function Palette({ onClose }: { readonly onClose: () => void }) {
             <span className="palette-name">{choice.name}</span>
             {choice.kind === "job" && <span className="palette-id muted">{choice.under}</span>}
             {choice.kind === "job" && <StatusBadge status={choice.status} />}
-            {choice.kind === "action" && <kbd>{choice.under}</kbd>}
+            {choice.kind === "action" && choice.under !== "" && <kbd>{choice.under}</kbd>}
             {choice.kind === "page" && <span className="muted">Page</span>}
           </div>
         ))}
