@@ -140,6 +140,34 @@ describe("a search", () => {
     await expect.poll(() => marked(page, "fantail-hit")).toBe(0);
   });
 
+  it("outlives its bar: opened again it has the word, and goes nowhere; n goes on; a selection is taken", async () => {
+    const page = await open(finished, "#L1");
+    await search(page, "needle");
+    await isSaid(page, "1 of 2,000");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("n");
+    const hits = holding("needle");
+    await expect.poll(() => status(page).textContent(), PATIENT).toContain(" of 2,000");
+    await expect.poll(() => marked(page, "fantail-hit-current"), PATIENT).toBe(1);
+    await page.keyboard.press("n"); // the bar has not taken the focus: this is no letter in it
+    expect(await field(page).inputValue()).toBe("needle");
+
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("g");
+    await comesInSight(page, 0);
+    await page.keyboard.press("/");
+    await isSaid(page, "2,000 hits");
+    expect(await isInSight(page, 0)).toBe(true);
+    await page.keyboard.press("Enter");
+    await isSaid(page, "1 of 2,000");
+
+    await page.keyboard.press("Escape");
+    const line = slot(page, hits[0] ?? -1).locator(".text");
+    await line.dblclick({ position: { x: 10, y: 10 } });
+    await page.keyboard.press("Control+f");
+    await expect.poll(() => field(page).inputValue()).toBe("line");
+  });
+
   it("of a running job grows with it", async () => {
     const fifo = await server.fifo("growing");
     const job = await server.shell("growing", fifo.untilEnd);
@@ -232,13 +260,41 @@ describe("groups", () => {
   });
 });
 
+describe("group keys", () => {
+  it("give the next head the focus, so that it can be folded; the keys stay with the log when it leaves", async () => {
+    const page = await open(finished, "#L1");
+    const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
+    await page.getByRole("log").focus();
+    await page.keyboard.press("g");
+    for (const title of ["Step 1", "Step 2", "Step 3"]) {
+      await page.keyboard.press("]");
+      await expect.poll(focused, PATIENT).toBe(title);
+    }
+    await page.keyboard.press("[");
+    await expect.poll(focused, PATIENT).toBe("Step 2");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => head(page, "Step 2").getAttribute("aria-expanded"), PATIENT).toBe("true");
+    await page.keyboard.press("G");
+    await expect.poll(() => page.evaluate(() => document.activeElement?.role), PATIENT).toBe("log");
+  });
+});
+
 describe("errors", () => {
   it("are stepped through by e and E, and are where a finished job opens", async () => {
     const page = await open(finished);
     const [first = -1, second = -1] = holding("it broke");
     await comesInSight(page, first);
-    await page.getByRole("button", { name: "2 errors" }).waitFor();
+    await page.getByRole("button", { name: "1 of 2 errors" }).waitFor();
+    const steppedTo = page.locator(".slot.stepped-to");
+    expect(await steppedTo.getAttribute("data-offset")).toBe(String(first));
     await page.getByRole("log").focus();
+    await page.keyboard.press("e");
+    await comesInSight(page, second);
+    await page.getByRole("button", { name: "2 of 2 errors" }).waitFor();
+    expect(await steppedTo.getAttribute("data-offset")).toBe(String(second));
+    await page.keyboard.press("Escape");
+    await expect.poll(() => steppedTo.count(), PATIENT).toBe(0);
+    await page.getByRole("button", { name: "2 errors", exact: true }).waitFor();
     await page.keyboard.press("g");
     await comesInSight(page, 0);
     await page.keyboard.press("e");

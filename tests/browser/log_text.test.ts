@@ -212,14 +212,14 @@ describe("the times of lines", () => {
     const stamps = page.locator(".log .stamp");
     expect(await stamps.count()).toBe(0);
     const choose = page.getByRole("combobox", { name: "Times" });
-    await choose.selectOption({ label: "Since start" });
+    await choose.selectOption({ label: "Relative" });
     await expect
       .poll(() => stamps.allTextContents(), PATIENT)
       .toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^-?\d+:\d\d\.\d$/)));
     await choose.selectOption({ label: "Clock" });
     await expect.poll(() => stamps.first().textContent(), PATIENT).toMatch(/^\d\d:\d\d:\d\d\.\d\d\d$/);
     expect(await stamps.first().getAttribute("title")).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$/);
-    await choose.selectOption({ label: "Since line before" });
+    await choose.selectOption({ label: "Delta" });
     await expect
       .poll(() => stamps.allTextContents(), PATIENT)
       .toEqual(["", expect.stringMatching(/^\+[\d:.]+( m?s)?$/), expect.stringMatching(/^(\+\d+ ms)?$/)]);

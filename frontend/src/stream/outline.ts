@@ -177,6 +177,11 @@ export class Outline {
     return this.#errors[countBelow(this.#errors, offset)] === offset;
   }
 
+  /** How many errors are known before that line. */
+  countBefore(offset: number): number {
+    return countBelow(this.#errors, offset);
+  }
+
   #markAll(marks: readonly LogMark[]): void {
     for (const mark of marks) this.#mark(mark);
   }

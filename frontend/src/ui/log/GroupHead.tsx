@@ -1,11 +1,12 @@
 /** The head of a group: its title, how long it took, how many errors are in it, and a button that folds it. */
-import { use, useSyncExternalStore } from "react";
+import { type RefObject, use, useLayoutEffect, useRef, useSyncExternalStore } from "react";
 import type { Group } from "../../stream/groups";
 import type { LineRow } from "../../stream/log-rows";
 import { plainOf } from "../../stream/row-text";
 import { formatDuration, plural } from "../format";
 import { useNow } from "../useNow";
 import { LineText } from "./LineText";
+import { useLogSearch } from "./log-search-context";
 import { LogOutlineContext, useLogOutline } from "./outline-context";
 
 /** How far groups are indented: deeper ones would leave no room on a phone. */
@@ -36,13 +37,15 @@ interface GroupHeadProps {
 
 export function GroupHead({ group, row }: GroupHeadProps) {
   const known = useLogOutline();
-  if (!known) return null;
   const { offset, depth, errors } = group;
+  const button = useHeldFocus(useLogSearch().group === offset);
+  if (!known) return null;
   const folded = known.folds.isFolded(offset);
   const inside = Math.min(group.end ?? known.log.end, known.log.end) - offset - 1;
   return (
     <span className="group-head" style={{ paddingLeft: `${Math.min(depth, INDENTED_MAX) * 1.5}em` }}>
       <button
+        ref={button}
         type="button"
         title={group.title}
         aria-expanded={!folded}
@@ -60,6 +63,22 @@ export function GroupHead({ group, row }: GroupHeadProps) {
       </span>
     </span>
   );
+}
+
+/** Takes the focus when it is `wanted`; leaves it to the log where the row goes out of the page, or keys would go nowhere. */
+function useHeldFocus(wanted: boolean): RefObject<HTMLButtonElement | null> {
+  const button = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => {
+    if (wanted) button.current?.focus({ preventScroll: true });
+  }, [wanted]);
+  useLayoutEffect(() => {
+    const element = button.current;
+    return () => {
+      if (element === document.activeElement)
+        element?.closest<HTMLElement>("[role=log]")?.focus({ preventScroll: true });
+    };
+  }, []);
+  return button;
 }
 
 /** The title alone, without the command around it; what the row says, where its command is in another of its lines. */

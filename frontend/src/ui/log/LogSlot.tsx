@@ -17,14 +17,22 @@ interface LogSlotProps {
   /** For a row that is out of sight: where it is, in pixels from the first one in sight. */
   readonly heldAt: number | null;
   readonly linked: boolean;
+  /** Whether it is the error that the reader stepped to. */
+  readonly steppedTo: boolean;
   readonly selected: boolean;
   readonly onRetry: (offset: number) => void;
 }
 
 export const LogSlot = memo(function LogSlot(props: LogSlotProps) {
-  const { placed, before, heldAt, linked, selected, onRetry } = props;
+  const { placed, before, heldAt, linked, steppedTo, selected, onRetry } = props;
   const { row, units } = placed;
-  const classes = ["slot", linked && "linked", selected && "selected", heldAt !== null && "held"];
+  const classes = [
+    "slot",
+    linked && "linked",
+    steppedTo && "stepped-to",
+    selected && "selected",
+    heldAt !== null && "held",
+  ];
   return (
     <div
       className={classes.filter(Boolean).join(" ")}
@@ -45,6 +53,7 @@ function sameSlot(one: LogSlotProps, other: LogSlotProps): boolean {
     one.before === other.before &&
     one.heldAt === other.heldAt &&
     one.linked === other.linked &&
+    one.steppedTo === other.steppedTo &&
     one.selected === other.selected
   );
 }

@@ -57,7 +57,7 @@ export function LogToolbar({ downloadUrl, children }: LogToolbarProps) {
 
 /** How many errors there are, and the way to the next one. */
 function Errors() {
-  const { stepError } = useLogFind();
+  const { stepError, error } = useLogFind();
   const outline = useLogOutline()?.outline;
   const count = outline?.errors.length ?? 0;
   if (count === 0) return null;
@@ -68,6 +68,7 @@ function Errors() {
       title="Next error (e)"
       onClick={() => stepError(1)}
     >
+      {error !== null && outline?.isError(error) && `${formatCount(outline.countBefore(error) + 1)} of `}
       {outline?.limited ? `over ${formatCount(count)} errors` : plural(count, "error")}
     </button>
   );

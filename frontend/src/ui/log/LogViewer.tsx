@@ -13,13 +13,14 @@ import { ROW_HEIGHT } from "./geometry";
 import type { LogController } from "./log-controller";
 import { LogControlsContext, useLogControls } from "./log-controls";
 import { LogLookContext, useLogLook } from "./log-look-context";
+import { useLogSearch } from "./log-search-context";
 import { LogFind } from "./LogFind";
 import { LogKnowledge } from "./LogKnowledge";
 import { LogSlot, newsOf } from "./LogSlot";
 import { LogToolbar } from "./LogToolbar";
 import { Spoken } from "./Spoken";
 import { Ticks } from "./Ticks";
-import { digitsOf, useLogController, useOpening, useScroller } from "./useLogView";
+import { digitsOf, useAddress, useLogController, useScroller } from "./useLogView";
 
 interface LogViewerProps {
   readonly log: LineStore;
@@ -44,7 +45,7 @@ export function LogViewer(props: LogViewerProps) {
 
 function Viewer({ log, jobId, running, startedAt, downloadUrl, emptyText }: LogViewerProps) {
   const controller = useLogController(log, jobId);
-  useOpening(controller, running);
+  useAddress(controller);
   return (
     <LogControlsContext value={controller}>
       <section className="log" aria-label="Output">
@@ -119,6 +120,7 @@ function Rows({ controller }: { readonly controller: LogController }) {
   useSyncExternalStore(controller.subscribe, () => controller.version);
   const { frame, loader } = controller.view;
   const { linked, selectsAll, log } = controller;
+  const error = useLogSearch().error ?? null;
   const isDelta = useLogLook().timestamps === "delta";
   const style: CSSProperties & Record<"--digits", number> = {
     transform: `translateY(${frame.y}px)`,
@@ -137,6 +139,7 @@ function Rows({ controller }: { readonly controller: LogController }) {
             before={isDelta && last?.kind === "line" ? last.timestamp : undefined}
             heldAt={held ? (top - frame.from) * ROW_HEIGHT : null}
             linked={linked !== null && lastOffsetOf(row) >= linked.from && offsetOf(row) < linked.to}
+            steppedTo={error !== null && lastOffsetOf(row) >= error && offsetOf(row) <= error}
             selected={selectsAll}
             onRetry={(offset) => loader.retry(offset)}
           />

@@ -4,9 +4,9 @@ import type { TimestampMode } from "./timestamps";
 
 const TIMES: readonly (readonly [mode: TimestampMode, words: string])[] = [
   ["off", "No times"],
-  ["relative", "Since start"],
+  ["relative", "Relative"],
   ["absolute", "Clock"],
-  ["delta", "Since line before"],
+  ["delta", "Delta"],
 ];
 
 export function LookControls() {

@@ -11,10 +11,12 @@ export function SearchBar() {
   const { question, search, session } = find;
   const field = useRef<HTMLInputElement>(null);
   const statusId = useId();
+  const { typing } = find;
   useEffect(() => {
+    if (!typing) return;
     field.current?.focus();
     field.current?.select();
-  }, []);
+  }, [typing]);
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.nativeEvent.isComposing || event.key !== "Enter") return;
     event.preventDefault();

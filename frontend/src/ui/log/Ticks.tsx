@@ -101,7 +101,7 @@ function strokes(bins: Bins, from: number, to: number): string {
     if (!bins[at]) continue;
     const begun = at;
     while (bins[at + 1]) at += 1;
-    path += `M${from} ${begun}H${to}V${Math.min(BINS, at + 2)}H${from}Z`;
+    path += `M${from} ${Math.min(begun, BINS - 2)}H${to}V${Math.min(BINS, at + 2)}H${from}Z`;
   }
   return path;
 }

@@ -1,7 +1,7 @@
 /** What the search bar, the filters, the ticks and the keys share. */
 import { createContext, use } from "react";
-import type { SearchQuestion } from "../../stream/log-api";
 import type { SearchSession, SearchState } from "../../stream/search-session";
+import type { Hits } from "./useHits";
 
 export type FilterKind = "all" | "stderr" | "errors" | "matches";
 
@@ -11,24 +11,21 @@ export interface Filter {
   readonly context: number;
 }
 
-export interface LogFindState {
+export interface LogFindState extends Hits {
   readonly session: SearchSession;
   readonly search: SearchState;
-  /** What is in the search bar. */
-  readonly question: SearchQuestion;
-  readonly open: boolean;
-  /** The hit stepped to: its offset. */
-  readonly current: number | null;
   /** What a step, or a key, has to say. */
   readonly notice: string;
   readonly filter: Filter;
   /** Why not all that counts is displayed, or null. */
   readonly filterTrouble: string | null;
-  readonly look: (question: SearchQuestion) => void;
-  readonly step: (direction: 1 | -1) => void;
+  /** The error stepped to: its offset. */
+  readonly error: number | null;
   readonly stepError: (direction: 1 | -1) => void;
-  readonly show: () => void;
-  readonly close: () => void;
+  /** Goes to the head of the next group, which can then be folded; false where there is none. */
+  readonly stepGroup: (direction: 1 | -1) => boolean;
+  /** Marks no error any more. */
+  readonly leave: () => void;
   readonly setFilter: (filter: Filter) => void;
   /** Goes to a line, and displays it if it is hidden. */
   readonly goTo: (offset: number) => void;

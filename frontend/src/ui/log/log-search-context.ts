@@ -1,5 +1,6 @@
 /**
- * What the rows of a log mark as found. Whoever searches provides it; each row asks it about its own text.
+ * What the rows of a log mark as found, and where the reader's steps led. Whoever searches provides it; each row asks it
+ * about its own text.
  */
 import { createContext, useContext } from "react";
 
@@ -10,7 +11,11 @@ export interface LogSearch {
   /** The same function until what is searched for changes: rows look again when it is another. `null`: nothing is. */
   readonly matcher: Matcher | null;
   /** The entry that the reader stepped to; its marks stand out. */
-  readonly current?: number;
+  readonly current?: number | null;
+  /** The error that the reader stepped to: its line is marked. */
+  readonly error?: number | null;
+  /** The group that the reader stepped to: its head has the focus. */
+  readonly group?: number | null;
 }
 
 const NOTHING: LogSearch = { matcher: null };

@@ -267,7 +267,8 @@ export class LogView {
   }
 
   #scrolledWhileFollowing(scroller: Scroller, atEnd: boolean, movedDown: boolean): void {
-    if (atEnd && this.#pinnedUntil === Number.POSITIVE_INFINITY) this.#pinnedUntil = performance.now() + PIN_MS;
+    if (atEnd && this.#pinnedUntil === Number.POSITIVE_INFINITY)
+      this.#pinnedUntil = performance.now() + PIN_MS;
     if (atEnd || movedDown) return;
     if (performance.now() < this.#pinnedUntil) {
       scroller.scrollTo({ top: scroller.scrollHeight });

@@ -1,7 +1,6 @@
 /** What the keys of a log do. They count while the log is the tab that is shown. */
 import type { LogFindState } from "./find-context";
 import type { LogControls } from "./log-controls";
-import type { LogOutline } from "./outline-context";
 import { type Actions, useActions } from "../keys";
 import { preference, setPreference } from "../preferences";
 
@@ -10,14 +9,13 @@ const TIMESTAMPS = ["off", "relative", "absolute", "delta"] as const;
 interface LogKeysOf {
   readonly controls: LogControls;
   readonly find: LogFindState;
-  readonly known: LogOutline | null;
   /** Whether the log is to be seen. */
   readonly isShown: () => boolean;
   /** Whether the search field has the focus. */
   readonly isSearching: () => boolean;
 }
 
-export function useLogKeys({ controls, find, known, isShown, isSearching }: LogKeysOf): void {
+export function useLogKeys({ controls, find, isShown, isSearching }: LogKeysOf): void {
   const actions: Actions = {
     // A second Ctrl-F is the browser's own search.
     search: () => (isSearching() ? false : find.show()),
@@ -25,8 +23,8 @@ export function useLogKeys({ controls, find, known, isShown, isSearching }: LogK
     previousHit: () => find.step(-1),
     nextError: () => find.stepError(1),
     previousError: () => find.stepError(-1),
-    nextGroup: () => stepGroup(1),
-    previousGroup: () => stepGroup(-1),
+    nextGroup: () => find.stepGroup(1),
+    previousGroup: () => find.stepGroup(-1),
     start: () => controls.toStart(),
     end: () => controls.follow(),
     down: () => controls.scrollBy(1),
@@ -34,21 +32,15 @@ export function useLogKeys({ controls, find, known, isShown, isSearching }: LogK
     follow: () => (controls.following ? controls.pause() : controls.follow()),
     timestamps: () => setPreference("timestamps", following(preference("timestamps"))),
     wrap: () => setPreference("wrap", !preference("wrap")),
+    raw: () => setPreference("raw", !preference("raw")),
     copyLink: () => void controls.copyLink(),
     close: () => {
       if (find.open) find.close();
       else if (controls.linked) controls.link(null);
+      else if (find.error !== null) find.leave();
       else return false;
       return undefined;
     },
-  };
-  const stepGroup = (step: 1 | -1): boolean | void => {
-    const groups = known?.outline.groups;
-    const isReachable = (head: number): boolean =>
-      groups?.around(head).every(({ offset }) => !known?.folds.isFolded(offset)) ?? false;
-    const next = groups?.nearestHead(controls.visible.first, step, ({ offset }) => isReachable(offset));
-    if (!next) return false;
-    return controls.jumpTo(next.offset);
   };
   useActions(onlyWhere(isShown, actions));
 }

@@ -11,7 +11,6 @@ import {
   useEffect,
   useLayoutEffect,
   useMemo,
-  useState,
   useSyncExternalStore,
 } from "react";
 import { useClient } from "../../hooks/client-context";
@@ -34,10 +33,9 @@ export function useLogController(log: LineStore, jobId: string): LogController {
   return controller;
 }
 
-/** Where a log opens: at the lines that the address names; one that is finished at its first error; else at the end. */
-export function useOpening(controller: LogController, running: boolean): void {
-  const { firstError, isError } = use(LogKnowledgeContext);
-  const [ranAtFirst] = useState(running);
+/** Goes to the lines that the address names, at first and whenever it changes; tells the view which lines are errors. */
+export function useAddress(controller: LogController): void {
+  const { isError } = use(LogKnowledgeContext);
   useEffect(() => {
     const look = (): boolean => controller.openHash(location.hash);
     look();
@@ -45,11 +43,6 @@ export function useOpening(controller: LogController, running: boolean): void {
     return () => globalThis.removeEventListener("hashchange", look);
   }, [controller]);
   useEffect(() => controller.view.setKnowledge({ isError, firstError: null }), [controller, isError]);
-  useEffect(() => {
-    // Who has scrolled already is not taken elsewhere.
-    if (ranAtFirst || typeof firstError !== "number" || controller.linked || !controller.following) return;
-    controller.jumpTo(firstError);
-  }, [controller, ranAtFirst, firstError]);
 }
 
 export interface LogHandlers {

@@ -1,7 +1,5 @@
 /** Stepping from hit to hit and from error to error: where a step begins, and what is said of it. */
 import { type RefObject, useCallback, useEffect, useRef, useState } from "react";
-import type { SearchQuestion } from "../../stream/log-api";
-import type { SearchState } from "../../stream/search-session";
 import type { LogControls } from "./log-controls";
 
 /** How long a word about a step stays, in milliseconds. */
@@ -65,18 +63,4 @@ export function useNotice(): readonly [string, (words: string) => void] {
     return () => clearTimeout(timer);
   }, [notice]);
   return [notice, say];
-}
-
-/** Calls back once for each question that was answered for the first time, with hits. */
-export function useFirstHit({ question, total }: SearchState, found: () => Promise<void>): void {
-  const told = useRef<SearchQuestion | null>(null);
-  const latest = useRef(found);
-  useEffect(() => {
-    latest.current = found;
-  });
-  useEffect(() => {
-    if (question === told.current) return;
-    told.current = question;
-    if (question && total > 0) void latest.current();
-  }, [question, total]);
 }
