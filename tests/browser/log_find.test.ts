@@ -146,8 +146,6 @@ describe("a search", () => {
     await isSaid(page, "1 of 2,000");
     await page.keyboard.press("Escape");
     await page.keyboard.press("n");
-    const hits = holding("needle");
-    await expect.poll(() => status(page).textContent(), PATIENT).toContain(" of 2,000");
     await expect.poll(() => marked(page, "fantail-hit-current"), PATIENT).toBe(1);
     await page.keyboard.press("n"); // the bar has not taken the focus: this is no letter in it
     expect(await field(page).inputValue()).toBe("needle");
@@ -162,8 +160,7 @@ describe("a search", () => {
     await isSaid(page, "1 of 2,000");
 
     await page.keyboard.press("Escape");
-    const line = slot(page, hits[0] ?? -1).locator(".text");
-    await line.dblclick({ position: { x: 10, y: 10 } });
+    await slot(page, holding("needle")[0] ?? -1).locator(".text").dblclick({ position: { x: 10, y: 10 } });
     await page.keyboard.press("Control+f");
     await expect.poll(() => field(page).inputValue()).toBe("line");
   });
@@ -258,14 +255,12 @@ describe("groups", () => {
     await page.keyboard.press("[");
     await comesInSight(page, holding("::group::step 3")[0] ?? -1);
   });
-});
 
-describe("group keys", () => {
-  it("give the next head the focus, so that it can be folded; the keys stay with the log when it leaves", async () => {
+  it("have keys that give the next head the focus, which folds it; when it leaves, the log has it", async () => {
     const page = await open(finished, "#L1");
     const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
     await page.getByRole("log").focus();
-    await page.keyboard.press("g");
+    await comesInSight(page, 0);
     for (const title of ["Step 1", "Step 2", "Step 3"]) {
       await page.keyboard.press("]");
       await expect.poll(focused, PATIENT).toBe(title);
