@@ -18,6 +18,7 @@ import { useColumns } from "./useColumns";
 import { useCopying } from "./useCopying";
 import { useDiffView } from "./useDiffView";
 import { useSeen } from "./useSeen";
+import "../styles/diff-tree.css";
 import "../styles/diff.css";
 
 interface DiffTabProps {
