@@ -69,7 +69,9 @@ function Errors() {
       onClick={() => stepError(1)}
     >
       {error !== null && outline?.isError(error) && `${formatCount(outline.countBefore(error) + 1)} of `}
-      {outline?.limited ? `over ${formatCount(count)} errors` : plural(count, "error")}
+      {outline?.limited || outline?.isCurrent === false
+        ? `over ${formatCount(count)} errors`
+        : plural(count, "error")}
     </button>
   );
 }
