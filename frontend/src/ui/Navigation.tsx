@@ -22,7 +22,7 @@ export function Navigation({ user }: { readonly user: User }) {
       </Link>
       <nav aria-label="Pages">
         {pages.map(({ href, name, holds }) => (
-          <Link key={href} href={href} aria-current={current(path, href, holds)}>
+          <Link key={href} href={href} data-name={name} aria-current={current(path, href, holds)}>
             {name}
           </Link>
         ))}

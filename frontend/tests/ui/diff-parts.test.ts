@@ -104,6 +104,10 @@ describe("a patch", () => {
 
   it("marks the part of a line that changed, and none where it is another line", () => {
     expect(changedPart("const a = old(1);", "const a = fresh(1);")).toEqual([10, 13]);
+    expect(changedPart("  const a = 1;", "  let a = 1;")).toEqual([2, 7]);
+    expect(changedPart("  let a = 1;", "  const a = 1;")).toEqual([2, 5]);
+    expect(changedPart("call(oldName, 1)", "call(newName, 1)")).toEqual([5, 12]);
+    expect(changedPart("the colour of it", "the color of it")).toEqual([8, 9]);
     expect(changedPart("abc", "abc")).toBeNull();
     expect(changedPart("one thing", "quite another")).toBeNull();
     expect(changedPart("ab", "aXb")).toBeNull();

@@ -204,7 +204,10 @@ export function splitRows(patch: Patch): SplitRows {
   return { left: Int32Array.from(left), right: Int32Array.from(right) };
 }
 
-/** The part of a line that differs from its partner's: `[from, to)`; null where nearly all of it does. */
+/**
+ * The part of a line that differs from its partner's: `[from, to)`; null where nearly all of it does. Where something
+ * stands in another's place, whole words are meant: `const` is not `le` and a `t` that stayed.
+ */
 export function changedPart(line: string, partner: string): readonly [number, number] | null {
   const most = Math.min(line.length, partner.length);
   let head = 0;
@@ -216,7 +219,23 @@ export function changedPart(line: string, partner: string): readonly [number, nu
   )
     tail += 1;
   if (head + tail < line.trim().length * LEAST_COMMON) return null;
-  return head === line.length - tail ? null : [head, line.length - tail];
+  if (head === line.length - tail) return null;
+  if (head === partner.length - tail) return [head, line.length - tail];
+  return widened(line, partner, head, tail);
+}
+
+function widened(line: string, partner: string, head: number, tail: number): readonly [number, number] {
+  const both = [line, partner];
+  let from = head;
+  if (both.some((text) => isWord(text, head))) while (isWord(line, from - 1)) from -= 1;
+  let to = line.length - tail;
+  if (both.some((text) => isWord(text, text.length - tail - 1))) while (isWord(line, to)) to += 1;
+  return [from, to];
+}
+
+/** Whether a letter, a figure or one of `_` and `$` is at that place. */
+function isWord(text: string, at: number): boolean {
+  return /[\p{L}\p{N}_$]/u.test(text[at] ?? "");
 }
 
 /** Two lines with less than this part in common are two lines, and not one that was changed. */
