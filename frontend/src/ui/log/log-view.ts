@@ -20,6 +20,7 @@ import {
   ROW_HEIGHT,
   type Space,
   bottom,
+  isScaled,
   scrollHeight,
   scrollTopOf,
   unitAt,
@@ -133,6 +134,16 @@ export class LogView {
 
   get raw(): boolean {
     return this.#format.raw;
+  }
+
+  /** Whether a pixel of the scroll space is more than one of the log: the browser's own steps pass over lines then. */
+  get isScaled(): boolean {
+    return isScaled(this.#space);
+  }
+
+  /** Units that are seen at a time. */
+  get viewUnits(): number {
+    return this.#viewHeight / ROW_HEIGHT;
   }
 
   /** Listens to the log until `close`. */

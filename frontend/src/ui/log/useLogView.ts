@@ -20,6 +20,7 @@ import { extended } from "./line-links";
 import { LogController } from "./log-controller";
 import { LogKnowledgeContext } from "./log-controls";
 import { RowObserver } from "./row-observer";
+import { keyStep, wheelStep } from "./scroll-steps";
 import { selectionWithin } from "./selection-points";
 
 /** The controller of a log, for as long as the component is there and the log is the same. */
@@ -65,6 +66,7 @@ export function useScroller(controller: LogController, scroller: HTMLElement | n
   useFormat(controller, scroller);
   useMeasuredRows(controller, scroller, version);
   useSelection(controller, scroller);
+  useWheel(controller, scroller);
   return useMemo(() => handlersOf(controller), [controller]);
 }
 
@@ -94,13 +96,25 @@ function keyPressed(controller: LogController, event: KeyboardEvent): void {
     document.getSelection()?.removeAllRanges();
     controller.pause();
     controller.selectAll();
-  } else if (withControl || event.altKey) return;
-  else if (PAUSING_KEYS.has(event.key)) controller.pause();
-  else if (event.key === "End") {
+  }
+  if (withControl || event.altKey) return;
+  if (PAUSING_KEYS.has(event.key)) controller.pause();
+  if (event.key === "End") {
     // The browser's own way there is an animation, and its end would be behind the log's by then.
     event.preventDefault();
     controller.follow();
   } else if (event.key === "Escape") controller.deselect();
+  else stepTaken(controller, event);
+}
+
+/** Takes the step of a key itself where the browser's would be too far. */
+function stepTaken({ view }: LogController, event: KeyboardEvent): void {
+  // A button in a row is pressed with the space bar.
+  if (!view.isScaled || (event.key === " " && event.target !== event.currentTarget)) return;
+  const units = keyStep(event, view.viewUnits);
+  if (units === 0) return;
+  event.preventDefault();
+  view.scrollBy(units);
 }
 
 /** A line's number is a link to it; with shift it extends the one that there is. */
@@ -186,6 +200,23 @@ function useMeasuredRows({ view }: LogController, scroller: HTMLElement | null, 
     if (observer && scroller) observer.look(scroller.querySelectorAll(".slot > .row:not(.mark) > .text"));
   }, [observer, scroller, version]);
   useEffect(() => () => observer?.close(), [observer]);
+}
+
+/** As `stepTaken`, for the wheel; listened to only where it matters, for the browser waits for those who may say no. */
+function useWheel({ view }: LogController, scroller: HTMLElement | null): void {
+  const { isScaled } = view;
+  useEffect(() => {
+    if (!scroller || !isScaled) return undefined;
+    const turned = (event: globalThis.WheelEvent): void => {
+      // With Control it zooms; sideways it is the browser's.
+      if (event.ctrlKey || event.deltaY === 0 || !event.cancelable) return;
+      event.preventDefault();
+      scroller.scrollLeft += event.deltaX;
+      view.scrollBy(wheelStep(event, view.viewUnits));
+    };
+    scroller.addEventListener("wheel", turned, { passive: false });
+    return () => scroller.removeEventListener("wheel", turned);
+  }, [view, scroller, isScaled]);
 }
 
 function useSelection(controller: LogController, scroller: HTMLElement | null): void {

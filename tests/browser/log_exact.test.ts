@@ -1,0 +1,138 @@
+/**
+ * What a reader of a long log may rely on: no line is passed over by the wheel or a page's key, and none of another list
+ * stands beside those of a job that has ended.
+ */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium, openPage } from "./chromium";
+import { Server } from "./fantail";
+
+/** For conditions that a busy machine reaches late. */
+const PATIENCE = { timeout: 45_000, interval: 50 };
+
+let server: Server;
+let browser: Browser;
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
+
+/** Opens a page; afterwards nothing may have gone wrong in it. */
+async function open(path: string): Promise<Page> {
+  opened = await openPage(browser);
+  await opened.page.goto(server.url + path);
+  return opened.page;
+}
+
+afterEach(async () => {
+  const faults = opened?.faults ?? [];
+  await opened?.page.context().close();
+  opened = null;
+  expect(faults).toEqual([]);
+});
+
+/** Writes lines of a finished job straight into the server's Redis, behind those that are there or in their place. */
+function write(id: string, how: "append" | "anew", lines: number, word: string): void {
+  const script = `
+import json, sys, redis
+path, id, how, lines, word = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]
+pipe = redis.Redis(unix_socket_path=path).pipeline(transaction=False)
+if how == "anew":
+    pipe.delete(f"job:{id}:output")
+for start in range(0, lines, 5000):
+    pipe.rpush(f"job:{id}:output", *[
+        json.dumps({"timestamp": 1_700_000_000_000 + n, "line": f"{word} {n}", "stream": "stdout"})
+        for n in range(start, min(lines, start + 5000))
+    ])
+    if start % 100_000 == 0:
+        pipe.execute()
+pipe.hset(f"job:{id}", mapping={"id": id, "status": "success", "name": id, "created_at": 1_700_000_000_000})
+pipe.execute()
+`;
+  const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
+  const path = join(server.dataDir, "valkey.sock");
+  execFileSync(python, ["-c", script, path, id, how, String(lines), word]);
+}
+
+const scroller = (page: Page) => page.getByRole("log");
+const textOf = (page: Page, line: number) =>
+  page.locator(`.slot[data-offset="${line - 1}"] .row:not(.unloaded) .text`);
+
+/** The number of the first line that is wholly in sight. */
+const firstSeen = (page: Page): Promise<number> =>
+  scroller(page).evaluate((log) => {
+    const { top } = log.getBoundingClientRect();
+    const slots = [...log.querySelectorAll<HTMLElement>(".slot")];
+    const first = slots.find((slot) => slot.getBoundingClientRect().top > top - 10);
+    return Number(first?.dataset.offset) + 1;
+  });
+
+async function goTo(page: Page, line: number): Promise<void> {
+  await page.evaluate((to) => {
+    location.hash = `#L${to}`;
+  }, line);
+}
+
+describe("a log that is too long for the browser's scroll space", () => {
+  it("is scrolled by the wheel and by a page's key as far as any other: no line is passed over", async () => {
+    write("long", "anew", 1_500_000, "line");
+    const page = await open("/jobs/long#L500000");
+    await expect.poll(() => textOf(page, 500_000).textContent(), PATIENCE).toBe("line 499999");
+    const before = await firstSeen(page);
+    await scroller(page).hover();
+    await page.mouse.wheel(0, 600);
+    await expect.poll(() => firstSeen(page), PATIENCE).toBe(before + 30);
+    await page.mouse.wheel(0, -200);
+    await expect.poll(() => firstSeen(page), PATIENCE).toBe(before + 20);
+    await scroller(page).focus();
+    await page.keyboard.press("PageDown");
+    const seen = await scroller(page).evaluate((log) => Math.floor(log.clientHeight / 20));
+    await expect.poll(() => firstSeen(page), PATIENCE).toBe(before + 20 + seen - 1);
+    await page.keyboard.press("PageUp");
+    await expect.poll(() => firstSeen(page), PATIENCE).toBe(before + 20);
+  }, 120_000);
+});
+
+describe("a job that has ended", () => {
+  it("shows the lines that came after its end", async () => {
+    write("late", "anew", 5_000, "line");
+    const page = await open("/jobs/late");
+    await expect.poll(() => textOf(page, 5_000).textContent(), PATIENCE).toBe("line 4999");
+    await page.getByText("Complete", { exact: true }).waitFor();
+    write("late", "append", 700, "late");
+    await goTo(page, 100);
+    await page.getByText("5,700 lines", { exact: true }).waitFor({ timeout: PATIENCE.timeout });
+    expect(await page.getByText(/catching up/).count()).toBe(0);
+    await goTo(page, 5_700);
+    await expect.poll(() => textOf(page, 5_700).textContent(), PATIENCE).toBe("late 699");
+  });
+
+  it("shows no line of the list that was written in its place", async () => {
+    write("again", "anew", 50_000, "old");
+    const page = await open("/jobs/again");
+    await expect.poll(() => textOf(page, 50_000).textContent(), PATIENCE).toBe("old 49999");
+    await page.getByText("Complete", { exact: true }).waitFor();
+    write("again", "anew", 60_000, "new");
+    await goTo(page, 20_000);
+    await page
+      .getByText(/could not be loaded: the output was written anew/)
+      .waitFor({ timeout: PATIENCE.timeout });
+    expect(await page.locator(".slot .text", { hasText: /^new \d/ }).count()).toBe(0);
+    await page.keyboard.press("f");
+    await expect.poll(() => textOf(page, 50_000).textContent(), PATIENCE).toBe("old 49999");
+    await page.reload();
+    await expect
+      .poll(() => textOf(page, 60_000).or(textOf(page, 20_000)).first().textContent(), PATIENCE)
+      .toMatch(/^new /);
+  });
+});
