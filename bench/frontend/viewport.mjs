@@ -32,8 +32,11 @@ async function built() {
   const alias = Object.fromEntries(
     ["react", "react-dom"].map((name) => [name, join(packages.resolve(`${name}/package.json`), "..")]),
   );
+  // Who reads the tests' TypeScript has made this a process of development, which React would heed.
+  process.env.NODE_ENV = "production";
   await build({
     root: FOLDER,
+    mode: "production",
     configFile: false,
     logLevel: "error",
     plugins: [react()],

@@ -9,6 +9,7 @@ import "../../../frontend/src/ui/styles/tokens.css";
 import "../../../frontend/src/ui/styles/base.css";
 import "../../../frontend/src/ui/styles/log.css";
 import "../../../frontend/src/ui/styles/log-slots.css";
+import "../../../frontend/src/ui/styles/find.css";
 import { type Contender, lineOf } from "./lines";
 
 const LOADED = 1000;
