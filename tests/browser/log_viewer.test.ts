@@ -84,7 +84,9 @@ const shown = (page: Page): Promise<(readonly [number: string, text: string])[]>
 
 /** Waits until a line is there with its text, and all lines in the page are what their numbers say. */
 async function expectLine(page: Page, line: number, textOf: (line: string) => string): Promise<void> {
-  await expect.poll(() => rowOf(page, line).locator(".text").textContent(), PATIENCE).toBe(textOf(String(line)));
+  await expect
+    .poll(() => rowOf(page, line).locator(".text").textContent(), PATIENCE)
+    .toBe(textOf(String(line)));
   await expect
     .poll(async () => (await shown(page)).every(([number, text]) => text === textOf(number)), PATIENCE)
     .toBe(true);
@@ -134,7 +136,11 @@ describe("a finished job of a million lines", () => {
     const page = await open("/jobs/million#L500000-L500002");
     await expectLine(page, 500_000, ofMillion);
     expect(await distanceFromMiddle(page, 500_000)).toBeLessThan(40);
-    expect(await page.locator(".slot.linked .gutter").allTextContents()).toEqual(["500000", "500001", "500002"]);
+    expect(await page.locator(".slot.linked .gutter").allTextContents()).toEqual([
+      "500000",
+      "500001",
+      "500002",
+    ]);
     await page.evaluate(() => {
       location.hash = "#L123";
     });
@@ -147,7 +153,9 @@ describe("a finished job of a million lines", () => {
     await expectLine(page, 700, ofMillion);
     await rowOf(page, 703).locator(".gutter a").click();
     expect(new URL(page.url()).hash).toBe("#L703");
-    await rowOf(page, 706).locator(".gutter a").click({ modifiers: ["Shift"] });
+    await rowOf(page, 706)
+      .locator(".gutter a")
+      .click({ modifiers: ["Shift"] });
     expect(new URL(page.url()).hash).toBe("#L703-L706");
     expect(await page.locator(".slot.linked").count()).toBe(4);
   });
@@ -305,7 +313,9 @@ describe("copying", () => {
     const said = page.getByText(/100,000 lines (copied|are ready: copy once more)/);
     await said.waitFor({ timeout: 45_000 });
     if ((await said.textContent())?.includes("ready")) await page.keyboard.press("Control+c");
-    await expect.poll(() => page.evaluate(() => (globalThis as { lastCopy?: string }).lastCopy), PATIENCE).toBe(ALL_LINES);
+    await expect
+      .poll(() => page.evaluate(() => (globalThis as { lastCopy?: string }).lastCopy), PATIENCE)
+      .toBe(ALL_LINES);
   });
 
   it("more than fits says so", async () => {
@@ -320,11 +330,13 @@ describe("copying", () => {
 
 /** Rows whose text is not as high as their place. */
 const misplaced = (page: Page): Promise<readonly (string | undefined)[]> =>
-  page.locator(".slot").evaluateAll((slots) =>
-    slots
-      .filter((slot) => Math.abs(slot.clientHeight - (slot.querySelector(".text")?.clientHeight ?? 0)) > 1)
-      .map((slot) => (slot as HTMLElement).dataset.offset),
-  );
+  page
+    .locator(".slot")
+    .evaluateAll((slots) =>
+      slots
+        .filter((slot) => Math.abs(slot.clientHeight - (slot.querySelector(".text")?.clientHeight ?? 0)) > 1)
+        .map((slot) => (slot as HTMLElement).dataset.offset),
+    );
 
 describe("wrapped lines", () => {
   it("are as high as arithmetic says, and the reader's place stays", async () => {
@@ -340,7 +352,9 @@ describe("wrapped lines", () => {
       rowOf(page, line).evaluate((row) => row.getBoundingClientRect().top);
     const before = await topOf(200);
     await page.getByRole("button", { name: "Wrap" }).click();
-    await expect.poll(() => rowOf(page, 200).evaluate((row) => row.clientHeight), PATIENCE).toBeGreaterThan(30);
+    await expect
+      .poll(() => rowOf(page, 200).evaluate((row) => row.clientHeight), PATIENCE)
+      .toBeGreaterThan(30);
     expect(Math.abs((await topOf(200)) - before)).toBeLessThan(60);
     expect(await misplaced(page)).toEqual([]);
     expect(await scroller(page).evaluate((log) => log.scrollWidth - log.clientWidth)).toBe(0);
@@ -391,6 +405,8 @@ describe("older pages", () => {
     await failed.waitFor({ timeout: 45_000 });
     failing = false;
     await failed.getByRole("button", { name: "Load" }).click();
-    await expect.poll(() => rows(page).filter({ hasText: "of a million" }).count(), PATIENCE).toBeGreaterThan(5);
+    await expect
+      .poll(() => rows(page).filter({ hasText: "of a million" }).count(), PATIENCE)
+      .toBeGreaterThan(5);
   });
 });
