@@ -39,6 +39,7 @@ export class PageLoader {
   #wanted: readonly number[] = [];
   #timer: ReturnType<typeof setTimeout> | null = null;
   #failures = 0;
+  #held: string | null = null;
   #closed = true;
 
   constructor(log: LineStore, jobId: string, api: JobsApi) {
@@ -56,6 +57,11 @@ export class PageLoader {
     this.#wanted = pages;
     for (const [page, abort] of this.#underWay) if (!pages.includes(page)) abort.abort();
     if (this.#timer === null && pages.length > 0) this.#wait(SETTLE_MS);
+  }
+
+  /** Why nothing is asked for at the moment; null where it is. */
+  get held(): string | null {
+    return this.#held;
   }
 
   /** Asks again for a page that failed, at once. */
@@ -82,14 +88,14 @@ export class PageLoader {
 
   #wait(ms: number): void {
     this.#timer = setTimeout(() => {
-      this.#timer = null;
+      this.#timer = this.#held = null;
       this.#next();
     }, ms);
   }
 
   #stopWaiting(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer = this.#held = null;
   }
 
   #next(): void {
@@ -110,16 +116,18 @@ export class PageLoader {
     else if (failure.status === WRITTEN_ANEW_STATUS) this.#log.failAll(failure.message);
     else {
       this.#log.fail(page, failure.message);
-      this.#holdOn();
+      this.#holdOn(failure.message);
     }
     this.#next();
   }
 
-  #holdOn(): void {
+  #holdOn(reason: string): void {
     const hold = HOLD_MS[Math.min(this.#failures, HOLD_MS.length - 1)] ?? 0;
     this.#failures += 1;
     this.#stopWaiting();
-    if (!this.#closed) this.#wait(hold);
+    if (this.#closed) return;
+    this.#held = reason;
+    this.#wait(hold);
   }
 
   /** Asks until the page is whole. The value says why it could not be had. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { PAGE_ENTRIES } from "../../src/stream/line-page";
 import { LineStore } from "../../src/stream/line-store";
 import { around, without } from "../../src/stream/projection";
 import { LogController } from "../../src/ui/log/log-controller";
@@ -40,4 +41,23 @@ it("copies of a selection what a filter displays of it, and all of a group that 
   controller.setProjection(without([{ from: 2, to: 4 }]));
   expect(controller.copied()).toBe("0\n1\n2\n3\n4");
   expect(controller.notice).toBe("5 lines copied");
+});
+
+it("says why rows stay empty while a server in trouble is left alone", async () => {
+  const served = new ServedLog(100_000);
+  const log = new LineStore({ maxLines: 1e6, schedule: () => () => {} });
+  log.append({ offset: 99_999, output: served.outputAt(99_999) });
+  controller = new LogController(log, "42", served);
+  controller.open();
+  served.failure = "Unauthorized";
+  controller.jumpTo(20 * PAGE_ENTRIES);
+  expect(controller.notice).toBeNull();
+  await vi.advanceTimersByTimeAsync(1_000);
+  controller.jumpTo(90 * PAGE_ENTRIES);
+  expect(controller.notice).toBe("Not loaded: Unauthorized. It is tried again within a minute");
+  served.failure = null;
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(log.entry(90 * PAGE_ENTRIES)).toBeDefined();
+  expect(controller.notice).toBeNull();
+  controller.close();
 });

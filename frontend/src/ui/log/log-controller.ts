@@ -89,7 +89,7 @@ export class LogController implements LogControls {
   }
 
   get notice(): string | null {
-    return this.#notice;
+    return this.#notice ?? this.#heldNotice();
   }
 
   /** Whether all lines are selected, which the browser does not show by itself. */
@@ -220,6 +220,13 @@ export class LogController implements LogControls {
     this.view.close();
     this.#fetching?.abort.abort();
     clearTimeout(this.#noticeTimer);
+  }
+
+  /** Rows that are empty for a while say nothing themselves. */
+  #heldNotice(): string | null {
+    const { loader, frame } = this.view;
+    const isLacking = loader.held !== null && frame.rows.some(({ row }) => row.kind === "unloaded");
+    return isLacking ? `Not loaded: ${loader.held}. It is tried again within a minute` : null;
   }
 
   async #copyLater(copy: Copy): Promise<boolean> {
