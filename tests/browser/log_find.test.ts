@@ -157,9 +157,8 @@ describe("a search", () => {
     await isSaid(page, "2,000 hits");
     expect(await isInSight(page, 0)).toBe(true);
     await page.keyboard.press("Escape");
-    await slot(page, holding("needle")[0] ?? -1)
-      .locator(".text")
-      .dblclick({ position: { x: 10, y: 10 } });
+    const hit = slot(page, holding("needle")[0] ?? -1).locator(".text");
+    await hit.dblclick({ position: { x: 10, y: 10 } });
     await page.keyboard.press("Control+f");
     await expect.poll(() => field(page).inputValue()).toBe("line");
   });

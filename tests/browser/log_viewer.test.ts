@@ -2,12 +2,11 @@
  * The log viewer in a real browser, against a real server: a million lines, links, following, copying, wrapping, and a
  * server in trouble.
  */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { launchChromium, openPage } from "./chromium";
 import { Server } from "./fantail";
+import { writeJob } from "./stored-job";
 
 /** For conditions that a busy machine reaches late. */
 const PATIENCE = { timeout: 45_000, interval: 50 };
@@ -20,34 +19,14 @@ let browser: Browser;
 beforeAll(async () => {
   server = await Server.start();
   browser = await launchChromium();
-  writeJob("million", MILLION, "line %d of a million");
-  writeJob("hundred-thousand", 100_000, "%d");
+  writeJob(server, "million", MILLION, "line %d of a million");
+  writeJob(server, "hundred-thousand", 100_000, "%d");
 }, 120_000);
 
 afterAll(async () => {
   await browser?.close();
   await server?.close();
 });
-
-/** Writes a finished job straight into the server's Redis: a million lines by `fantail run` take their time. */
-function writeJob(id: string, lines: number, format: string): void {
-  const script = `
-import json, sys, redis
-path, id, lines, form = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-pipe = redis.Redis(unix_socket_path=path).pipeline(transaction=False)
-for start in range(1, lines + 1, 5000):
-    pipe.rpush(f"job:{id}:output", *[
-        json.dumps({"timestamp": 1_700_000_000_000 + n, "line": form % n, "stream": "stdout"})
-        for n in range(start, min(lines + 1, start + 5000))
-    ])
-    if start % 100_000 == 1:
-        pipe.execute()
-pipe.hset(f"job:{id}", mapping={"id": id, "status": "success", "name": id, "created_at": 1_700_000_000_000})
-pipe.execute()
-`;
-  const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
-  execFileSync(python, ["-c", script, join(server.dataDir, "valkey.sock"), id, String(lines), format]);
-}
 
 let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
 
