@@ -84,6 +84,11 @@ export function isErrorLine(text: string, stream: OutputStream): boolean {
   return stream === "error" || isErrorText(finalText(text));
 }
 
+/** Whether a line is nothing but the command that closes a group. */
+export function isGroupEnd(text: string): boolean {
+  return text.length < LINE_CHARS_MAX && text.includes("endgroup") && commandEnd.test(finalText(text));
+}
+
 function isErrorText(text: string): boolean {
   return certain.test(text) || (likely.test(text) && !unless.test(text));
 }

@@ -52,6 +52,15 @@ function show(
 }
 
 describe("a row", () => {
+  it("that only closes a group steps back, unless the text is shown raw", () => {
+    const classes = (text: string, look: Partial<LogLook> = {}) =>
+      show(lineRow(text), look).querySelector(".row")?.className;
+    expect(classes("::endgroup::")).toBe("row stdout closing");
+    expect(classes(`${E}[32m##[endgroup]${E}[0m`)).toBe("row stdout closing");
+    expect(classes("::endgroup::", { raw: true })).toBe("row stdout");
+    expect(classes("echo ::endgroup::")).toBe("row stdout");
+  });
+
   it("has its number as a link, that Tab passes over", () => {
     const number = show(lineRow("x")).querySelector(".gutter a");
     expect(number?.getAttribute("href")).toBe("#L121");

@@ -4,6 +4,7 @@
  * A row is drawn again only when what it shows has changed: rows are made anew at each look, and most are as they were.
  */
 import { memo, useState } from "react";
+import { isGroupEnd } from "../../stream/line-marks";
 import type { LineRow, LogRow as Row } from "../../stream/log-rows";
 import { formatCount } from "../format";
 import { GroupHead, useGroupHeaded, useIsError } from "./GroupHead";
@@ -57,9 +58,9 @@ function Line({ row, before }: { readonly row: LineRow; readonly before: number 
   const isLong = !whole && row.text.length > LENGTH_SHOWN;
   const left = isLong ? plainOf(row, raw).length - LENGTH_SHOWN : 0;
   const group = useGroupHeaded(row);
-  const isError = useIsError(row);
+  const classes = ["row", row.stream, useIsError(row) && "wrong", !raw && isGroupEnd(row.text) && "closing"];
   return (
-    <div className={isError ? `row ${row.stream} wrong` : `row ${row.stream}`}>
+    <div className={classes.filter(Boolean).join(" ")}>
       <LineNumber row={row} />
       <Stamp row={row} before={before} />
       <span className="text">
