@@ -114,11 +114,13 @@ function watchPage() {
   };
 }
 
-/** What the log says of its length. */
+/** How many lines the log has drawn the last of: what it says of its length may be ahead of what has come. */
 export const linesShown = (page) =>
-  page.evaluate(() =>
-    Number(document.querySelector(".log-bar .figures")?.textContent.replace(/\D/g, "") ?? 0),
-  );
+  page.evaluate(() => {
+    const said = Number(document.querySelector(".log-bar .figures")?.textContent.replace(/\D/g, "") ?? 0);
+    const offsets = [...document.querySelectorAll(".slot")].map((slot) => Number(slot.dataset.offset));
+    return Math.min(said, Math.max(-1, ...offsets) + 1);
+  });
 
 /** This process's clock minus the page's, in milliseconds: the difference seen with the shortest way there and back. */
 export async function clockDifference(page) {
