@@ -2,6 +2,7 @@
 
     location.py     where the worktree is, and what its diff is against
     git_process.py  git, one process at a time
+    turns.py        whose turn it is to run it, of all watchers on this machine
     scratch.py      a private directory for the index and the objects that are ours
     snapshot.py     the worktree as it was last looked at, in that private index
     staging.py      which of the changed paths git can take, and how
@@ -11,6 +12,7 @@
     inotify.py      Linux's notifications
     dirt.py         what a notification means                                      pure
     tree_watch.py   which directories are watched
+    watchfiles_tree.py  the same through a package, where the system watches recursively by itself
 
 `broker.producers.diff_watcher` puts them together.
 """
