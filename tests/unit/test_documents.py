@@ -42,7 +42,9 @@ def test_every_file_that_the_map_names_exists() -> None:
         assert (ROOT / path).exists(), f"docs/ARCHITECTURE.md names {path}, which is not there"
 
 
-@pytest.mark.parametrize("room", ["broker/sources", "broker/producers", "broker/producers/worktree", "web", "web/faces"])
+@pytest.mark.parametrize(
+    "room", ["broker/sources", "broker/producers", "broker/producers/worktree", "web", "web/faces"]
+)
 def test_every_room_lists_its_files_and_no_others(room: str) -> None:
     folder = ROOT / "src" / room
     essay = (folder / "__init__.py").read_text(encoding="utf-8").split('"""')[1]

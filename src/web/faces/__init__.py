@@ -13,4 +13,6 @@
     queue_stats.py       how many run and wait
     multiplex.py         many streams in one
     multiplex_frames.py  its items
+
+`web.app` puts them together.
 """
