@@ -136,3 +136,37 @@ describe("a job that has ended", () => {
       .toMatch(/^new /);
   });
 });
+
+describe("a step to a hit whose answer is late", () => {
+  it("takes nobody away from where they went meanwhile", async () => {
+    write("hits", "anew", 100_000, "needle");
+    const page = await open("/jobs/hits#L500");
+    await expect.poll(() => textOf(page, 500).textContent(), PATIENCE).toBe("needle 499");
+    await scroller(page).focus();
+    await page.keyboard.press("/");
+    await page.getByRole("searchbox").fill("needle");
+    await page.getByText(/of 100,000/).waitFor({ timeout: PATIENCE.timeout });
+    const gate: { open?: () => void } = {};
+    const opening = new Promise<void>((resolve) => (gate.open = resolve));
+    let asked = 0;
+    await page.route("**/output/search?*", async (route) => {
+      asked += 1;
+      await opening;
+      await route.continue();
+    });
+    await goTo(page, 90_000);
+    await expect.poll(() => textOf(page, 90_000).textContent(), PATIENCE).toBe("needle 89999");
+    // What lies so far behind is not listed yet, and must be asked for.
+    await page.getByRole("searchbox").press("Enter");
+    await expect.poll(() => asked, PATIENCE).toBeGreaterThan(0);
+    await goTo(page, 30);
+    await expect.poll(() => textOf(page, 30).textContent(), PATIENCE).toBe("needle 29");
+    const answered = page.waitForResponse(/output\/search/);
+    gate.open?.();
+    await answered;
+    // The next step begins where they are.
+    await page.getByRole("searchbox").press("Enter");
+    await expect.poll(() => page.getByText(/ of 100,000/).textContent(), PATIENCE).toMatch(/^[1-9]\d? of/);
+    expect(await firstSeen(page)).toBeLessThan(100);
+  });
+});

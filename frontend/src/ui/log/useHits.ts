@@ -34,6 +34,8 @@ interface HitsOf {
   readonly root: RefObject<HTMLElement | null>;
   /** From where a step goes. */
   readonly begin: (before: number | null, step: 1 | -1) => number;
+  /** Whether the reader went elsewhere since. */
+  readonly hasLeft: () => boolean;
   /** Goes to where a step led, and says so. */
   readonly arrive: (place: Place | null, step: 1 | -1) => void;
 }
@@ -44,7 +46,7 @@ export interface Place {
   readonly wrapped: boolean;
 }
 
-export function useHits({ controls, session, search, root, begin, arrive }: HitsOf): Hits {
+export function useHits({ controls, session, search, root, begin, hasLeft, arrive }: HitsOf): Hits {
   const [question, setQuestion] = useState(NO_QUESTION);
   const [bar, setBar] = useState<"closed" | "typing" | "stepping">("closed");
   const [current, setCurrent] = useState<number | null>(null);
@@ -73,7 +75,8 @@ export function useHits({ controls, session, search, root, begin, arrive }: Hits
   const step = async (direction: 1 | -1): Promise<void> => {
     if (!open && question.text === "") return;
     openFor("stepping");
-    goTo(await session.step(begin(current, direction), direction), direction);
+    const place = await session.step(begin(current, direction), direction);
+    if (!hasLeft()) goTo(place, direction);
   };
   const show = (): void => {
     const selected = selectedIn(root.current);

@@ -22,28 +22,34 @@ const SCROLLING_KEYS: ReadonlySet<string> = new Set([
   "G",
 ]);
 
-/**
- * Begins a step: the result says from which entry. That is where the step before led to, or, where the reader has
- * scrolled away from it since, what they see.
- */
-export function useOrigin(
-  controls: LogControls,
-  root: RefObject<HTMLElement | null>,
-): (before: number | null, step: 1 | -1) => number {
+export interface Origin {
+  /**
+   * Begins a step: the result says from which entry. That is where the step before led to, or, where the reader has
+   * scrolled away from it since, what they see.
+   */
+  readonly begin: (before: number | null, step: 1 | -1) => number;
+  /** Whether the reader went elsewhere since the last step was begun: who did is not taken away by a late answer. */
+  readonly hasLeft: () => boolean;
+}
+
+export function useOrigin(controls: LogControls, root: RefObject<HTMLElement | null>): Origin {
   const moved = useRef(true);
   useEffect(() => {
     const element = root.current;
     const note = (event: Event): void => {
       if (event instanceof KeyboardEvent && !SCROLLING_KEYS.has(event.key)) return;
+      if (event.target instanceof Element && event.target.closest(".search-bar")) return;
       moved.current = true;
     };
     for (const sign of SIGNS) element?.addEventListener(sign, note, { passive: true });
+    globalThis.addEventListener("hashchange", note);
     return () => {
+      globalThis.removeEventListener("hashchange", note);
       for (const sign of SIGNS) element?.removeEventListener(sign, note);
     };
   }, [root]);
-  return useCallback(
-    (before, step) => {
+  const begin = useCallback(
+    (before: number | null, step: 1 | -1): number => {
       const { first, last } = controls.visible;
       const left = moved.current && before !== null && (before < first || before > last);
       moved.current = false;
@@ -52,6 +58,8 @@ export function useOrigin(
     },
     [controls],
   );
+  const hasLeft = useCallback(() => moved.current, []);
+  return { begin, hasLeft };
 }
 
 /** A word that goes away by itself. */
