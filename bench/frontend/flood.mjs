@@ -30,6 +30,18 @@ export async function flood(producer, id, first, seconds) {
   return total;
 }
 
+/** From now on, the processor time that the page's main thread takes: all it needs of a machine, whoever else is on it. */
+async function workOf(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const threadMs = async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "ThreadTime").value * 1000;
+  };
+  const before = await threadMs();
+  return async () => (await threadMs()) - before;
+}
+
 export async function framesOf(page, during) {
   await page.evaluate(() => globalThis.bench.watchFrames());
   await during();
@@ -45,7 +57,9 @@ export async function measureFlood(stage) {
   await pause(1000);
   const rest = await framesOf(page, () => pause(5000));
   let total = await flood(producer, "flood", 1000, 2);
+  const worked = await workOf(page);
   const busy = await framesOf(page, async () => (total = await flood(producer, "flood", total, SECONDS)));
+  const workMs = (await worked()) / busy.frames.length;
   const shown = await settled(page, total);
   const textless = await page.addStyleTag({ content: ".slot .text, .slot .gutter a { visibility: hidden }" });
   const blank = await framesOf(page, async () => (total = await flood(producer, "flood", total, SHORT_S)));
@@ -66,6 +80,7 @@ export async function measureFlood(stage) {
       beside,
       reference: restMs,
     }),
+    row(`${what}, main thread's processor time per frame`, workMs, "ms"),
     row(`${what}, tasks over 50 ms`, busy.long.length, "tasks", { target: "0", met: busy.long.length === 0 }),
     row(`${what}, longest of these`, longest, "ms"),
     row(`${what}, lines shown in the end`, shown.lines, "lines", {
