@@ -2,12 +2,11 @@
  * What a reader of a long log may rely on: no line is passed over by the wheel or a page's key, and none of another list
  * stands beside those of a job that has ended.
  */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { launchChromium, openPage } from "./chromium";
 import { Server } from "./fantail";
+import { removeLines, writeJob } from "./stored-job";
 
 /** For conditions that a busy machine reaches late. */
 const PATIENCE = { timeout: 45_000, interval: 50 };
@@ -41,29 +40,6 @@ afterEach(async () => {
   expect(faults).toEqual([]);
 });
 
-/** Writes lines of a finished job straight into the server's Redis, behind those that are there or in their place. */
-function write(id: string, how: "append" | "anew", lines: number, word: string): void {
-  const script = `
-import json, sys, redis
-path, id, how, lines, word = *sys.argv[1:4], int(sys.argv[4]), sys.argv[5]
-pipe = redis.Redis(unix_socket_path=path).pipeline(transaction=False)
-if how == "anew":
-    pipe.delete(f"job:{id}:output")
-for start in range(0, lines, 5000):
-    pipe.rpush(f"job:{id}:output", *[
-        json.dumps({"timestamp": 1_700_000_000_000 + n, "line": f"{word} {n}", "stream": "stdout"})
-        for n in range(start, min(lines, start + 5000))
-    ])
-    if start % 100_000 == 0:
-        pipe.execute()
-pipe.hset(f"job:{id}", mapping={"id": id, "status": "success", "name": id, "created_at": 1_700_000_000_000})
-pipe.execute()
-`;
-  const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
-  const path = join(server.dataDir, "valkey.sock");
-  execFileSync(python, ["-c", script, path, id, how, String(lines), word]);
-}
-
 const scroller = (page: Page) => page.getByRole("log");
 const textOf = (page: Page, line: number) =>
   page.locator(`.slot[data-offset="${line - 1}"] .row:not(.unloaded) .text`);
@@ -85,9 +61,9 @@ async function goTo(page: Page, line: number): Promise<void> {
 
 describe("a log that is too long for the browser's scroll space", () => {
   it("is scrolled by the wheel and by a page's key as far as any other: no line is passed over", async () => {
-    write("long", "anew", 1_500_000, "line");
+    writeJob(server, "long", 1_500_000, "line %d");
     const page = await open("/jobs/long#L500000");
-    await expect.poll(() => textOf(page, 500_000).textContent(), PATIENCE).toBe("line 499999");
+    await expect.poll(() => textOf(page, 500_000).textContent(), PATIENCE).toBe("line 500000");
     const before = await firstSeen(page);
     await scroller(page).hover();
     await page.mouse.wheel(0, 600);
@@ -105,31 +81,32 @@ describe("a log that is too long for the browser's scroll space", () => {
 
 describe("a job that has ended", () => {
   it("shows the lines that came after its end", async () => {
-    write("late", "anew", 5_000, "line");
+    writeJob(server, "late", 5_000, "line %d");
     const page = await open("/jobs/late");
-    await expect.poll(() => textOf(page, 5_000).textContent(), PATIENCE).toBe("line 4999");
+    await expect.poll(() => textOf(page, 5_000).textContent(), PATIENCE).toBe("line 5000");
     await page.getByText("Complete", { exact: true }).waitFor();
-    write("late", "append", 700, "late");
+    writeJob(server, "late", 700, "late %d");
     await goTo(page, 100);
     await page.getByText("5,700 lines", { exact: true }).waitFor({ timeout: PATIENCE.timeout });
     expect(await page.getByText(/catching up/).count()).toBe(0);
     await goTo(page, 5_700);
-    await expect.poll(() => textOf(page, 5_700).textContent(), PATIENCE).toBe("late 699");
+    await expect.poll(() => textOf(page, 5_700).textContent(), PATIENCE).toBe("late 700");
   });
 
   it("shows no line of the list that was written in its place", async () => {
-    write("again", "anew", 50_000, "old");
+    writeJob(server, "again", 50_000, "old %d");
     const page = await open("/jobs/again");
-    await expect.poll(() => textOf(page, 50_000).textContent(), PATIENCE).toBe("old 49999");
+    await expect.poll(() => textOf(page, 50_000).textContent(), PATIENCE).toBe("old 50000");
     await page.getByText("Complete", { exact: true }).waitFor();
-    write("again", "anew", 60_000, "new");
+    removeLines(server, "again");
+    writeJob(server, "again", 60_000, "new %d");
     await goTo(page, 20_000);
     await page
       .getByText(/could not be loaded: the output was written anew/)
       .waitFor({ timeout: PATIENCE.timeout });
     expect(await page.locator(".slot .text", { hasText: /^new \d/ }).count()).toBe(0);
     await page.keyboard.press("f");
-    await expect.poll(() => textOf(page, 50_000).textContent(), PATIENCE).toBe("old 49999");
+    await expect.poll(() => textOf(page, 50_000).textContent(), PATIENCE).toBe("old 50000");
     await page.reload();
     await expect
       .poll(() => textOf(page, 60_000).or(textOf(page, 20_000)).first().textContent(), PATIENCE)
@@ -139,9 +116,9 @@ describe("a job that has ended", () => {
 
 describe("a step to a hit whose answer is late", () => {
   it("takes nobody away from where they went meanwhile", async () => {
-    write("hits", "anew", 100_000, "needle");
+    writeJob(server, "hits", 100_000, "needle %d");
     const page = await open("/jobs/hits#L500");
-    await expect.poll(() => textOf(page, 500).textContent(), PATIENCE).toBe("needle 499");
+    await expect.poll(() => textOf(page, 500).textContent(), PATIENCE).toBe("needle 500");
     await scroller(page).focus();
     await page.keyboard.press("/");
     await page.getByRole("searchbox").fill("needle");
@@ -155,12 +132,12 @@ describe("a step to a hit whose answer is late", () => {
       await route.continue();
     });
     await goTo(page, 90_000);
-    await expect.poll(() => textOf(page, 90_000).textContent(), PATIENCE).toBe("needle 89999");
+    await expect.poll(() => textOf(page, 90_000).textContent(), PATIENCE).toBe("needle 90000");
     // What lies so far behind is not listed yet, and must be asked for.
     await page.getByRole("searchbox").press("Enter");
     await expect.poll(() => asked, PATIENCE).toBeGreaterThan(0);
     await goTo(page, 30);
-    await expect.poll(() => textOf(page, 30).textContent(), PATIENCE).toBe("needle 29");
+    await expect.poll(() => textOf(page, 30).textContent(), PATIENCE).toBe("needle 30");
     const answered = page.waitForResponse(/output\/search/);
     gate.open?.();
     await answered;

@@ -3,7 +3,10 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import type { Server } from "./fantail";
 
-/** Writes a finished job straight into the server's Redis: a million lines by `fantail run` take their time. */
+/**
+ * Writes a finished job straight into the server's Redis: a million lines by `fantail run` take their time. Of a job that is
+ * there the lines come behind those that it has.
+ */
 export function writeJob(server: Server, id: string, lines: number, format: string): void {
   const script = `
 import json, sys, redis
@@ -19,6 +22,19 @@ for start in range(1, lines + 1, 5000):
 pipe.hset(f"job:{id}", mapping={"id": id, "status": "success", "name": id, "created_at": 1_700_000_000_000})
 pipe.execute()
 `;
+  runWithRedis(server, script, [id, String(lines), format]);
+}
+
+/** Takes the lines of a job away. */
+export function removeLines(server: Server, id: string): void {
+  const script = `
+import sys, redis
+redis.Redis(unix_socket_path=sys.argv[1]).delete(f"job:{sys.argv[2]}:output")
+`;
+  runWithRedis(server, script, [id]);
+}
+
+function runWithRedis(server: Server, script: string, args: readonly string[]): void {
   const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
-  execFileSync(python, ["-c", script, join(server.dataDir, "valkey.sock"), id, String(lines), format]);
+  execFileSync(python, ["-c", script, join(server.dataDir, "valkey.sock"), ...args]);
 }
