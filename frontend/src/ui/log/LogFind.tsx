@@ -28,13 +28,13 @@ export function LogFind({ jobId, children }: { readonly jobId: string; readonly 
   const goTo = useDisplay(controls, known, filtering);
   const [notice, say] = useNotice();
   const root = useRef<HTMLDivElement>(null);
-  const { begin, hasLeft } = useOrigin(controls, root);
+  const origin = useOrigin(controls, root);
   const arrive = (place: Place | null, step: 1 | -1): void => {
     say(place?.wrapped ? (step === 1 ? "from the top again" : "from the end again") : "");
     if (place) goTo(place.offset);
   };
-  const hits = useHits({ controls, session, search, root, begin, hasLeft, arrive });
-  const errors = useErrors({ controls, known, begin, arrive });
+  const hits = useHits({ controls, session, search, root, origin, arrive });
+  const errors = useErrors({ controls, known, begin: origin.begin, arrive });
   /** The group whose head is to have the focus, until something has it: who is elsewhere by then is left there. */
   const [group, setGroup] = useState<number | null>(null);
 

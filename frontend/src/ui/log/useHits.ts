@@ -8,6 +8,7 @@ import { type RefObject, useEffect, useRef, useState } from "react";
 import type { SearchQuestion } from "../../stream/log-api";
 import type { SearchSession, SearchState } from "../../stream/search-session";
 import type { LogControls } from "./log-controls";
+import type { Origin } from "./useStepping";
 
 const NO_QUESTION: SearchQuestion = { text: "", regex: false, case: false };
 
@@ -32,10 +33,8 @@ interface HitsOf {
   readonly session: SearchSession;
   readonly search: SearchState;
   readonly root: RefObject<HTMLElement | null>;
-  /** From where a step goes. */
-  readonly begin: (before: number | null, step: 1 | -1) => number;
-  /** Whether the reader went elsewhere since. */
-  readonly hasLeft: () => boolean;
+  /** From where a step goes, and whether the reader left that place. */
+  readonly origin: Origin;
   /** Goes to where a step led, and says so. */
   readonly arrive: (place: Place | null, step: 1 | -1) => void;
 }
@@ -46,7 +45,7 @@ export interface Place {
   readonly wrapped: boolean;
 }
 
-export function useHits({ controls, session, search, root, begin, hasLeft, arrive }: HitsOf): Hits {
+export function useHits({ controls, session, search, root, origin, arrive }: HitsOf): Hits {
   const [question, setQuestion] = useState(NO_QUESTION);
   const [bar, setBar] = useState<"closed" | "typing" | "stepping">("closed");
   const [current, setCurrent] = useState<number | null>(null);
@@ -58,6 +57,7 @@ export function useHits({ controls, session, search, root, begin, hasLeft, arriv
 
   const look = (next: SearchQuestion): void => {
     setQuestion(next);
+    origin.wait();
     session.look(next);
     if (next.text === "") setCurrent(null);
   };
@@ -75,8 +75,8 @@ export function useHits({ controls, session, search, root, begin, hasLeft, arriv
   const step = async (direction: 1 | -1): Promise<void> => {
     if (!open && question.text === "") return;
     openFor("stepping");
-    const place = await session.step(begin(current, direction), direction);
-    if (!hasLeft()) goTo(place, direction);
+    const place = await session.step(origin.begin(current, direction), direction);
+    if (!origin.hasLeft()) goTo(place, direction);
   };
   const show = (): void => {
     const selected = selectedIn(root.current);
@@ -93,7 +93,9 @@ export function useHits({ controls, session, search, root, begin, hasLeft, arriv
     root.current?.querySelector<HTMLElement>("[role=log]")?.focus({ preventScroll: true });
   };
   useFirstHit(search, async () => {
-    if (search.question !== asked.current) goTo(await session.step(begunAt.current - 1, 1), 1);
+    if (search.question === asked.current) return;
+    const place = await session.step(begunAt.current - 1, 1);
+    if (!origin.hasLeft()) goTo(place, 1);
   });
   return {
     question,

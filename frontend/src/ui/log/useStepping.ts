@@ -28,7 +28,9 @@ export interface Origin {
    * scrolled away from it since, what they see.
    */
   readonly begin: (before: number | null, step: 1 | -1) => number;
-  /** Whether the reader went elsewhere since the last step was begun: who did is not taken away by a late answer. */
+  /** Says that the reader waits for an answer now, wherever they were before. */
+  readonly wait: () => void;
+  /** Whether they went elsewhere since, or since a step was begun: who did is not taken away by a late answer. */
   readonly hasLeft: () => boolean;
 }
 
@@ -59,7 +61,10 @@ export function useOrigin(controls: LogControls, root: RefObject<HTMLElement | n
     [controls],
   );
   const hasLeft = useCallback(() => moved.current, []);
-  return { begin, hasLeft };
+  const wait = useCallback(() => {
+    moved.current = false;
+  }, []);
+  return { begin, wait, hasLeft };
 }
 
 /** A word that goes away by itself. */
