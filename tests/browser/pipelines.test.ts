@@ -111,6 +111,7 @@ describe("a server that is stopped", () => {
   it("is tried for again, replaced by polling, and found again by itself", async () => {
     await visit();
     await live().waitFor();
+    await row("orders", "active").waitFor(); // live may come before the first status
     await server.end("SIGKILL");
     await page.getByText("Connection lost, reconnecting").waitFor();
     await row("orders", "active").waitFor();
