@@ -1,4 +1,4 @@
-/** What stands above a diff: how much it is, whether it is up to date, and how it is shown. */
+/** What stands above a diff: how much it is, what keeps it from being up to date, and how it is shown. */
 import type { ConnectionStatus } from "../../stream/stream-source";
 import { ConnectionMark } from "../ConnectionMark";
 import { formatCount, plural } from "../format";
@@ -20,6 +20,9 @@ interface DiffBarProps {
   readonly downloadUrl: string;
 }
 
+/** What the head of the page says already. */
+const SOUND: ReadonlySet<ConnectionStatus["state"]> = new Set(["connected", "done"]);
+
 export function DiffBar(props: DiffBarProps) {
   const { files, shown, additions, deletions, news, connection, reconnect, allOpen, onOpenAll } = props;
   const [layout, setLayout] = usePreference("diffLayout");
@@ -31,7 +34,7 @@ export function DiffBar(props: DiffBarProps) {
         {plural(files, "file")} <Counts additions={additions} deletions={deletions} />
         {news > 0 && <span className="d-news">{formatCount(news)} changed</span>}
       </span>
-      <ConnectionMark connection={connection} onRetry={reconnect} />
+      {!SOUND.has(connection.state) && <ConnectionMark connection={connection} onRetry={reconnect} />}
       <button type="button" className="quiet" onClick={() => onOpenAll(!allOpen)}>
         {allOpen ? "Fold all" : "Unfold all"}
       </button>
