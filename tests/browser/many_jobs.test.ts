@@ -111,6 +111,10 @@ describe("five thousand jobs", () => {
     await page.getByRole("button", { name: "failed 1,000" }).waitFor(PATIENCE);
     await page.locator(".t-row").first().filter({ hasText: "job number 0" }).waitFor();
     await scrollTo(page, 0.5);
+    // The rows of the place that was left may still be there for a frame.
+    await page.evaluate(
+      () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))),
+    );
     const middle = page.locator(".t-row", { hasText: /job number \d+/ }).nth(20);
     const name = (await middle.locator("a").textContent()) ?? "";
     await row(page, name).locator("a").scrollIntoViewIfNeeded();

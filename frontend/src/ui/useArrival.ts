@@ -40,21 +40,32 @@ export function useArrival(): void {
   }, [path]);
 }
 
-/** Frames within which a page, or a row far down in it, comes if it is to come at once. */
-const FRAMES_MAX = 20;
+/** How long the link that was followed from here is waited for: a row far down comes a few frames after its page. */
+const LINK_MS = 1_000;
+
+/** How long a page's title is waited for: its script may have to be fetched. */
+const TITLE_MS = 10_000;
 
 /** Focuses the link that was followed from here, or the page's title; once it is there, unless the reader was quicker. */
-function arriveAt(link: string | null, framesLeft = FRAMES_MAX): void {
+function arriveAt(link: string | null): void {
   const main = document.getElementById("main");
   if (!main) return;
-  const { activeElement } = document;
-  if (framesLeft < FRAMES_MAX && activeElement !== document.body && activeElement !== main) return;
-  const selector = link === null ? "h1" : `a[href="${CSS.escape(link)}"]`;
-  const target = main.querySelector<HTMLElement>(selector);
-  if (!target && framesLeft === FRAMES_MAX) main.focus({ preventScroll: true });
-  if (target) target.focus({ preventScroll: true });
-  else if (framesLeft > 0) requestAnimationFrame(() => arriveAt(link, framesLeft - 1));
-  else main.querySelector("h1")?.focus({ preventScroll: true });
+  const beganMs = performance.now();
+  const look = (): void => {
+    const passedMs = performance.now() - beganMs;
+    const selector = link === null || passedMs > LINK_MS ? "h1" : `a[href="${CSS.escape(link)}"]`;
+    const target = main.querySelector<HTMLElement>(selector);
+    target?.focus({ preventScroll: true });
+    // What is there may be hidden still, behind the placeholder of a page whose script has just come: it takes no focus.
+    const arrived = target !== null && document.activeElement === target;
+    if (!arrived && passedMs < TITLE_MS) requestAnimationFrame(lookAgain);
+  };
+  const lookAgain = (): void => {
+    const { activeElement } = document;
+    if (activeElement === document.body || activeElement === main) look();
+  };
+  main.focus({ preventScroll: true });
+  look();
 }
 
 function rememberPlaces(): () => void {
