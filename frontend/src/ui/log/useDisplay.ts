@@ -37,14 +37,17 @@ export function useDisplay(
     known?.reveal(offset);
     if (filtered && !isDisplayed(filtered, offset)) setFilter({ ...filter, kind: "all" });
   };
-  const display = useRef(goTo);
+  // The address was gone to when it was read, and the reader may be elsewhere by now: only what hides its line is opened.
+  const uncover = useRef(goTo);
   useEffect(() => {
-    display.current = goTo;
+    uncover.current = (offset) => {
+      if (!isDisplayed(projection, offset)) goTo(offset);
+    };
   });
   const linked = controls.linked?.from ?? null;
   const begun = known?.begun ?? false;
   useEffect(() => {
-    if (linked !== null) display.current(linked);
+    if (linked !== null) uncover.current(linked);
   }, [linked, begun]);
   return goTo;
 }
