@@ -19,7 +19,7 @@ class Row:
         unit: of value and reference.
         beside: what the reference is; empty where there is none.
         reference: its figure, measured in the same run.
-        target: what DESIGN asks for, in words.
+        target: what is aimed at, in words.
         met: whether it is; None where nothing is asked.
     """
 

@@ -1,6 +1,6 @@
 """The document of a job's diff: `{"files": {name: entry}}`, and what a hash in Redis makes of it.
 
-An entry is what a producer wrote for one file (docs/PROTOCOL.md, section R), read with care: whatever a field holds, it
+An entry is what a producer wrote for one file (PROTOCOL.md, section R), read with care: whatever a field holds, it
 is one file, and what cannot be read says so in `omitted`. The field's name is the file's; the name within the value
 is not believed.
 

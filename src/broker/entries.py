@@ -1,6 +1,6 @@
 """One entry of an output list, from what a producer pushed to what every viewer may be sent.
 
-A well-formed entry is a JSON object `{"timestamp":ms,"line":str,"stream":…,"source"?:str}` (PROTOCOL.md, section 2).
+A well-formed entry is a JSON object `{"timestamp":ms,"line":str,"stream":…,"source"?:str}` (PROTOCOL.md, section R).
 Producers are other people's programs, so anything can be in the list. Whatever it is, it becomes exactly one
 record: an entry that is not of that shape is shown as a line of its own text, and never stops a stream.
 

@@ -13,7 +13,7 @@ class BrokerError(Exception):
 
 
 class InvalidIdError(BrokerError, ValueError):
-    """An id outside the grammar `[A-Za-z0-9][A-Za-z0-9._-]{0,127}` (PROTOCOL.md, section 2).
+    """An id outside the grammar `[A-Za-z0-9][A-Za-z0-9._-]{0,127}` (PROTOCOL.md, R1).
 
     Attributes:
         given: what was given, as it came.

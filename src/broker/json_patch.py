@@ -8,7 +8,7 @@ Invariants:
   included.
 - A document never shares a mutable value with a patch that was applied to it, so a patch that is kept in a log
   stays what it was.
-- Only `add`, `replace` and `remove` travel on the wire (PROTOCOL.md, section 4): `diff` makes no others, and
+- Only `add`, `replace` and `remove` travel on the wire (PROTOCOL.md, V1): `diff` makes no others, and
   `normalise` rewrites the rest.
 - Equality is JSON's: `true` is not 1, and 1 is 1.0.
 - No error message carries any part of a document: other people's rows are in it, and all of it can be megabytes.

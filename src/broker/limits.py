@@ -16,7 +16,7 @@ MIB: Final = 1024 * KIB
 ID_CHARS_MAX: Final = 128
 
 # -- positions ------------------------------------------------------------------------------------------------------
-# What PROTOCOL.md, section 1 allows an event id; ours are at most 116 bytes long.
+# What PROTOCOL.md, P1, allows an event id; ours are at most 116 bytes long.
 POSITION_BYTES_MAX: Final = 128
 
 # -- the log --------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ UPDATES_WAITING_MAX: Final = 64
 # The user asked for a day (the architecture of job streams they gave); refreshed while the job runs.
 JOB_TTL_S: Final = 24 * 3600
 TTL_REFRESH_S: Final = 600.0
-# PROTOCOL, section 2. Three beats fit in a lease, so that one lost beat says nothing.
+# PROTOCOL.md, section R. Three beats fit in a lease, so that one lost beat says nothing.
 LEASE_S: Final = 30.0
 LEASE_BEATS: Final = 3
 

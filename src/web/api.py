@@ -1,4 +1,4 @@
-"""The routes of the REST API and of ingest (PROTOCOL.md, sections 3 and 4), each a line; what they do is beside them.
+"""The routes of the REST API and of ingest (PROTOCOL.md, section A), each a line; what they do is beside them.
 
 An endpoint is a function of the context and the request. Errors are raised and become answers in `web.problems`.
 """

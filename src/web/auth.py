@@ -1,6 +1,6 @@
 """Who is asking, and what they may see.
 
-One of three doors stands in front of everything (PROTOCOL.md, section 8), chosen by `FANTAIL_AUTH`:
+One of three doors stands in front of everything (PROTOCOL.md, section U), chosen by `FANTAIL_AUTH`:
 
     none    nobody is told apart; only this machine may ask, and no page of the web through a browser on it (trap 30)
     jwt     a token signed with HS256 or RS256, as a bearer or in the cookie that `/login` sets

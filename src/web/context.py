@@ -2,7 +2,7 @@
 
 `Context` belongs to one application (`web.app.create_app`). Who asks is not in it but in the request: the middleware
 of `web.auth` writes a `Viewer` to the ASGI scope, and everything below reads it with `viewer_of`. A request without
-one is unauthenticated; each face refuses it in its own words (PROTOCOL.md, section 1), so the middleware does not.
+one is unauthenticated; each face refuses it in its own words (PROTOCOL.md, E1), so the middleware does not.
 """
 
 from __future__ import annotations

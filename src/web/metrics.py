@@ -1,4 +1,4 @@
-"""How the server is: alive, ready, in numbers for Prometheus (PROTOCOL.md, section 9); in detail, see `web.api_system`.
+"""How the server is: alive, ready, in numbers for Prometheus (docs/OPERATIONS.md); in detail, see `web.api_system`.
 
     /healthz      200 while the process answers at all
     /readyz       200 while the source answers and no drain is under way, else 503

@@ -4,7 +4,7 @@ Nothing else in this package decides which status an exception gets, so that the
 door. No message carries internals: a broker's error is worded here, not by `str(error)`, unless its words are made for
 users. An unforeseen exception is answered with "Internal error" and left to the server's log.
 
-Bodies are `{"error": "…"}`, except for the job streams, whose clients read plain text (PROTOCOL.md, sections 1 and 3).
+Bodies are `{"error": "…"}`, except for the job streams, whose clients read plain text (PROTOCOL.md, E1).
 Which of the two is decided by the path, in `refusal`, and nowhere else.
 """
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PREFIX: Final = "FANTAIL_"
-# Read by the commands and the producers, not by the server (PROTOCOL.md, section 9).
+# Read by the commands and the producers, not by the server (docs/OPERATIONS.md).
 OTHERS: Final = frozenset({"FANTAIL_URL", "FANTAIL_TOKEN", "FANTAIL_SPOOL_BYTES", "FANTAIL_CHROMIUM"})
 SECRETS: Final = frozenset({"jwt_secret", "redis_url", "database_url", "pipeline_url"})
 

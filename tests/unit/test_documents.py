@@ -36,6 +36,19 @@ def test_every_test_that_a_document_names_exists(document: str) -> None:
         assert not name or name in source.read_text(encoding="utf-8"), f"{document} names {path}::{name}"
 
 
+def test_every_rule_and_section_of_the_wire_that_the_code_names_exists() -> None:
+    wire = (ROOT / "docs/PROTOCOL.md").read_text(encoding="utf-8")
+    there = set(re.findall(r"^(?:## |\*\*)([A-Z]\d*)\.", wire, re.MULTILINE))
+    sources = [*ROOT.glob("src/**/*.py"), *ROOT.glob("frontend/src/**/*.ts*")]
+    named = {
+        (match[1], path)
+        for path in sources
+        for match in re.finditer(r"PROTOCOL[\w.]*,\s+(?:sections?\s+)?(\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20, "the way in which the code names them has changed"
+    assert not {(name, path) for name, path in named if name not in there}
+
+
 def test_every_file_that_the_map_names_exists() -> None:
     text = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:src|frontend)/[\w./]+)`", text):

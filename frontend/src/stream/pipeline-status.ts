@@ -142,7 +142,7 @@ const WORDS: Readonly<Record<string, KnownPipelineStatus>> = {
   error: "failed",
 };
 
-/** A dashboard's word for `overall_status` of a health document, which is the backend's own (PROTOCOL.md, section 5). */
+/** A dashboard's word for `overall_status` of a health document, which is the backend's own (PROTOCOL.md, L9). */
 export function pipelineStatusOf(overallStatus: string): PipelineStatus {
   const word = overallStatus.trim().toLowerCase();
   if (word.endsWith("failed")) return "failed";

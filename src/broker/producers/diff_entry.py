@@ -1,6 +1,6 @@
 """One file of a worktree's diff, as it is published; and which of them are published whole.
 
-An entry is the value of one field in the hash `job:{id}:diff` (PROTOCOL.md, section 2):
+An entry is the value of one field in the hash `job:{id}:diff` (PROTOCOL.md, section R):
 
     {"file", "oldPath"?, "change", "diff", "additions", "deletions", "omitted"?}
 

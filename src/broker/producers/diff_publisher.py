@@ -1,4 +1,4 @@
-"""Writes a diff to Redis: one hash for each job, one field for each file (PROTOCOL.md, section 2).
+"""Writes a diff to Redis: one hash for each job, one field for each file (PROTOCOL.md, section R).
 
     job:{id}:diff    field = name of the file, value = its entry as JSON; a TTL of a day, refreshed
     job:{id}         lines_added, lines_removed: the sums over all entries

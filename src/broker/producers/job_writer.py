@@ -339,7 +339,7 @@ def _first_fields(job: RedisJob, new: NewJob, before: Mapping[str, str]) -> dict
 
 
 def _texts(fields: Mapping[str, str | int | None]) -> dict[str, str]:
-    """Values as a hash holds them; the empty text is absent (PROTOCOL.md, section 2)."""
+    """Values as a hash holds them; the empty text is absent (PROTOCOL.md, section R)."""
     return {name: "" if value is None else without_surrogates(str(value)) for name, value in fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""One job's keys in Redis, as its producer writes them (PROTOCOL.md, section 2).
+"""One job's keys in Redis, as its producer writes them (PROTOCOL.md, section R).
 
     job:{id}           hash    metadata and status; a TTL of a day, refreshed while the job is written
     job:{id}:output    list    one entry for each line; the same TTL, set with the first entry

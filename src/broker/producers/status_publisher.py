@@ -1,4 +1,4 @@
-"""StatusPublisher: how a worker says where a test or a run stands (PROTOCOL.md, section 6).
+"""StatusPublisher: how a worker says where a test or a run stands (PROTOCOL.md, T3).
 
 A message is published on `{job|test}:{id}:status`, or `…:complete` for the end, and the state is kept in Redis first:
 who subscribes between the two finds it there, and so does who comes when nobody listened. Saying the same twice does

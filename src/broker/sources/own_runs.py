@@ -3,7 +3,7 @@
 Each job is its own run. Without a database `/api/jobs/status/running` names the jobs that run, so their states must be
 answered too: a dashboard that follows one would else wait for ever, as no worker speaks of it on the channels.
 
-A job's words become those of runs (PROTOCOL.md, section 6): `success` is `passed`; the others are the same. A job that
+A job's words become those of runs (PROTOCOL.md, T11): `success` is `passed`; the others are the same. A job that
 nobody knows is left to what workers say.
 """
 

@@ -52,7 +52,7 @@ HEALTH_PATH: Final = "/pipeline/{id}/health"
 _ID: Final = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,38}[a-z0-9]", re.ASCII)
 _STATUS: Final = re.compile(rf"[a-z0-9][a-z0-9_ .-]{{0,{PIPELINE_STATUS_CHARS_MAX - 1}}}", re.ASCII)
 
-# The backend's word -> what dashboards know (PROTOCOL.md, section 5). Words that are not here pass as they are.
+# The backend's word -> what dashboards know (PROTOCOL.md, L9). Words that are not here pass as they are.
 _STATUSES: Final = {
     "running": "active",
     "active": "active",

@@ -1,4 +1,4 @@
-"""The grammar of the keys that are followed: which key feeds which job and which row (PROTOCOL.md, section 2).
+"""The grammar of the keys that are followed: which key feeds which job and which row (PROTOCOL.md, section R).
 
 A table's pattern has exactly one `*`, which stands for an id and therefore never matches a colon: `job:*` is fed by
 `job:42` and not by `job:42:output`. Keys whose id is outside the grammar are nobody's (trap 39).

@@ -1,7 +1,7 @@
 """What is known of one test or one run, and which of two things known is the later one. Pure.
 
 Workers publish on channels, a database has rows, and Redis keeps the last state; the three arrive in any order and
-more than once. Each becomes a `StatusState`, and `merged` decides (PROTOCOL.md, section 6): terminal over running over
+more than once. Each becomes a `StatusState`, and `merged` decides (PROTOCOL.md, T4): terminal over running over
 waiting; of two terminal ones the later `completedAt`; what adds nothing is dropped.
 
 A test's id is used again for its next run. So a terminal state gives way to a running one that began after it ended:

@@ -1,4 +1,4 @@
-"""A job's diff as a stream (PROTOCOL.md, section 4): the files that differ, `ready`, then each file that changes.
+"""A job's diff as a stream (PROTOCOL.md, V5): the files that differ, `ready`, then each file that changes.
 
 `GET /api/events/task-attempts/{id}/diff`. An attempt's id is a job's id; where a hash `task_attempt:{id}` is, it names
 the job. Three forms, each encoded once for all its readers:

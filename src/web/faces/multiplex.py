@@ -1,4 +1,4 @@
-"""Many streams in one: `POST /api/streams` (PROTOCOL.md, section 7), for a browser that has but six connections.
+"""Many streams in one: `POST /api/streams` (PROTOCOL.md, section M), for a browser that has but six connections.
 
     {"topics": {"/api/jobs/42/stream?tail=1000": "", "/api/events/": "17-9f3c…"}}      in: paths and last positions
     data: [{"topic": "/api/jobs/42/stream?tail=1000", "event": "status", "data": {…}}, …]      out: one array a wake-up

@@ -1,4 +1,4 @@
-"""What a viewer of pipelines is told, as bytes: the events of PROTOCOL.md, section 5, and who gets which.
+"""What a viewer of pipelines is told, as bytes: the events of PROTOCOL.md, section L, and who gets which.
 
 Before its `batch_update` a stream says nothing of statuses, except to a client that comes back with a position: that
 one is first told every change it missed. Afterwards it is a cursor into the board's log (trap 8). A reader that fell

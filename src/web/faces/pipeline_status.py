@@ -1,4 +1,4 @@
-"""The wire format of pipeline dashboards (PROTOCOL.md, section 5): statuses as named events, and one health as JSON.
+"""The wire format of pipeline dashboards (PROTOCOL.md, section L): statuses as named events, and one health as JSON.
 
     heartbeat       at once, then every 30 s whatever else was sent: clients judge the connection by it
     batch_update    the statuses of all pipelines: once, as soon as each has been asked, or after 3 s without the slow

@@ -1,4 +1,4 @@
-"""`GET /api/queue-stats/sse` (PROTOCOL.md, section 6): how many jobs run and wait, and how many may.
+"""`GET /api/queue-stats/sse` (PROTOCOL.md, T13): how many jobs run and wait, and how many may.
 
 Unnamed events `{running, runningCapacity, queued, queuedCapacity}`, at first and when a number changed, at most four a
 second. The numbers are counts over the jobs table, made once for all who watch between two changes of it; they are of

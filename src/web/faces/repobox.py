@@ -1,4 +1,4 @@
-"""Repobox's wire format: one job's status and output as named events (PROTOCOL.md, section 3).
+"""Repobox's wire format: one job's status and output as named events (PROTOCOL.md, section J).
 
     status   what a page shows of the job beside its lines; at first and on every change; no id: it is state, not log
     output   one stored entry, with its position as id

@@ -1,4 +1,4 @@
-"""The wire format of test dashboards (PROTOCOL.md, section 6): one test or one run, as unnamed events.
+"""The wire format of test dashboards (PROTOCOL.md, section T): one test or one run, as unnamed events.
 
     first      the end as it is, and the stream is over; else `running` or `waiting`, with what is known
     then       what workers say, each once, in order; over after the end

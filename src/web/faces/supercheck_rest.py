@@ -1,4 +1,4 @@
-"""What test dashboards ask for once (PROTOCOL.md, section 6): the status of a run, and the runs that are under way.
+"""What test dashboards ask for once (PROTOCOL.md, T12): the status of a run, and the runs that are under way.
 
 The status of a run is the fallback of clients whose stream fails. It is what the database has, unless what workers
 said has come further: a dashboard that polls is not told `running` for the seconds by which a database lags behind.

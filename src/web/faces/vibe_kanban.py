@@ -1,4 +1,4 @@
-"""Vibe Kanban's wire format (PROTOCOL.md, section 4): the tables as JSON Patch, and a process's output.
+"""Vibe Kanban's wire format (PROTOCOL.md, section V): the tables as JSON Patch, and a process's output.
 
 `GET /api/events/` follows all tables, or those of `?tables=jobs,tasks`; `?batch=1` asks for arrays of operations. What
 is in its frames is made in `web.faces.table_stream`.
