@@ -103,7 +103,11 @@ def _run(
     if not ready.startswith(READY):
         return server.wait()
     url = ready.removeprefix(READY).strip()
-    _say(f"Open {url} in a browser, or follow in a terminal: {shlex.join([_program(), 'tail', 'JOB'])}")
+    _say(
+        f"Open {url} in a browser. From here, in another terminal, a job is followed, and one of yours is recorded, by"
+    )
+    _say(f"  {_command(environment, 'tail')} JOB")
+    _say(f"  {_command(environment, 'run')} -- COMMAND")
     if demo is not None and demo.stdin is not None:
         demo.stdin.write(f"{url}\n")
         demo.stdin.flush()
@@ -169,10 +173,17 @@ def _interrupt(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _program() -> str:
-    """How `fantail` is called from here."""
+def _command(environment: dict[str, str], name: str) -> str:
+    """How a command of `fantail` is called from here; by its data directory it finds this server and its Redis."""
     beside = Path(sys.executable).with_name("fantail")
-    return os.path.relpath(beside) if beside.exists() else "fantail"
+    program = _near(str(beside)) if beside.exists() else "fantail"
+    return shlex.join([program, name, "--data-dir", _near(environment["FANTAIL_DATA_DIR"])])
+
+
+def _near(path: str) -> str:
+    """The path as it is called from here, if it is below."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def _say(text: str) -> None:

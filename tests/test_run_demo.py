@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import socket
 import subprocess
@@ -32,6 +33,12 @@ def until(ask: Callable[[], Answer]) -> Answer:
     return answer
 
 
+def _advised(said: str, command: str) -> list[str]:
+    """The command line that people are advised to use, without what they are to put in."""
+    (line,) = (line for line in said.splitlines() if f" {command} --data-dir " in line)
+    return [word for word in shlex.split(line) if word not in ("JOB", "--", "COMMAND")]
+
+
 def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_its_children(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -59,6 +66,14 @@ def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_i
                 httpx.get(f"{url}/api/jobs/{job['id']}/output", headers={"Accept": "text/plain"}).text
                 == "hello\nworld\n"
             )
+            tail, run = (_advised(said, command) for command in ("tail", "run"))
+            assert subprocess.run([*tail, job["id"]], env=environment(), capture_output=True, check=True).stdout == (
+                b"hello\nworld\n"
+            )
+            assert (
+                subprocess.run([*run, "--", "true"], env=environment(), capture_output=True, check=True).returncode == 0
+            )
+            assert len(httpx.get(f"{url}/api/jobs").json()["jobs"]) == 2
             assert f"{url}/pipelines" in said
             health = httpx.get(f"{url}/ui-api/pipeline/orders/health", timeout=20).json()
             assert health["health"]["pipeline_id"] == "orders"
