@@ -70,9 +70,14 @@ def machine() -> str:
         f"{name} {version(name)}" for name in ("starlette", "uvicorn", "uvloop", "redis", "sse-starlette")
     )
     return (
-        f"{model}, {os.cpu_count()} cores, {memory_gib:.0f} GiB; {platform.system()} {platform.release()}, "
+        f"{model}, {os.cpu_count()} cores, {memory_gib:.0f} GiB; {platform.system()} {_kernel()}, "
         f"Python {platform.python_version()}; {packages}."
     )
+
+
+def _kernel() -> str:
+    """The version of the kernel, without what whoever built it appended."""
+    return platform.release().partition("-")[0]
 
 
 def _number(value: float) -> str:
