@@ -31,7 +31,7 @@ async def answer_change_table(context: Context, request: Request) -> Response:
     admin_required(request.scope)
     table = request.path_params["table"]
     if table not in context.broker.tables.names:
-        raise NotFoundError("table")
+        raise NotFoundError("Table")
     change = change_of(table, await document(request))
     await context.broker.ledger.change_table(change)
     return json_response({"table": table, "operation": change.operation, "id": change.id})

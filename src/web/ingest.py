@@ -1,9 +1,9 @@
 """A body of lines in, entries of an output list out: what producers without Redis send over HTTP.
 
 Two forms. Text: every line becomes an entry of its own, on one stream, at the time it arrived; a line ends with LF or
-CRLF. NDJSON: every line is a
-JSON object `{"line":str,"timestamp"?:ms,"stream"?:str,"source"?:str}`, further members are kept; what is absent or
-wrong is filled in (now, `stdout`), an empty line is skipped, and a line that is not such an object is a line of text.
+CRLF. NDJSON: every line is a JSON object `{"line":str,"timestamp"?:ms,"stream"?:str,"source"?:str}`, further members
+are kept; what is absent or wrong is filled in (now, `stdout`), an empty line is skipped, and a line that is not such an
+object is a line of text.
 
 What holds: the entries do not depend on how the body was cut into chunks (tests/web/test_ingest_parser.py). Only
 whole lines become entries before `flush`, so a body that is cut off leaves no half of one. Every entry is valid for

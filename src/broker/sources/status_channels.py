@@ -100,7 +100,7 @@ class StatusChannels:
             backoff.reset()
             if self._told:
                 self._told = ""
-                logger.warning("the status channels are heard again")
+                logger.info("the status channels are heard again")
             self._on_subscribed()
             self._asked = False
             while True:
