@@ -4,15 +4,9 @@
  * A stream opens with `snapshot`, one frame per file and `ready`; what the snapshot does not repeat is gone. Until
  * `ready` the old files stay on the screen. A file whose change is `none` no longer differs, and leaves.
  */
-import { FrameSignal, type Schedule } from "./frame";
 import { type Json, field, isObject, number, text } from "./json";
-import {
-  type ConnectionStatus,
-  IDLE,
-  type ServerEvent,
-  type StreamSource,
-  type Subscription,
-} from "./stream-source";
+import { IDLE, type ServerEvent } from "./stream-source";
+import { type StreamState, StreamStore, type StreamStoreSettings } from "./stream-store";
 
 export interface FileDiff {
   readonly file: string;
@@ -27,72 +21,35 @@ export interface FileDiff {
 }
 
 /** Immutable. `files` in the order in which they first differed. */
-export interface DiffState {
+export interface DiffState extends StreamState {
   readonly files: ReadonlyMap<string, FileDiff>;
   readonly ready: boolean;
-  readonly connection: ConnectionStatus;
 }
 
-export interface DiffStoreSettings {
-  readonly source: StreamSource;
-  readonly topic: string;
-  readonly schedule?: Schedule;
-}
+export type DiffStoreSettings = Pick<StreamStoreSettings, "source" | "topic" | "schedule">;
 
-export class DiffStore {
-  readonly #settings: DiffStoreSettings;
-  readonly #signal: FrameSignal;
-  #state: DiffState = { files: new Map(), ready: false, connection: IDLE };
+export class DiffStore extends StreamStore<DiffState> {
   #changes: FileDiff[] = [];
   #snapshot: FileDiff[] | null = null;
-  #position: string | null = null;
-  #subscription: Subscription | null = null;
 
   constructor(settings: DiffStoreSettings) {
-    this.#settings = settings;
-    this.#signal = new FrameSignal(settings.schedule, () => this.#flush());
-    this.subscribe = this.#signal.subscribe;
+    super(settings, { files: new Map(), ready: false, connection: IDLE });
   }
 
-  readonly subscribe: (listener: () => void) => () => void;
-
-  readonly getState = (): DiffState => this.#state;
-
-  start(): void {
-    if (this.#subscription) return;
-    this.#subscription = this.#settings.source.subscribe(
-      this.#settings.topic,
-      {
-        onOpen: () => {
-          this.#snapshot = null;
-        },
-        onEvents: (events) => events.forEach((event) => this.#take(event)),
-        onStatus: (connection) => this.#change({ connection }),
-      },
-      { position: this.#position },
-    );
+  protected override opened(): void {
+    this.#snapshot = null;
   }
 
-  stop(): void {
-    this.#subscription?.close();
-    this.#subscription = null;
-    if (this.#state.connection.state !== "done") this.#change({ connection: IDLE });
-  }
-
-  /** Tries now, where the connection waits or was refused. */
-  readonly reconnect = (): void => this.#subscription?.reconnect();
-
-  #take(event: ServerEvent): void {
+  protected override take(event: ServerEvent): void {
     if (event.event === "snapshot") this.#snapshot = [];
     else if (event.event === "ready") this.#becomeReady();
-    else if (event.event === "finished") this.#subscription?.finish();
+    else if (event.event === "finished") this.finish();
     else if (event.event === "message") this.#collect(readFileDiff(event.data));
-    if (event.id !== null) this.#position = event.id;
   }
 
   #collect(change: FileDiff | null): void {
     if (change) (this.#snapshot ?? this.#changes).push(change);
-    this.#signal.touch();
+    this.touch();
   }
 
   #becomeReady(): void {
@@ -100,21 +57,16 @@ export class DiffStore {
     this.#snapshot = null;
     if (snapshot) {
       this.#changes = [];
-      this.#change({ files: merged(this.#state.files, snapshot, true) });
+      this.change({ files: merged(this.getState().files, snapshot, true) });
     }
-    this.#change({ ready: true });
+    this.change({ ready: true });
   }
 
-  #flush(): void {
+  protected override flush(): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;
     this.#changes = [];
-    this.#state = { ...this.#state, files: merged(this.#state.files, changes, false) };
-  }
-
-  #change(change: Partial<DiffState>): void {
-    this.#state = { ...this.#state, ...change };
-    this.#signal.touch();
+    this.change({ files: merged(this.getState().files, changes, false) });
   }
 }
 

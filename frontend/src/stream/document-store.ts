@@ -10,17 +10,10 @@
  *  - Operations wait for the frame and are applied in one patch, so that each touched object is copied once.
  *  - A patch that does not fit means that we hold another document than the server: start over, show the old one.
  */
-import { FrameSignal, type Schedule } from "./frame";
 import { type Json, type JsonObject, isList, isObject } from "./json";
 import { applyPatch, parsePointer } from "./json-patch";
-import {
-  type ConnectionStatus,
-  IDLE,
-  type ServerEvent,
-  type StreamSink,
-  type StreamSource,
-  type Subscription,
-} from "./stream-source";
+import { IDLE, type ServerEvent } from "./stream-source";
+import { type StreamState, StreamStore, type StreamStoreSettings } from "./stream-store";
 
 /** How long a stream without watchers is kept, in milliseconds: longer than a change of pages. */
 export const LINGER_MS = 2_000;
@@ -28,47 +21,31 @@ export const LINGER_MS = 2_000;
 /** The wait after a first failed try, where the server advises none: a server on the same machine is back soon. */
 const RECONNECT_MS = 1_000;
 
-export interface DocumentStoreSettings {
-  readonly source: StreamSource;
-  readonly topic: string;
+export interface DocumentStoreSettings extends Pick<
+  StreamStoreSettings,
+  "source" | "topic" | "schedule" | "initialPosition"
+> {
   /** The document as of `initialPosition`, where the page brought one. */
   readonly initialDocument?: JsonObject | null;
-  readonly initialPosition?: string | null;
-  readonly schedule?: Schedule;
 }
 
 /** Immutable; a new object whenever something in it changed. */
-export interface DocumentState {
+export interface DocumentState extends StreamState {
   readonly document: JsonObject;
   /** Whether `document` is, or once was, whole: false only before the first snapshot. */
   readonly ready: boolean;
-  readonly connection: ConnectionStatus;
 }
 
-export class DocumentStore {
-  readonly #settings: DocumentStoreSettings;
-  readonly #signal: FrameSignal;
-  #state: DocumentState;
-  #position: string | null;
+export class DocumentStore extends StreamStore<DocumentState> {
   #snapshot: Json[] | null = null;
   #changes: Json[] = [];
-  #subscription: Subscription | null = null;
   #watchers = 0;
   #cancelStop: () => void = () => {};
 
-  constructor(settings: DocumentStoreSettings) {
-    this.#settings = settings;
-    this.#signal = new FrameSignal(settings.schedule, () => this.#flush());
-    this.subscribe = this.#signal.subscribe;
-    this.#position = settings.initialPosition ?? null;
-    const document = settings.initialDocument ?? null;
-    this.#state = { document: document ?? {}, ready: document !== null, connection: IDLE };
+  constructor({ initialDocument = null, ...settings }: DocumentStoreSettings) {
+    const state = { document: initialDocument ?? {}, ready: initialDocument !== null, connection: IDLE };
+    super({ ...settings, reconnectDelayMs: RECONNECT_MS }, state);
   }
-
-  readonly subscribe: (listener: () => void) => () => void;
-
-  /** The state as of the last frame. */
-  readonly getState = (): DocumentState => this.#state;
 
   /**
    * Watches: the first watcher connects, where an earlier one left off; the last one to go disconnects, after a
@@ -77,7 +54,7 @@ export class DocumentStore {
   watch(): () => void {
     this.#watchers += 1;
     this.#cancelStop();
-    if (!this.#subscription) this.#start();
+    this.start();
     let watching = true;
     return () => {
       if (!watching) return;
@@ -87,39 +64,21 @@ export class DocumentStore {
     };
   }
 
-  reconnect(): void {
-    this.#subscription?.reconnect();
-  }
-
-  #start(): void {
-    const sink: StreamSink = {
-      onOpen: () => {
-        this.#snapshot = null;
-      },
-      onEvents: (events) => events.forEach((event) => this.#take(event)),
-      onStatus: (connection) => this.#change({ connection }),
-    };
-    this.#subscription = this.#settings.source.subscribe(this.#settings.topic, sink, {
-      position: this.#position,
-      reconnectDelayMs: RECONNECT_MS,
-    });
+  override stop(): void {
+    this.flush();
+    super.stop();
   }
 
   #stopLater(): void {
-    const timer = setTimeout(() => this.#stop(), LINGER_MS);
+    const timer = setTimeout(() => this.stop(), LINGER_MS);
     this.#cancelStop = () => clearTimeout(timer);
   }
 
-  #stop(): void {
-    this.#flush();
-    this.#subscription?.close();
-    this.#subscription = null;
-    this.#change({ connection: IDLE });
+  protected override opened(): void {
+    this.#snapshot = null;
   }
 
-  #take(event: ServerEvent): void {
-    // First the position, so that a patch that does not fit can take it back.
-    if (event.id !== null) this.#position = event.id;
+  protected override take(event: ServerEvent): void {
     if (event.event === "ready") this.#becomeReady();
     else if (event.event === "message") this.#collect(isList(event.data) ? event.data : [event.data]);
   }
@@ -130,7 +89,7 @@ export class DocumentStore {
       if (this.#snapshot) this.#snapshot.push(operation);
       else this.#changes.push(operation);
     }
-    this.#signal.touch();
+    this.touch();
   }
 
   #becomeReady(): void {
@@ -140,26 +99,20 @@ export class DocumentStore {
       this.#changes = [];
       this.#apply({}, snapshot);
     }
-    this.#change({ ready: true });
+    this.change({ ready: true });
   }
 
-  #flush(): void {
+  protected override flush(): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;
     this.#changes = [];
-    this.#apply(this.#state.document, changes);
+    this.#apply(this.getState().document, changes);
   }
 
   #apply(document: JsonObject, operations: readonly Json[]): void {
     const outcome = applyPatch(document, operations);
-    if (outcome.ok && isObject(outcome.document)) return this.#change({ document: outcome.document });
-    this.#position = null;
-    this.#subscription?.restart(outcome.ok ? "the document is no object" : outcome.reason);
-  }
-
-  #change(change: Partial<DocumentState>): void {
-    this.#state = { ...this.#state, ...change };
-    this.#signal.touch();
+    if (outcome.ok && isObject(outcome.document)) this.change({ document: outcome.document });
+    else this.startOver(outcome.ok ? "the document is no object" : outcome.reason);
   }
 }
 

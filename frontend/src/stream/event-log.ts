@@ -6,14 +6,8 @@
  * position is replaced when the stream begins anew, so nothing is there twice. `maxItems` bounds the list; `dropped`
  * counts what went.
  */
-import { FrameSignal, type Schedule, onNextFrame } from "./frame";
-import {
-  type ConnectionStatus,
-  IDLE,
-  type ServerEvent,
-  type StreamSource,
-  type Subscription,
-} from "./stream-source";
+import { IDLE, type ServerEvent } from "./stream-source";
+import { type StreamState, StreamStore, type StreamStoreSettings } from "./stream-store";
 
 /** A list of more items than this is shown anew every so many milliseconds, and not with each frame. */
 export const LONG_LIST = 10_000;
@@ -28,76 +22,48 @@ export type Reading<T> =
   | { readonly kind: "reset" }
   | { readonly kind: "nothing" };
 
-export interface EventLogSettings<T> {
-  readonly source: StreamSource;
-  readonly topic: string;
+export interface EventLogSettings<T> extends Pick<StreamStoreSettings, "source" | "topic" | "schedule"> {
   readonly read: (event: ServerEvent) => Reading<T>;
   readonly maxItems: number;
-  readonly schedule?: Schedule;
 }
 
 /** Immutable; a new object whenever something in it changed. */
-export interface EventLogState<T> {
+export interface EventLogState<T> extends StreamState {
   readonly items: readonly T[];
   readonly dropped: number;
-  readonly connection: ConnectionStatus;
 }
 
-export class EventLog<T> {
-  readonly #settings: EventLogSettings<T>;
-  readonly #signal: FrameSignal;
-  #state: EventLogState<T> = { items: [], dropped: 0, connection: IDLE };
+export class EventLog<T> extends StreamStore<EventLogState<T>> {
+  readonly #read: (event: ServerEvent) => Reading<T>;
+  readonly #maxItems: number;
   #arrived: T[] = [];
   #replacing = false;
   #clearing = false;
-  #position: string | null = null;
-  #subscription: Subscription | null = null;
 
-  constructor(settings: EventLogSettings<T>) {
-    this.#settings = settings;
-    const { schedule = onNextFrame } = settings;
-    const soon: Schedule = (run) =>
-      this.#state.items.length > LONG_LIST ? after(LONG_LIST_MS, run) : schedule(run);
-    this.#signal = new FrameSignal(soon, () => this.#flush());
-    this.subscribe = this.#signal.subscribe;
+  constructor({ read, maxItems, ...settings }: EventLogSettings<T>) {
+    super(settings, { items: [], dropped: 0, connection: IDLE });
+    this.#read = read;
+    this.#maxItems = maxItems;
   }
 
-  readonly subscribe: (listener: () => void) => () => void;
-
-  readonly getState = (): EventLogState<T> => this.#state;
-
-  start(): void {
-    if (this.#subscription) return;
-    this.#subscription = this.#settings.source.subscribe(
-      this.#settings.topic,
-      {
-        onOpen: (resumedFrom) => {
-          this.#replacing ||= resumedFrom === null;
-        },
-        onEvents: (events) => events.forEach((event) => this.#take(event)),
-        onStatus: (connection) => this.#change({ connection }),
-      },
-      { position: this.#position },
-    );
+  protected override schedule(run: () => void): () => void {
+    return this.getState().items.length > LONG_LIST ? after(LONG_LIST_MS, run) : super.schedule(run);
   }
 
-  stop(): void {
-    this.#subscription?.close();
-    this.#subscription = null;
-    if (this.#state.connection.state !== "done") this.#change({ connection: IDLE });
+  protected override opened(resumedFrom: string | null): void {
+    this.#replacing ||= resumedFrom === null;
   }
 
-  reconnect(): void {
-    if (this.#subscription) this.#subscription.reconnect();
+  protected override tryNow(): void {
+    if (this.started) super.tryNow();
     else this.start();
   }
 
-  #take(event: ServerEvent): void {
-    const reading = this.#settings.read(event);
-    if (event.id !== null) this.#position = event.id;
+  protected override take(event: ServerEvent): void {
+    const reading = this.#read(event);
     if (reading.kind === "item") this.#add(reading.item);
     else if (reading.kind === "reset") this.#replacing = true;
-    else if (reading.kind === "end") this.#subscription?.finish();
+    else if (reading.kind === "end") this.finish();
   }
 
   #add(item: T): void {
@@ -107,24 +73,19 @@ export class EventLog<T> {
       this.#clearing = true;
     }
     this.#arrived.push(item);
-    this.#signal.touch();
+    this.touch();
   }
 
   /** One copy, of pointers; bounded by `maxItems`. What is replaced goes in this same step. */
-  #flush(): void {
+  protected override flush(): void {
     if (this.#arrived.length === 0) return;
-    const all = this.#clearing ? this.#arrived : [...this.#state.items, ...this.#arrived];
-    const dropped = this.#clearing ? 0 : this.#state.dropped;
+    const state = this.getState();
+    const all = this.#clearing ? this.#arrived : [...state.items, ...this.#arrived];
+    const dropped = this.#clearing ? 0 : state.dropped;
     this.#clearing = false;
     this.#arrived = [];
-    const surplus = Math.max(0, all.length - this.#settings.maxItems);
-    const items = surplus > 0 ? all.slice(surplus) : all;
-    this.#state = { ...this.#state, items, dropped: dropped + surplus };
-  }
-
-  #change(change: Partial<EventLogState<T>>): void {
-    this.#state = { ...this.#state, ...change };
-    this.#signal.touch();
+    const surplus = Math.max(0, all.length - this.#maxItems);
+    this.change({ items: surplus > 0 ? all.slice(surplus) : all, dropped: dropped + surplus });
   }
 }
 
