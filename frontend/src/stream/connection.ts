@@ -1,8 +1,7 @@
 /**
  * One stream, kept open: fetch and an event-stream parser, driven by the table in connection-state.ts.
  *
- * Invariants:
- *  - A position counts as reached only after the events up to it were handed to the sink, in order.
+ * Invariants (and those of listener.ts):
  *  - At most one request is under way; what an older one still delivers is dropped (`#generation`).
  *  - Liveness is judged by this machine's clock alone: any byte counts, comments too.
  *  - `done` is final, see the table.
@@ -12,22 +11,20 @@
  * for a server's event of that name. Known and harmless: the parser does not report a frame of `id:` alone, so a
  * resume may begin a little earlier than it could, among records this client may not see anyway.
  */
-import { createParser } from "eventsource-parser";
 import { backoffMs } from "./backoff";
-import { type ConnectionEvent, nextState } from "./connection-state";
 import { type Door, mayKnock } from "./door";
+import { type Frame, readPieces } from "./event-reader";
 import { jsonOrText } from "./json";
+import { Listener, PROBE_MS } from "./listener";
 import type { Platform } from "./platform";
-import { endsStream } from "./position";
 import { type Answer, readAnswer, unreachable } from "./response";
-import {
-  type ConnectionProblem,
-  type ConnectionStatus,
-  IDLE,
-  type ServerEvent,
-  type StreamSink,
-  type SubscribeOptions,
-  type Subscription,
+import type {
+  ConnectionProblem,
+  ConnectionStatus,
+  ServerEvent,
+  StreamSink,
+  SubscribeOptions,
+  Subscription,
 } from "./stream-source";
 
 /** Silence after which a connection counts as dead: one and a half of the server's 30 s. */
@@ -35,18 +32,6 @@ export const SILENCE_MS = 45_000;
 
 /** Wait for the first byte of an answer; the server sends it at once. */
 export const CONNECT_TIMEOUT_MS = 20_000;
-
-/** Wait between tries while polling stands in for the stream. */
-export const PROBE_MS = 30_000;
-
-/** Refusals that a poll would be met with just the same. */
-export const DENIALS: ReadonlySet<number> = new Set([400, 401, 403]);
-
-/** The longest frame taken in, in UTF-16 units; a server's longest line is 1 MiB. */
-export const FRAME_LENGTH_MAX = 16 * 1024 * 1024;
-
-/** Work at one stretch before the event loop gets a turn, so that a long replay leaves the page usable. */
-export const STRETCH_MS = 8;
 
 export interface ConnectionSettings extends SubscribeOptions {
   readonly url: string;
@@ -57,10 +42,8 @@ export interface ConnectionSettings extends SubscribeOptions {
 
 export class Connection implements Subscription {
   readonly #settings: ConnectionSettings;
-  readonly #sink: StreamSink;
   readonly #platform: Platform;
-  #status: ConnectionStatus = IDLE;
-  #position: string | null;
+  readonly #listener: Listener;
   #adviceMs: number | null = null;
   #generation = 0;
   #abort: AbortController | null = null;
@@ -70,52 +53,32 @@ export class Connection implements Subscription {
   /** Whether the try under way was brought forward, and no event has come of it yet. */
   #broughtForward = false;
   #heardAtMs = 0;
-  #forgotten = false;
-  #closed = false;
 
   constructor(settings: ConnectionSettings, sink: StreamSink, platform: Platform) {
     this.#settings = settings;
-    this.#sink = sink;
     this.#platform = platform;
-    this.#position = settings.position ?? null;
+    const letGo = (): void => this.#stop();
+    this.#listener = new Listener({ name: settings.url, sink, options: settings, platform, letGo });
   }
 
   reconnect(): void {
-    if (this.#closed || this.#status.state === "connected") return;
-    this.#move("connect", { attempt: 0, retryAtMs: null, problem: null });
-    if (this.#status.state === "connecting") this.#open();
+    if (this.#listener.connect()) this.#open();
   }
 
   disconnect(): void {
-    this.#stop();
-    this.#move("disconnect", { attempt: 0, retryAtMs: null, problem: null });
+    this.#listener.disconnect();
   }
 
   restart(reason: string): void {
-    this.#platform.debug(`${this.#settings.url}: starting over, ${reason}`);
-    this.#position = null;
-    this.#forgotten = true;
-    this.#lose({ kind: "fault", message: reason });
+    this.#lose(this.#listener.forget(reason));
   }
 
   finish(): void {
-    this.#stop();
-    this.#move("ended", { attempt: 0, retryAtMs: null, problem: null });
+    this.#listener.finish();
   }
 
   close(): void {
-    this.#stop();
-    this.#closed = true;
-  }
-
-  #move(event: ConnectionEvent, change: Partial<ConnectionStatus>): void {
-    if (this.#closed) return;
-    const from = this.#status.state;
-    const state = nextState(from, event);
-    if (from === "done") return;
-    this.#status = { ...this.#status, ...change, state };
-    if (from !== state) this.#platform.debug(`${this.#settings.url}: ${from} → ${state} (${event})`);
-    this.#sink.onStatus(this.#status);
+    this.#listener.close();
   }
 
   #stop(): void {
@@ -143,8 +106,7 @@ export class Connection implements Subscription {
 
   async #run(generation: number, signal: AbortSignal): Promise<void> {
     const current = (): boolean => generation === this.#generation;
-    // An empty position is none: the stream took it back, with a reset, and is to send everything anew.
-    const resumedFrom = this.#position === "" ? null : this.#position;
+    const resumedFrom = this.#listener.position;
     try {
       const response = await this.#platform.fetch(this.#settings.url, this.#request(resumedFrom, signal));
       if (!current()) return;
@@ -166,7 +128,7 @@ export class Connection implements Subscription {
   #conclude(answer: Exclude<Answer, { kind: "stream" }>): void {
     switch (answer.kind) {
       case "ended":
-        return this.finish();
+        return this.#listener.finish();
       case "refused":
         return this.#takeRefusal({ kind: "refused", status: answer.status, message: answer.message });
       case "overload":
@@ -181,94 +143,42 @@ export class Connection implements Subscription {
     current: () => boolean,
   ): Promise<void> {
     this.#hear();
-    this.#move("opened", { retryAtMs: null, problem: null });
-    this.#deliver(() => this.#sink.onOpen(resumedFrom));
-    let batch: ServerEvent[] = [];
-    const parser = createParser({
-      onEvent: ({ event, data, id }) =>
-        batch.push({ event: event ?? "message", data: jsonOrText(data), id: id ?? null }),
-      onRetry: (delayMs) => {
-        this.#adviceMs = delayMs;
-      },
-      maxBufferSize: FRAME_LENGTH_MAX,
-    });
-    const reader = body.getReader();
-    const decoder = new TextDecoder();
-    let stretchBegan = this.#platform.now();
-    while (current()) {
-      const { done, value } = await reader.read();
+    this.#listener.open(resumedFrom);
+    if (!current()) return;
+    for await (const { frames, adviceMs } of readPieces(body, this.#platform)) {
       if (!current()) return;
-      if (done) return this.#lose({ kind: "network", message: "the server closed the stream" });
       this.#hear();
-      batch = [];
-      parser.feed(decoder.decode(value, { stream: true }));
-      this.#take(batch);
-      if (this.#platform.now() - stretchBegan < STRETCH_MS) continue;
-      await this.#platform.turn();
-      stretchBegan = this.#platform.now();
+      this.#adviceMs = adviceMs ?? this.#adviceMs;
+      if (frames.length > 0) this.#broughtForward = false;
+      this.#listener.hear(frames.map(serverEvent), current);
     }
-  }
-
-  #take(batch: readonly ServerEvent[]): void {
-    if (batch.length === 0) return;
-    const generation = this.#generation;
-    this.#forgotten = false;
-    this.#broughtForward = false;
-    this.#deliver(() => this.#sink.onEvents(batch));
-    const last = batch.findLast((event) => event.id !== null)?.id ?? null;
-    if (last !== null && !this.#forgotten) this.#position = last;
-    // The sink may have ended or dropped this connection while it looked at the events.
-    if (generation !== this.#generation) return;
-    if (this.#status.attempt > 0) this.#move("opened", { attempt: 0 });
-    if (last !== null && endsStream(last)) this.finish();
-  }
-
-  /** A sink that throws would see the same events again after a reconnect, for ever: stop instead, and say so. */
-  #deliver(call: () => void): void {
-    try {
-      call();
-    } catch (fault) {
-      this.#refuse({ kind: "fault", message: fault instanceof Error ? fault.message : String(fault) });
-    }
+    if (current()) this.#lose({ kind: "network", message: "the server closed the stream" });
   }
 
   #takeRefusal(problem: ConnectionProblem & { kind: "refused" }): void {
-    if (!this.#settings.pollWhenExhausted || DENIALS.has(problem.status)) return this.#refuse(problem);
+    if (!this.#listener.pollsAfter(problem.status)) return this.#listener.refuse(problem);
     this.#stop();
-    this.#retryAfter(PROBE_MS, "fallback", { attempt: this.#status.attempt + 1, problem });
-  }
-
-  #refuse(problem: ConnectionProblem): void {
-    this.#stop();
-    this.#move("refused", { retryAtMs: null, problem });
+    this.#retryAfter(PROBE_MS, "fallback", { attempt: this.#listener.status.attempt + 1, problem });
   }
 
   #lose(problem: ConnectionProblem): void {
     this.#stop();
-    const { state } = this.#status;
-    if (this.#closed || state === "done" || state === "disconnected" || state === "error") return;
+    if (this.#listener.atRest) return;
     const knock = !this.#broughtForward;
     this.#broughtForward = false;
     // A try that was brought forward is not one of those that were allowed: the wait it cut short is waited now.
-    const attempt = Math.max(1, this.#status.attempt + (knock ? 1 : 0));
-    const {
-      autoReconnect = true,
-      attemptsMax = Number.POSITIVE_INFINITY,
-      pollWhenExhausted = false,
-    } = this.#settings;
-    const exhausted = !autoReconnect || attempt > attemptsMax;
-    if (exhausted && !pollWhenExhausted) {
-      return this.#move("exhausted", { attempt, retryAtMs: null, problem });
-    }
-    const waitMs = exhausted ? PROBE_MS : this.#waitMs(attempt);
-    this.#retryAfter(waitMs, exhausted ? "fallback" : "lost", { attempt, problem });
+    const attempt = Math.max(1, this.#listener.status.attempt + (knock ? 1 : 0));
+    const event = this.#listener.eventOfLoss(attempt);
+    if (event === "exhausted") return this.#listener.move(event, { attempt, retryAtMs: null, problem });
+    const waitMs = event === "fallback" ? PROBE_MS : this.#waitMs(attempt);
+    this.#retryAfter(waitMs, event, { attempt, problem });
     if (knock && mayKnock(problem, waitMs, this.#adviceMs)) this.#knock();
   }
 
   #knock(): void {
     const generation = this.#generation;
     const { door } = this.#settings;
-    if (!door || this.#closed || this.#status.retryAtMs === null) return;
+    if (!door || this.#listener.closed || this.#listener.status.retryAtMs === null) return;
     this.#stopKnocking = door.wait(() => {
       if (generation !== this.#generation) return;
       this.#broughtForward = true;
@@ -276,11 +186,11 @@ export class Connection implements Subscription {
     });
   }
 
-  #retryAfter(waitMs: number, event: ConnectionEvent, change: Partial<ConnectionStatus>): void {
+  #retryAfter(waitMs: number, event: "lost" | "fallback", change: Partial<ConnectionStatus>): void {
     // Armed before it is told, so that a sink that closes what it hears of leaves no timer behind.
     this.#stopWaking = this.#platform.onWake(() => this.#retry());
     this.#cancelTimer = this.#platform.after(waitMs, () => this.#retry());
-    this.#move(event, { ...change, retryAtMs: this.#platform.now() + waitMs });
+    this.#listener.move(event, { ...change, retryAtMs: this.#platform.now() + waitMs });
   }
 
   #waitMs(attempt: number): number {
@@ -289,7 +199,7 @@ export class Connection implements Subscription {
   }
 
   #retry(): void {
-    this.#move("retry", { retryAtMs: null });
+    this.#listener.move("retry", { retryAtMs: null });
     this.#open();
   }
 
@@ -317,4 +227,8 @@ export class Connection implements Subscription {
     if (silentMs > this.#silenceMs())
       this.#lose({ kind: "silence", message: "nothing was heard for too long" });
   }
+}
+
+function serverEvent({ event, data, id }: Frame): ServerEvent {
+  return { event: event ?? "message", data: jsonOrText(data), id: id ?? null };
 }

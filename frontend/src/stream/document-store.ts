@@ -44,7 +44,7 @@ export class DocumentStore extends StreamStore<DocumentState> {
 
   constructor({ initialDocument = null, ...settings }: DocumentStoreSettings) {
     const state = { document: initialDocument ?? {}, ready: initialDocument !== null, connection: IDLE };
-    super({ ...settings, reconnectDelayMs: RECONNECT_MS }, state);
+    super({ ...settings, options: { reconnectDelayMs: RECONNECT_MS } }, state);
   }
 
   /**

@@ -30,7 +30,7 @@ const RESET_PATIENCE_MS = 1_000;
 
 export interface JobSessionSettings extends Pick<
   StreamStoreSettings,
-  "source" | "schedule" | "initialPosition" | "autoReconnect"
+  "source" | "schedule" | "initialPosition"
 > {
   readonly jobId: string;
   readonly initialJob?: Pick<Job, "status"> & JobMetadata;
@@ -45,6 +45,7 @@ export interface JobSessionSettings extends Pick<
   readonly maxLines?: number;
   /** Bytes of lines kept, about. */
   readonly maxBytes?: number;
+  readonly autoReconnect?: boolean;
   /** The wait after a first failure, in milliseconds, where the server advises none. */
   readonly reconnectDelay?: number;
 }
@@ -67,7 +68,7 @@ export class JobSession extends StreamStore<JobSessionState> {
     const { source, schedule, initialPosition, autoReconnect, initialJob } = settings;
     const topic = `${jobPath(jobId)}/stream${tail === undefined ? "" : `?tail=${tail}`}`;
     super(
-      { source, topic, schedule, initialPosition, autoReconnect, reconnectDelayMs },
+      { source, topic, schedule, initialPosition, options: { autoReconnect, reconnectDelayMs } },
       {
         status: initialJob?.status ?? "pending",
         metadata: initialJob ? metadataOf(initialJob) : {},

@@ -20,9 +20,11 @@ export interface StreamState {
   readonly connection: ConnectionStatus;
 }
 
-export interface StreamStoreSettings extends Omit<SubscribeOptions, "position"> {
+export interface StreamStoreSettings {
   readonly source: StreamSource;
   readonly topic: string;
+  /** Of each subscription, but for its position, which is kept here. */
+  readonly options?: Omit<SubscribeOptions, "position">;
   /** Where the stream goes on; without it, all is sent. */
   readonly initialPosition?: string | null;
   readonly schedule?: Schedule;
@@ -55,7 +57,7 @@ export abstract class StreamStore<S extends StreamState> {
   /** Connects where it left off. Without effect when already started. */
   start(): void {
     if (this.#subscription) return;
-    const { source, topic, initialPosition, schedule, ...options } = this.#settings;
+    const { source, topic, options } = this.#settings;
     this.#subscription = source.subscribe(
       topic,
       {

@@ -3,9 +3,9 @@ import {
   CONNECT_TIMEOUT_MS,
   Connection,
   type ConnectionSettings,
-  PROBE_MS,
   SILENCE_MS,
 } from "../../src/stream/connection";
+import { PROBE_MS } from "../../src/stream/listener";
 import type { ConnectionStatus, ServerEvent, StreamSink } from "../../src/stream/stream-source";
 import { SimulatedPlatform, settle } from "../support/simulated-platform";
 

@@ -13,10 +13,10 @@
  * A request that is not the browser's own EventSource is best refused in plain words, so it does not claim to be one:
  * "later" comes as 429 or 503 with `Retry-After`, not as a stream that closes.
  */
-import { createParser } from "eventsource-parser";
 import { backoffMs } from "../backoff";
-import { CONNECT_TIMEOUT_MS, FRAME_LENGTH_MAX, SILENCE_MS, STRETCH_MS } from "../connection";
+import { CONNECT_TIMEOUT_MS, SILENCE_MS } from "../connection";
 import { type Door, mayKnock } from "../door";
+import { type Frame, readPieces } from "../event-reader";
 import { type Json, isList, parseJson } from "../json";
 import type { Platform } from "../platform";
 import { type Answer, readAnswer, unreachable } from "../response";
@@ -227,33 +227,15 @@ export class ManyStreams {
 
   async #read(standing: Standing, body: ReadableStream<Uint8Array>): Promise<void> {
     const current = (): boolean => standing === this.#standing;
-    let items: Json[] = [];
-    const parser = createParser({
-      onEvent: ({ data }) => {
-        const array = parseJson(data);
-        if (isList(array)) items.push(...array);
-      },
-      onRetry: (delayMs) => {
-        this.#adviceMs = delayMs;
-      },
-      maxBufferSize: FRAME_LENGTH_MAX,
-    });
-    const reader = body.getReader();
-    const decoder = new TextDecoder();
-    let stretchBegan = this.#platform.now();
-    while (current()) {
-      const { done, value } = await reader.read();
+    for await (const { frames, adviceMs, bytes } of readPieces(body, this.#platform)) {
       while (current() && standing.held) await this.#released(standing);
-      if (!current() || done) return;
+      if (!current()) return;
       this.#hear();
-      items = [];
-      parser.feed(decoder.decode(value, { stream: true }));
-      if (items.length > 0) this.#deliver(items, value.length);
+      this.#adviceMs = adviceMs ?? this.#adviceMs;
+      const items = frames.flatMap(itemsOf);
+      if (items.length > 0) this.#deliver(items, bytes);
       const room = this.#sink.room();
       if (room) await room;
-      if (this.#platform.now() - stretchBegan < STRETCH_MS) continue;
-      await this.#platform.turn();
-      stretchBegan = this.#platform.now();
     }
   }
 
@@ -312,4 +294,9 @@ export class ManyStreams {
 
 function networkProblem(fault: unknown): ConnectionProblem {
   return { kind: "network", message: unreachable(fault) };
+}
+
+function itemsOf({ data }: Frame): readonly Json[] {
+  const array = parseJson(data);
+  return isList(array) ? array : [];
 }
