@@ -145,8 +145,7 @@ class RedisLink:
                 return self._connection
             await self.close()  # it was ended at the other end, or has something to say that nobody asked for
         self._connection = connection = connection_to(self._url, protocol=2)
-        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        await name_connection(connection, self._name)
+        await open_as(connection, self._name)
         return connection
 
 
@@ -160,8 +159,16 @@ def is_refusal(error: BaseException | None) -> bool:
     return isinstance(error, AuthenticationError)
 
 
-async def name_connection(connection: AbstractConnection, name: str) -> None:
-    """Names a connection for CLIENT LIST; a server or an ACL that refuses is no trouble."""
+async def open_as(connection: AbstractConnection, name: str) -> None:
+    """Connects, logs in, and names the connection for CLIENT LIST.
+
+    A server or an ACL that refuses the name is no trouble. Sets no bound of its own on the time after the connecting
+    itself; a cancelled call leaves the connection to be disconnected.
+
+    Raises:
+        RedisError, OSError: there is no server, or it does not take us.
+    """
+    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     await connection.send_command("CLIENT", "SETNAME", name, check_health=False)
     await _reply(connection)
 

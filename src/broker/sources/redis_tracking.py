@@ -27,7 +27,7 @@ from redis.exceptions import ClusterDownError, RedisError, ResponseError, TryAga
 
 from broker.limits import REDIS_TIMEOUT_S, TRACKING_PING_S, TRACKING_RETRY_S
 from broker.sources.backoff import Backoff
-from broker.sources.redis_link import connection_to, is_refusal, name_connection
+from broker.sources.redis_link import connection_to, is_refusal, open_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,8 +121,7 @@ class RedisTracking:
 
     async def _turn_on(self, connection: AbstractConnection) -> None:
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-            await name_connection(connection, "fantail-tracking")
+            await open_as(connection, "fantail-tracking")
             # redis-py drops invalidations unless they have a handler, and offers no public way to set one.
             parser: Any = connection._parser  # noqa: SLF001
             parser.set_invalidation_push_handler(self._take)

@@ -21,7 +21,7 @@ from broker.errors import InvalidIdError
 from broker.jobs import checked_id
 from broker.limits import MESSAGES_IN_A_ROW_MAX, PUBSUB_PING_S, REDIS_TIMEOUT_S
 from broker.sources.backoff import Backoff
-from broker.sources.redis_link import connection_to, is_refusal, name_connection
+from broker.sources.redis_link import connection_to, is_refusal, open_as
 from broker.sources.status_state import KINDS, Subject
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ class StatusChannels:
                 await connection.disconnect(nowait=True)
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
-        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-        await name_connection(connection, "fantail-status")
+        await open_as(connection, "fantail-status")
         await connection.send_command("PSUBSCRIBE", *PATTERNS, check_health=False)
         for _ in PATTERNS:
             await connection.read_response()
