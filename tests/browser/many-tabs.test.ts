@@ -103,6 +103,35 @@ describe("twenty tabs on four jobs", () => {
   }, 240_000);
 });
 
+describe("the worker of all tabs", () => {
+  it("that dies is missed within seconds: all tabs go on by another, with nothing twice and nothing lost", async () => {
+    const pages = await openTabs(JOBS);
+    await writeAndSee(pages, "before", 3);
+    await endWorkers();
+    await write("after", 0, 3);
+    // Without being asked, a hub is given up after half a minute.
+    const soon = { timeout: 20_000 };
+    for (const page of pages) await expect.poll(() => shown(page, "after"), soon).toEqual([0, 1, 2]);
+    await see(pages, "before", 3);
+    await expect.poll(openStreams, PATIENCE).toEqual({ multiplex: 1 });
+    for (const page of pages)
+      await expect.poll(() => page.locator(".connection output").textContent(), PATIENCE).toBe("Live");
+  }, 120_000);
+});
+
+/** Ends the browser's shared workers, as a crash of their process does: nobody is told. */
+async function endWorkers(): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  const workers = async (): Promise<string[]> => {
+    const { targetInfos } = await session.send("Target.getTargets", { filter: [{ type: "shared_worker" }] });
+    return targetInfos.map(({ targetId }) => targetId);
+  };
+  const found = await workers();
+  expect(found).toHaveLength(1);
+  for (const targetId of found) await session.send("Target.closeTarget", { targetId });
+  await session.detach();
+}
+
 describe("where there is no SharedWorker", () => {
   it("one tab leads, and another when it is closed", async () => {
     const pages = await openTabs(4, () => {

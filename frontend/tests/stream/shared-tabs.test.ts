@@ -7,6 +7,7 @@ import {
   PINGS_MAX,
   PING_MS,
 } from "../../src/stream/shared/hub";
+import { HUB_ANSWER_MS } from "../../src/stream/shared/hub-watch";
 import { SILENT_HUB_MS, WELCOME_MS } from "../../src/stream/shared/shared-streams";
 import { HubBench, array, rest } from "../support/hub-bench";
 
@@ -98,6 +99,7 @@ describe("a tab", () => {
     bench.hub.close();
     bench.hub = new Hub(bench.platform);
     await bench.pass(SILENT_HUB_MS);
+    await bench.pass(HUB_ANSWER_MS);
     await bench.open();
     expect(bench.asked).toEqual({ [JOB]: "0-a" });
     bench.last.send(array([JOB, 1, "1-b"]));

@@ -152,7 +152,7 @@ export class SimulatedPlatform implements Platform {
         .toSorted((a, b) => a.atMs - b.atMs)[0];
       if (!due) break;
       this.#timers = this.#timers.filter((timer) => timer !== due);
-      this.#nowMs = due.atMs;
+      this.#nowMs = Math.max(this.#nowMs, due.atMs); // one that is late, after a sleep, does not turn the clock back
       due.run();
     }
     this.#nowMs = untilMs;

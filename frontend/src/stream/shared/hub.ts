@@ -121,6 +121,8 @@ export class Hub {
       case "seen":
         tab.hidden = message.hidden;
         return undefined;
+      case "ask":
+        return tab.port.post({ kind: "answer" });
       case "pong":
         return undefined;
     }

@@ -36,6 +36,8 @@ export type ToHub =
   /** One message of events has been worked through. */
   | { readonly kind: "ack" }
   | { readonly kind: "pong" }
+  /** Whether there is still a hub. */
+  | { readonly kind: "ask" }
   /** Somebody wishes a try now, or the page is looked at again. */
   | { readonly kind: "retry" }
   | { readonly kind: "bye" };
@@ -49,6 +51,8 @@ export interface Batch {
 export type ToTab =
   | { readonly kind: "welcome" }
   | { readonly kind: "ping" }
+  /** There is. */
+  | { readonly kind: "answer" }
   /** The hub had taken the tab for gone: it is to say again what it watches. */
   | { readonly kind: "forgotten" }
   | { readonly kind: "link"; readonly link: LinkStatus }
@@ -81,6 +85,8 @@ export interface HubLinkEvents {
   /** A hub answers, another one than before: it knows nothing of this tab. */
   onLinked(): void;
   onMessage(message: ToTab): void;
+  /** The hub that answered once is gone; the same way leads to another. */
+  onLost(reason: string): void;
   /** There is no hub to be had this way. */
   onBroken(reason: string): void;
 }

@@ -3,7 +3,8 @@
  *
  * Ways to a hub are tried in their order (a SharedWorker, then a leading tab); where none answers, each subscription
  * goes on with a connection of its own. Subscriptions keep their positions here as well as in the hub, so a hub may die
- * with everything it knew: the next is told where to go on.
+ * with everything it knew: the next is told where to go on. A way notices the death of its hub soon where it can
+ * (`onLost`); where nothing does, a long silence tells.
  *
  * A page that is left says so, one that comes back from the browser's cache begins anew.
  */
@@ -11,6 +12,7 @@ import { type PageVisibility, browserVisibility } from "../page-visibility";
 import type { Platform } from "../platform";
 import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "../stream-source";
 import { PING_MS } from "./hub";
+import { HUB_ANSWER_MS } from "./hub-watch";
 import {
   type HubLink,
   type LinkStatus,
@@ -24,8 +26,11 @@ import { SharedSubscription, type SubscriptionHome } from "./shared-subscription
 /** How long a hub may take to answer the first time, in milliseconds: a worker is to be loaded and begun. */
 export const WELCOME_MS = 5_000;
 
-/** How long a hub may be silent before it counts as dead; it speaks every 10 s. */
+/** How long a hub may be silent before it is asked, where no way asks it sooner; it speaks every 10 s. */
 export const SILENT_HUB_MS = 3 * PING_MS;
+
+/** How subscriptions stand while another hub is looked for: at once, so no time of a next try is told. */
+const LOST = { state: "waiting", attempt: 1, retryAtMs: null } as const;
 
 export interface SharedStreamsSettings {
   /** Ways to a hub, the best first. */
@@ -105,6 +110,9 @@ export class SharedStreams implements StreamSource {
       onMessage: (message) => {
         if (current()) this.#hear(message);
       },
+      onLost: (reason) => {
+        if (current()) this.#lose(reason);
+      },
       onBroken: (reason) => {
         if (current()) this.#break(reason);
       },
@@ -130,6 +138,17 @@ export class SharedStreams implements StreamSource {
     for (const subscription of this.#subscriptions()) subscription.goOnAlone();
   }
 
+  /**
+   * The hub that answered does not any more: another, by the same way. The old one is told goodbye, for it may have been
+   * slow and not dead, and would go on sending to nobody.
+   */
+  #lose(reason: string): void {
+    this.#settings.platform.debug(`looking for another hub: ${reason}`);
+    this.#leave();
+    this.#hearLink({ ...LOST, problem: { kind: "network", message: reason } });
+    this.#connect();
+  }
+
   /** As they are now: they come and go while they are told something. */
   #subscriptions(): readonly SharedSubscription[] {
     return [...this.#enlisted.values()];
@@ -148,18 +167,20 @@ export class SharedStreams implements StreamSource {
     this.#linked = false;
   }
 
-  /** Looks again and again whether the hub has spoken; what matters is the clock, for timers of hidden pages are late. */
-  #look(patienceMs: number, afterMs = patienceMs): void {
+  /**
+   * Looks again and again whether the hub has spoken. What matters is the clock, for timers of hidden pages are late;
+   * but after a sleep the clock alone accuses it, so it is asked before it is given up.
+   */
+  #look(patienceMs: number, afterMs = patienceMs, asked = false): void {
     const { platform } = this.#settings;
     this.#cancelLook();
     this.#cancelLook = platform.after(afterMs, () => {
       const silentMs = platform.now() - this.#heardAtMs;
       if (silentMs < patienceMs) return this.#look(patienceMs, patienceMs - silentMs);
       if (patienceMs === WELCOME_MS) return this.#break("nobody answers");
-      // It did answer once: the same way again, to a new one.
-      platform.debug("the hub is silent; looking for another");
-      this.#close();
-      this.#connect();
+      if (asked) return this.#lose("the hub is silent");
+      this.#home.post({ kind: "ask" });
+      this.#look(patienceMs, HUB_ANSWER_MS, true);
     });
   }
 
@@ -176,6 +197,8 @@ export class SharedStreams implements StreamSource {
         return this.#look(SILENT_HUB_MS);
       case "ping":
         return this.#home.post({ kind: "pong" });
+      case "answer":
+        return undefined;
       case "forgotten":
         return this.#greet();
       case "link":

@@ -5,10 +5,19 @@
  * where one does not, the worker fails to load, and tabs share by the next way. An application may also make it itself.
  */
 import { FetchStreams, type FetchStreamsSettings } from "../fetch-streams";
+import { type PageVisibility, browserVisibility } from "../page-visibility";
 import { type Platform, browserPlatform } from "../platform";
 import type { StreamSource } from "../stream-source";
+import { HubWatch } from "./hub-watch";
 import { leaderWay } from "./leader-way";
-import { HUB_NAME, type HubLink, type HubLinkEvents, type OpenHubLink, type ToTab } from "./messages";
+import {
+  HUB_NAME,
+  type HubLink,
+  type HubLinkEvents,
+  type OpenHubLink,
+  type ToHub,
+  type ToTab,
+} from "./messages";
 import { SharedStreams } from "./shared-streams";
 
 export interface SharedStreamsOptions extends Pick<FetchStreamsSettings, "silenceMs" | "baseUrl"> {
@@ -27,7 +36,7 @@ export function sharedStreams(
   const { baseUrl = "" } = settings;
   const ways: OpenHubLink[] = [];
   if (worker && typeof SharedWorker !== "undefined")
-    ways.push((events) => openWorker(() => worker(HUB_NAME + baseUrl), events));
+    ways.push(workerWay(() => worker(HUB_NAME + baseUrl), platform));
   if (typeof BroadcastChannel !== "undefined") ways.push(leaderWay(platform, undefined, baseUrl));
   return new SharedStreams({ ...settings, ways, own: new FetchStreams({ ...settings, platform }), platform });
 }
@@ -36,18 +45,46 @@ function ownWorker(name: string): SharedWorker {
   return new SharedWorker(new URL("./streams.worker.ts", import.meta.url), { type: "module", name });
 }
 
-function openWorker(make: () => SharedWorker, events: HubLinkEvents): HubLink {
-  let worker: SharedWorker;
-  try {
-    worker = make();
-  } catch (fault) {
-    queueMicrotask(() => events.onBroken(fault instanceof Error ? fault.message : "no shared worker"));
-    return { post: () => {}, close: () => {} };
-  }
+/** The way by a worker that `make` makes, or finds where another tab has made it. */
+export function workerWay(
+  make: () => SharedWorker,
+  platform: Platform,
+  visibility: PageVisibility = browserVisibility,
+): OpenHubLink {
+  return (events) => {
+    try {
+      return linkTo(make(), events, platform, visibility);
+    } catch (fault) {
+      queueMicrotask(() => events.onBroken(fault instanceof Error ? fault.message : "no shared worker"));
+      return { post: () => {}, close: () => {} };
+    }
+  };
+}
+
+function linkTo(
+  worker: SharedWorker,
+  events: HubLinkEvents,
+  platform: Platform,
+  visibility: PageVisibility,
+): HubLink {
   const { port } = worker;
+  const post = (message: ToHub): void => port.postMessage(message, []);
+  const watch = new HubWatch({
+    platform,
+    visibility,
+    ask: () => post({ kind: "ask" }),
+    onDead: () => events.onLost("the shared worker does not answer any more"),
+  });
   worker.addEventListener("error", () => events.onBroken("the shared worker does not run"));
-  port.addEventListener("message", ({ data }: MessageEvent<ToTab>) => events.onMessage(data));
+  port.addEventListener("message", ({ data }: MessageEvent<ToTab>) => {
+    watch.heard();
+    events.onMessage(data);
+  });
   port.start();
   queueMicrotask(() => events.onLinked());
-  return { post: (message) => port.postMessage(message, []), close: () => port.close() };
+  const close = (): void => {
+    watch.stop();
+    port.close();
+  };
+  return { post, close };
 }
