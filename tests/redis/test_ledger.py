@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -237,13 +238,21 @@ async def test_rows_are_inserted_updated_and_deleted(redis: Redis, ledger: Redis
     assert await redis.dbsize() == 0
 
 
-async def test_a_server_that_takes_no_writes_is_unavailable(make_redis_server: MakeRedisServer) -> None:
+async def test_a_server_that_takes_no_writes_is_unavailable_and_the_log_says_why(
+    make_redis_server: MakeRedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     server = make_redis_server(config={"maxmemory": "1", "maxmemory-policy": "noeviction"})
     async with ledger_at(server.url) as ledger:
-        with pytest.raises(SourceUnavailableError):
-            await ledger.create_job("1", {})
+        for _ in range(2):
+            with pytest.raises(SourceUnavailableError):
+                await ledger.create_job("1", {})
+        (refused,) = caplog.messages
+        assert "does not take what is written" in refused
+        assert "maxmemory" in refused
         server.command("CONFIG", "SET", "maxmemory", "0")
         await ledger.create_job("1", {})
+        assert caplog.messages[1:] == ["Redis takes what is written again"]
         server.command("REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(SourceUnavailableError):
             await ledger.update_job("1", {"status": "failed"})

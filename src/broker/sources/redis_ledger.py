@@ -11,6 +11,7 @@ cluster it may be elsewhere, and a job that is missing in it for a moment is in 
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from redis.exceptions import NoScriptError
 
-from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
+from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError, SourceUnavailableError
 from broker.jobs import JOB, checked_id, number
 from broker.limits import JOB_TTL_S
 from broker.sources.redis_keys import parse_patterns
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from broker.json_patch import JsonValue
     from broker.sources.redis_link import Command
     from broker.tables import DatabaseChange
+
+
+log = logging.getLogger("fantail.sources.redis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class RedisLedger:
     def __init__(self, broker: Broker, url: str, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
         del broker
         self._link = RedisLink(url, name="fantail-ledger", repeats=False)
+        self._told: type[BaseException] | None = None
         self._patterns = {pattern.table: pattern for pattern in parse_patterns(table_patterns)}
 
     async def aclose(self) -> None:
@@ -176,10 +181,25 @@ class RedisLedger:
         return reply
 
     async def _ask(self, command: Command) -> Any:
-        (reply,) = await self._link.ask([command])
-        if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
-            raise unavailable() from reply
+        try:
+            (reply,) = await self._link.ask([command])
+            if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
+                raise unavailable() from reply
+        except SourceUnavailableError as error:
+            self._tell(error.__cause__ or error)
+            raise
+        if self._told is not None:
+            self._told = None
+            log.info("Redis takes what is written again")
         return reply
+
+    def _tell(self, cause: BaseException) -> None:
+        """Once for each kind of trouble: reading may go on well where writing is refused, so nobody else says it."""
+        if self._told is not type(cause):
+            self._told = type(cause)
+            # What Redis says of a command that it does not know ends with the first of its arguments.
+            said = str(cause).partition(", with args")[0]
+            log.warning("Redis does not take what is written (%s)", said or "no reply in time")
 
 
 def _flat(fields: Mapping[str, str]) -> list[str]:
