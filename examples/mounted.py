@@ -1,9 +1,12 @@
 """Fantail's streams inside an application of your own.
 
-    python examples/mounted.py        then open http://127.0.0.1:8800/fantail/
+    python examples/mounted.py
+    curl -N http://127.0.0.1:8800/fantail/api/jobs/visitors/stream
+    curl http://127.0.0.1:8800/hello/ann        (in another terminal: the first one shows it)
 
 Your application runs the broker, because Starlette runs the lifespan of the application at the top and of no mounted
-one. Write through `broker.ledger` or the methods of `Broker`; browsers follow at `/fantail/api/jobs/{id}/stream`.
+one. Write through `broker.ledger` or the methods of `Broker`; browsers follow at `/fantail/api/jobs/{id}/stream`, with
+an EventSource or with the hooks (docs/HOOKS.md). The dashboard itself works at the root of an address only.
 
 Middleware of yours that changes bodies (compression, say) must not stand in front of the mount when `web.draining`'s
 server runs it: streams write to its connections directly. Under any other ASGI server they do not.

@@ -45,4 +45,6 @@ async def test_the_mounted_example_streams_what_its_own_endpoint_writes() -> Non
             answer = (await client.get(f"{url}/hello/ann")).json()
             assert answer == {"line": 0, "watch": f"{url}/fantail/api/jobs/visitors/stream"}
             assert (await stream.next()).json["line"] == "hello, ann"
+        page = await client.get(f"{url}/fantail/", headers={"Accept": "text/html"})
+        assert (page.status_code, "root of an address" in page.text) == (404, True), "and no page that stays empty"
         server.should_exit = True

@@ -8,6 +8,9 @@ What the HTML carries is bounded. A table too long for it comes without a positi
 belongs to one viewer and one moment, so pages are kept by no cache; what they load from `/assets/` has its content in
 its name and is kept for ever.
 
+The dashboard's own links begin at the root of an address. Where the application is mounted below a path, its pages say
+so in place of staying empty; the streams and REST are there all the same.
+
 Who is not signed in is sent to `/login`. A link from another site brings no cookie (SameSite=Strict), so a
 request from there is first asked again from a page of ours.
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import orjson
 from starlette.requests import Request
@@ -36,7 +39,7 @@ from web.login import login_path
 from web.problems import Problem, ProblemError, problem_of, unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from web.auth import Viewer
     from web.context import Context
     from web.settings import Settings
+
+    Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 DASHBOARD: Final = Path(__file__).parent / "dashboard"
 PLACE: Final = "<!--fantail:initial-data-->"
@@ -60,6 +65,9 @@ _HEADERS: Final = {
 _KEPT_FOR_EVER: Final = "public, max-age=31536000, immutable"
 _NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fantail</title>
 <p>Fantail is running, and its dashboard has not been built. In a checkout, run <code>make setup</code>.</p></html>"""
+_MOUNTED: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fantail</title>
+<p>Fantail's streams and its REST API are here. Its dashboard works at the root of an address only,
+as <code>fantail serve</code> has it.</p></html>"""
 _ASK_AGAIN: Final = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0"><title>Fantail</title>'
 # What could end the script element, or a line of it, in some parser (HTML, JSON in JavaScript).
 _ESCAPES: Final = {
@@ -88,12 +96,23 @@ def routes(context: Context, dashboard: Path = DASHBOARD) -> list[Route]:
         return answer
 
     return [
-        Route("/", pages.jobs),
-        Route("/jobs", pages.jobs),
-        Route("/jobs/{id}", pages.job),
-        *(Route(f"/{page}", pages.plain) for page in PLAIN_PAGES),
+        Route("/", _at_the_root(pages.jobs)),
+        Route("/jobs", _at_the_root(pages.jobs)),
+        Route("/jobs/{id}", _at_the_root(pages.job)),
+        *(Route(f"/{page}", _at_the_root(pages.plain)) for page in PLAIN_PAGES),
         Route("/assets/{path:path}", asset),
     ]
+
+
+def _at_the_root(page: Page) -> Page:
+    """The page, and below a path, where it could not load what it needs, a word about that."""
+
+    async def answer(request: Request) -> Response:
+        if request.scope.get("root_path"):
+            return HTMLResponse(_MOUNTED, 404, _HEADERS)
+        return await page(request)
+
+    return answer
 
 
 def unknown(context: Context, otherwise: ASGIApp, dashboard: Path = DASHBOARD) -> ASGIApp:
@@ -116,7 +135,11 @@ def unknown(context: Context, otherwise: ASGIApp, dashboard: Path = DASHBOARD) -
 
 
 def _is_for_people(request: Request) -> bool:
-    return request.method in {"GET", "HEAD"} and "text/html" in request.headers.get("accept", "")
+    return (
+        request.method in {"GET", "HEAD"}
+        and not request.scope.get("root_path")
+        and "text/html" in request.headers.get("accept", "")
+    )
 
 
 class Pages:
