@@ -10,6 +10,7 @@ import { CuttingProxy } from "./proxy";
 
 const TABS = 3;
 const CUTS = Number(process.env.FANTAIL_CUTS ?? 5);
+const TIMEOUT_MS = 180_000 + CUTS * 5_000;
 const LINES_PER_CUT = 2_000;
 /** Of one line in the stream; a cut falls within the lines that are written after it was asked for. */
 const LINE_BYTES_MIN = 80;
@@ -97,4 +98,4 @@ it("native EventSources that are cut at any byte have every line once and in ord
       context,
     ).toEqual(lines.map((_, at) => at));
   }
-}, 180_000 + CUTS * 5_000);
+}, TIMEOUT_MS);
