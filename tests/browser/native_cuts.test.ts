@@ -61,41 +61,45 @@ function read<T>(page: Page, what: (heard: Heard) => T): Promise<T> {
   return page.evaluate(`(${what.toString()})(globalThis.heard)`);
 }
 
-it("native EventSources that are cut at any byte have every line once and in order, and stop at the end", async () => {
-  const fifo = await server.fifo("cuts");
-  const job = await server.shell("cuts", fifo.untilEnd);
-  const pages: Page[] = [];
-  for (let tab = 0; tab < TABS; tab += 1) {
-    const proxy = await CuttingProxy.before(server.port);
-    proxies.push(proxy);
-    pages.push(await openTab(job.id, proxy));
-  }
-  const chosen: number[][] = [];
-  let written = 0;
-  for (let cut = 1; cut <= CUTS; cut += 1) {
-    const after = proxies.map(() => Math.floor(Math.random() * LINES_PER_CUT * LINE_BYTES_MIN));
-    chosen.push(after);
-    proxies.forEach((proxy, tab) => proxy.cutAfter(after[tab] ?? 0));
-    const from = written;
-    written += LINES_PER_CUT;
-    await fifo.write(Array.from({ length: LINES_PER_CUT }, (_, at) => `${from + at}\n`).join(""));
-    await expect
-      .poll(() => proxies.map((proxy) => proxy.cuts), { timeout: 30_000 })
-      .toEqual(pages.map(() => cut));
-    for (const page of pages)
-      await expect.poll(() => read(page, (heard) => heard.lines.length), { timeout: 30_000 }).toBe(written);
-  }
-  await fifo.end();
-  for (const page of pages) {
-    await expect.poll(() => read(page, (heard) => heard.source.readyState), { timeout: 30_000 }).toBe(2);
-    expect(await read(page, (heard) => heard.done)).toBe(1);
-    const context = `cut after ${JSON.stringify(chosen)} bytes`;
-    const lines = await read(page, (heard) => heard.lines);
-    expect(lines, context).toEqual(Array.from({ length: written }, (_, at) => String(at)));
-    const ids = await read(page, (heard) => heard.ids);
-    expect(
-      ids.map((id) => Number.parseInt(id, 10)),
-      context,
-    ).toEqual(lines.map((_, at) => at));
-  }
-}, TIMEOUT_MS);
+it(
+  "native EventSources that are cut at any byte have every line once and in order, and stop at the end",
+  async () => {
+    const fifo = await server.fifo("cuts");
+    const job = await server.shell("cuts", fifo.untilEnd);
+    const pages: Page[] = [];
+    for (let tab = 0; tab < TABS; tab += 1) {
+      const proxy = await CuttingProxy.before(server.port);
+      proxies.push(proxy);
+      pages.push(await openTab(job.id, proxy));
+    }
+    const chosen: number[][] = [];
+    let written = 0;
+    for (let cut = 1; cut <= CUTS; cut += 1) {
+      const after = proxies.map(() => Math.floor(Math.random() * LINES_PER_CUT * LINE_BYTES_MIN));
+      chosen.push(after);
+      proxies.forEach((proxy, tab) => proxy.cutAfter(after[tab] ?? 0));
+      const from = written;
+      written += LINES_PER_CUT;
+      await fifo.write(Array.from({ length: LINES_PER_CUT }, (_, at) => `${from + at}\n`).join(""));
+      await expect
+        .poll(() => proxies.map((proxy) => proxy.cuts), { timeout: 30_000 })
+        .toEqual(pages.map(() => cut));
+      for (const page of pages)
+        await expect.poll(() => read(page, (heard) => heard.lines.length), { timeout: 30_000 }).toBe(written);
+    }
+    await fifo.end();
+    for (const page of pages) {
+      await expect.poll(() => read(page, (heard) => heard.source.readyState), { timeout: 30_000 }).toBe(2);
+      expect(await read(page, (heard) => heard.done)).toBe(1);
+      const context = `cut after ${JSON.stringify(chosen)} bytes`;
+      const lines = await read(page, (heard) => heard.lines);
+      expect(lines, context).toEqual(Array.from({ length: written }, (_, at) => String(at)));
+      const ids = await read(page, (heard) => heard.ids);
+      expect(
+        ids.map((id) => Number.parseInt(id, 10)),
+        context,
+      ).toEqual(lines.map((_, at) => at));
+    }
+  },
+  TIMEOUT_MS,
+);
