@@ -259,7 +259,10 @@ class Follower:
             case httpx.codes.NOT_FOUND if self.known:
                 self.tell("the job is gone")
                 return FAILED
-            case httpx.codes.BAD_REQUEST | httpx.codes.UNAUTHORIZED | httpx.codes.FORBIDDEN | httpx.codes.NOT_FOUND:
+            case httpx.codes.UNAUTHORIZED:
+                self.tell(f"{_reason(response)}; FANTAIL_TOKEN must hold a token that the server takes")
+                return REFUSED
+            case httpx.codes.BAD_REQUEST | httpx.codes.FORBIDDEN | httpx.codes.NOT_FOUND:
                 self.tell(_reason(response))
                 return REFUSED
             case _:
@@ -280,4 +283,5 @@ def _parsed(data: bytes | None) -> Mapping[str, Any]:
 def _reason(response: httpx.Response) -> str:
     """The server's words, at most one line of them."""
     words = " ".join(response.text.split())[:200] if response.headers.get("content-type") else ""
-    return f"{response.status_code} {response.reason_phrase}" + (f": {words}" if words else "")
+    said = f"{response.status_code} {response.reason_phrase}"
+    return said if words in ("", response.reason_phrase) else f"{said}: {words}"

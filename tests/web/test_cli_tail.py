@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import anyio
@@ -93,7 +94,8 @@ def done(status: str = "success") -> bytes:
 
 
 def refusal(code: int, words: bytes) -> bytes:
-    return b"HTTP/1.1 %d X\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%b" % (code, words)
+    status = b"%d %b" % (code, HTTPStatus(code).phrase.encode())
+    return b"HTTP/1.1 %b\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n%b" % (status, words)
 
 
 async def test_lines_go_where_their_stream_says() -> None:
@@ -133,12 +135,19 @@ async def test_a_reset_and_a_gap_are_told_between_the_lines() -> None:
     assert screen.told == ["the output was written anew; here it is from its start", "lines 2 to 4 are lost"]
 
 
-@pytest.mark.parametrize(("code", "words"), [(404, "Job not found"), (401, "Unauthorized"), (403, "Forbidden")])
-async def test_a_refusal_is_told_and_final(code: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "words", "told"),
+    [
+        (404, "Job not found", "404 Not Found: Job not found"),
+        (401, "Unauthorized", "401 Unauthorized; FANTAIL_TOKEN must hold a token that the server takes"),
+        (403, "Forbidden", "403 Forbidden"),
+    ],
+)
+async def test_a_refusal_is_told_and_final(code: int, words: str, told: str) -> None:
     screen = Screen()
     async with scripted(refusal(code, words.encode())) as server:
         assert await screen.follow(server.url) == REFUSED
-    assert words in screen.told[0]
+    assert screen.told == [told]
 
 
 async def test_a_job_deleted_while_followed_is_told() -> None:
