@@ -25,7 +25,8 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml
 	touch $@
 
 frontend/node_modules/.ready: frontend/package-lock.json
-	@command -v npm >/dev/null || { echo "The dashboard is built with Node 20 or later and npm; neither was found."; exit 1; }
+	@command -v npm >/dev/null && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
+	  { echo "The dashboard is built with npm and Node 20.19 or later; found: $$(node --version 2>/dev/null || echo none)."; exit 1; }
 	cd frontend && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
