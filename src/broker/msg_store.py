@@ -320,10 +320,6 @@ class MsgStore:
             self._closed = True
             self._on_change()
 
-    def reopen(self) -> None:
-        """Takes the end back (a finished job runs again)."""
-        self._closed = False
-
     # -- memory -----------------------------------------------------------------------------------------------------
 
     def evict(self, now_s: float) -> None:

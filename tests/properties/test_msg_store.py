@@ -228,11 +228,6 @@ class LogMachine(RuleBasedStateMachine):
         assert (self.changes > before) == (not self.closed)
         self.closed = True
 
-    @rule()
-    def reopen(self) -> None:
-        self.log.reopen()
-        self.closed = False
-
     # -- what readers do --------------------------------------------------------------------------------------------
 
     @rule(who=st.integers(0, 2), records_max=st.integers(1, 8), keep=st.booleans())

@@ -61,8 +61,6 @@ def test_an_empty_log_reads_caught_up_and_closed_once_it_is() -> None:
     check(log, 0, CaughtUp())
     log.close()
     check(log, 0, Closed())
-    log.reopen()
-    check(log, 0, CaughtUp())
 
 
 def test_offsets_go_on_without_a_gap_over_segments() -> None:

@@ -30,7 +30,6 @@ _KINDS: Final[dict[str, Kind]] = {
     "C": "copied",
 }
 NO_MODE: Final = "000000"
-GITLINK: Final = "160000"
 _TYPE_DIGITS: Final = 2  # of a mode: 10 a file, 12 a symlink, 16 a submodule
 
 
