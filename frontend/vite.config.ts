@@ -19,7 +19,10 @@ const packagesForBrowserTests = {
   vitest: here("node_modules/vitest"),
 };
 
-/** Puts `first-paint.js` into the page's head as it is: a script that runs before anything is drawn. */
+/**
+ * Puts `first-paint.js` into the page's head as it is: a script that runs before anything is drawn. And names what the
+ * first script will ask for once the first screen is shown (`main.ts`), so that it is fetched by then.
+ */
 function firstPaint(): Plugin {
   const file = "src/ui/first-paint.js";
   return {
@@ -31,16 +34,28 @@ function firstPaint(): Plugin {
     transformIndexHtml: {
       order: "post",
       handler(html, { bundle }) {
-        const built = Object.values(bundle ?? {}).find(
+        const outputs = Object.values(bundle ?? {});
+        const chunkOf = (module: string) =>
+          outputs.find((output) => output.type === "chunk" && output.moduleIds.includes(here(module)));
+        const built = outputs.find(
           (output) => output.type === "asset" && output.names.includes("first-paint.js"),
         );
-        const jobPage = Object.values(bundle ?? {}).find(
-          (output) => output.type === "chunk" && output.facadeModuleId === here("src/ui/JobPage.tsx"),
-        );
+        const jobPage = chunkOf("src/ui/JobPage.tsx");
         const ahead = jobPage ? ` data-job-page="/${jobPage.fileName}"` : "";
+        const wanted = new Set<string>();
+        const want = (name: string | undefined): void => {
+          const chunk = outputs.find(({ fileName, type }) => type === "chunk" && fileName === name);
+          if (chunk?.type !== "chunk" || wanted.has(chunk.fileName)) return;
+          wanted.add(chunk.fileName);
+          chunk.imports.forEach(want);
+        };
+        want(chunkOf("src/dashboard.tsx")?.fileName);
+        const links = [...wanted]
+          .filter((name) => !html.includes(name))
+          .map((name) => `<link rel="modulepreload" crossorigin href="/${name}" />`);
         return html.replace(
           "<!--first-paint-->",
-          `<script src="/${built?.fileName ?? file}"${ahead}></script>`,
+          [`<script src="/${built?.fileName ?? file}"${ahead}></script>`, ...links].join("\n    "),
         );
       },
     },
@@ -54,6 +69,17 @@ export default defineConfig({
     emptyOutDir: true,
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        // What the first screen needs, and what makes the page live: two files, and not one for each module they share.
+        codeSplitting: {
+          groups: [
+            { name: "first-screen", tags: ["$initial"], priority: 2 },
+            { name: "dashboard", test: /\/src\/dashboard\.tsx$/, priority: 1 },
+          ],
+        },
+      },
+    },
     target: ["chrome123", "firefox128", "safari18"],
   },
   server: {

@@ -80,7 +80,7 @@ export class Stage {
  * is set, for every one.
  */
 function watchPage() {
-  const bench = { painted: {}, long: [], frames: [], marking: false, first: false };
+  const bench = { painted: {}, long: [], frames: [], marking: false };
   globalThis.bench = bench;
   new PerformanceObserver((list) => {
     for (const { identifier, renderTime } of list.getEntries()) bench.painted[identifier] ??= renderTime;
@@ -89,12 +89,12 @@ function watchPage() {
     for (const { startTime, duration } of list.getEntries()) bench.long.push([startTime, duration]);
   }).observe({ type: "longtask", buffered: true });
   const mark = (text) => {
-    if (!bench.first) text.setAttribute("elementtiming", "first");
+    if (bench.painted.first === undefined) text.setAttribute("elementtiming", "first");
     else if (bench.marking) text.setAttribute("elementtiming", text.textContent.slice(0, 40));
-    bench.first = true;
   };
+  // What is taken out of the page before it was presented is not told of: rows are marked until one was.
   new MutationObserver((changes) => {
-    if (bench.first && !bench.marking) return;
+    if (bench.painted.first !== undefined && !bench.marking) return;
     for (const { addedNodes } of changes)
       for (const node of addedNodes)
         if (node instanceof Element)

@@ -147,3 +147,26 @@ describe("a step to a hit whose answer is late", () => {
     expect(await firstSeen(page)).toBeLessThan(100);
   });
 });
+
+describe("a log opened at a link", () => {
+  it("stays where the reader went before its errors and groups were known", async () => {
+    writeJob(server, "linked", 100_000, "line %d");
+    writeJob(server, "linked", 1, "error: it broke at %d");
+    const gate: { open?: () => void } = {};
+    const opening = new Promise<void>((resolve) => (gate.open = resolve));
+    const page = await open("/healthz");
+    await page.route("**/output/outline*", async (route) => {
+      await opening;
+      await route.continue();
+    });
+    await page.goto(`${server.url}/jobs/linked#L1000`);
+    await expect.poll(() => textOf(page, 1_000).textContent(), PATIENCE).toBe("line 1000");
+    const before = await firstSeen(page);
+    await scroller(page).hover();
+    await page.mouse.wheel(0, 40_000);
+    await expect.poll(() => firstSeen(page), PATIENCE).toBe(before + 2_000);
+    gate.open?.();
+    await expect.poll(() => page.locator(".tick-error").getAttribute("d"), PATIENCE).not.toBe("");
+    expect(await firstSeen(page)).toBe(before + 2_000);
+  }, 120_000);
+});

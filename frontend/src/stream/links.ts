@@ -25,6 +25,11 @@ export function safeLink(address: string): string | null {
   }
 }
 
+/** Whether what a job names as its link is one to the web: it may name any text. */
+export function isWebAddress(address: string | undefined): address is string {
+  return address !== undefined && /^https?:\/\//i.test(address);
+}
+
 /** An address within a text: `text.slice(start, end)`, leading to `link`. */
 export interface FoundLink {
   readonly start: number;

@@ -1,6 +1,7 @@
 /** What is known of a job, as a list of terms; long texts fold away. */
 import type { ReactNode } from "react";
 import { type Job, isTerminal } from "../stream/job";
+import { isWebAddress } from "../stream/links";
 import { Changes } from "./Changes";
 import { CopyButton } from "./CopyButton";
 import { Ago, Duration } from "./Times";
@@ -61,9 +62,4 @@ function LongText({ label, text }: { readonly label: string; readonly text: stri
       </div>
     </details>
   );
-}
-
-/** A job may name any text as its link; only web addresses become one. */
-function isWebAddress(address: string | undefined): address is string {
-  return address !== undefined && /^https?:\/\//i.test(address);
 }

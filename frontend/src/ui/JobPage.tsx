@@ -13,7 +13,7 @@ import { PageHead } from "./PageHead";
 import { PoliteSummary } from "./PoliteSummary";
 import { StatusBadge } from "./StatusBadge";
 import { LogViewer } from "./log/LogViewer";
-import { nameOf } from "./jobs/job-list";
+import { nameOf } from "./jobs/job-name";
 import { listAddress } from "./jobs/useJobQuery";
 import { useJobDetails } from "./useJobDetails";
 import { useLogTotal } from "./useLogTotal";

@@ -3,7 +3,6 @@ import { Suspense, useCallback, useEffect, useState } from "react";
 import { HelpSheet } from "./HelpSheet";
 import { useActions } from "./keys";
 import { lazyPage } from "./lazy-page";
-import "./styles/overlays.css";
 
 /** Another version of the server has another file; then the key does nothing, and what is on the page stays. */
 const Palette = lazyPage(async () => {

@@ -1,34 +1,6 @@
-/** A status in words, with a sign and a colour beside: no one has to tell colours apart. */
+/** A status in words, with a sign and a colour beside. */
 import type { JobStatus } from "../stream/job";
-
-type Tone = "idle" | "active" | "good" | "bad" | "warn" | "off";
-
-const TONES: Readonly<Record<string, readonly [tone: Tone, sign: string]>> = {
-  pending: ["idle", "○"],
-  initializing: ["idle", "○"],
-  ready: ["idle", "○"],
-  running: ["active", "●"],
-  success: ["good", "✓"],
-  pushed: ["good", "✓"],
-  archived: ["off", "–"],
-  failed: ["bad", "✕"],
-  cancelled: ["off", "–"],
-  // pipelines
-  active: ["good", "●"],
-  starting: ["active", "●"],
-  resuming: ["active", "●"],
-  pausing: ["active", "●"],
-  stopping: ["active", "●"],
-  terminating: ["active", "●"],
-  paused: ["warn", "‖"],
-  stopped: ["off", "■"],
-  // runs
-  waiting: ["idle", "○"],
-  passed: ["good", "✓"],
-  completed: ["good", "✓"],
-  error: ["bad", "✕"],
-  blocked: ["bad", "✕"],
-};
+import { lookOfStatus } from "./status-look";
 
 interface StatusBadgeProps {
   readonly status: JobStatus;
@@ -37,12 +9,11 @@ interface StatusBadgeProps {
 }
 
 export function StatusBadge({ status, stale = false }: StatusBadgeProps) {
-  // A status is a producer's own word, `constructor` if it likes.
-  const [tone, sign] = (Object.hasOwn(TONES, status) ? TONES[status] : undefined) ?? ["idle", "○"];
+  const { tone, sign } = lookOfStatus(status, stale);
   return (
-    <span className={`badge ${stale ? "warn" : tone}`}>
+    <span className={`badge ${tone}`}>
       <span className="sign" aria-hidden="true">
-        {stale ? "!" : sign}
+        {sign}
       </span>
       {status}
       {stale && <span className="note"> · runner silent</span>}

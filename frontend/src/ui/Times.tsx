@@ -1,5 +1,5 @@
 /** Moments and durations that keep themselves up to date. */
-import { formatAgo, formatDuration, formatMoment } from "./format";
+import { CALENDAR_MS, formatAgo, formatDuration, formatElapsed, formatMoment } from "./format";
 import { useNow } from "./useNow";
 
 /** How long ago, with the full date on hover. A number too large for any calendar (ECMA-262, 21.4.1.1) is no moment. */
@@ -14,9 +14,6 @@ export function Ago({ atMs }: { readonly atMs: number | undefined }) {
     </time>
   );
 }
-
-/** As far from 1970 as any calendar goes, in milliseconds. */
-const CALENDAR_MS = 8.64e15;
 
 interface DurationProps {
   readonly startedAt: number | undefined;
@@ -36,10 +33,5 @@ export function Duration({ startedAt, finishedAt, running }: DurationProps) {
 
 function Elapsed({ sinceMs }: { readonly sinceMs: number }) {
   const nowMs = useNow();
-  // Whole seconds while it runs: tenths would jump, since the clock ticks once a second.
   return <span className="figures">{formatElapsed(nowMs - sinceMs)}</span>;
-}
-
-function formatElapsed(ms: number): string {
-  return ms < 10_000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : formatDuration(ms);
 }

@@ -22,6 +22,14 @@ export function formatDuration(ms: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** As `formatDuration`, of what still grows: whole seconds, since tenths would jump with a clock that ticks once a second. */
+export function formatElapsed(ms: number): string {
+  return ms < 10_000 ? `${Math.max(0, Math.floor(ms / 1000))} s` : formatDuration(ms);
+}
+
+/** As far from 1970 as any calendar goes, in milliseconds (ECMA-262, 21.4.1.1). */
+export const CALENDAR_MS = 8.64e15;
+
 const STEPS = [
   ["day", 86_400_000],
   ["hour", 3_600_000],

@@ -5,7 +5,6 @@
  * not. What is stored may be of another version, or another program's: a value that is none is the default. Where the
  * browser keeps nothing (a private window that refuses), choices last as long as the page.
  */
-import { useSyncExternalStore } from "react";
 
 const CHOICES = {
   theme: ["system", "light", "dark"],
@@ -42,14 +41,6 @@ export function setPreference<Name extends PreferenceName>(name: Name, value: Pr
     // Refused or full: `chosen` has it.
   }
   for (const listener of listeners) listener();
-}
-
-/** A preference and its setter, live: also when another tab changes it. */
-export function usePreference<Name extends PreferenceName>(
-  name: Name,
-): readonly [Preference<Name>, (value: Preference<Name>) => void] {
-  const value = useSyncExternalStore(subscribe, () => preference(name));
-  return [value, (next) => setPreference(name, next)];
 }
 
 /** Hears of every change of any preference. */

@@ -2,7 +2,7 @@
 import type { ConnectionStatus } from "../../stream/stream-source";
 import { ConnectionMark } from "../ConnectionMark";
 import { formatCount, plural } from "../format";
-import { usePreference } from "../preferences";
+import { usePreference } from "../usePreference";
 import { Counts } from "./DiffFile";
 
 interface DiffBarProps {

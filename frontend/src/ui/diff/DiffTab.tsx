@@ -6,7 +6,7 @@ import { useCallback, useDeferredValue, useMemo, useState } from "react";
 import { useDiffFiles } from "../../hooks/useDiffStream";
 import type { FileDiff } from "../../stream/diff-store";
 import { useActions } from "../keys";
-import { usePreference } from "../preferences";
+import { usePreference } from "../usePreference";
 import { DiffBar } from "./DiffBar";
 import { DiffFile, drawnRows } from "./DiffFile";
 import { FileTree } from "./FileTree";

@@ -5,7 +5,7 @@ import { Changes } from "../Changes";
 import { StatusBadge } from "../StatusBadge";
 import { Ago, Duration } from "../Times";
 import { type Column, FirstCell } from "../table/DataTable";
-import { nameOf } from "./job-list";
+import { nameOf } from "./job-name";
 
 export const JOB_COLUMNS: readonly Column<Job>[] = [
   { key: "job", label: "Job", sortable: true, cell: (job) => <Name job={job} /> },

@@ -5,11 +5,7 @@
 import { type Job, readRow } from "../../stream/job";
 import { type JsonObject, isObject } from "../../stream/json";
 import type { Sort } from "../table/DataTable";
-
-/** Whatever names a job: what is shown first of it. */
-export function nameOf(job: Job): string {
-  return job.name ?? job.prompt ?? job.command ?? job.id;
-}
+import { nameOf } from "./job-name";
 
 /** A row that did not change keeps its job object too, and is not drawn again. */
 const read = new WeakMap<JsonObject, Job>();

@@ -4,12 +4,12 @@
  * A row is drawn again only when what it shows has changed: rows are made anew at each look, and most are as they were.
  */
 import { memo, useState } from "react";
-import { isGroupEnd } from "../../stream/line-marks";
 import type { LineRow, LogRow as Row } from "../../stream/log-rows";
 import { formatCount } from "../format";
 import { GroupHead, useGroupHeaded, useIsError } from "./GroupHead";
 import { LineText } from "./LineText";
 import { useLogLook } from "./log-look-context";
+import { STREAM_NAMES, rowClasses } from "./row-look";
 import { LENGTH_SHOWN, plainOf } from "../../stream/row-text";
 import { formatStamp, isPause, isoMoment } from "./timestamps";
 
@@ -58,9 +58,8 @@ function Line({ row, before }: { readonly row: LineRow; readonly before: number 
   const isLong = !whole && row.text.length > LENGTH_SHOWN;
   const left = isLong ? plainOf(row, raw).length - LENGTH_SHOWN : 0;
   const group = useGroupHeaded(row);
-  const classes = ["row", row.stream, useIsError(row) && "wrong", !raw && isGroupEnd(row.text) && "closing"];
   return (
-    <div className={classes.filter(Boolean).join(" ")}>
+    <div className={rowClasses(row, { raw, isError: useIsError(row) })}>
       <LineNumber row={row} />
       <Stamp row={row} before={before} />
       <span className="text">
@@ -102,13 +101,6 @@ function LineNumber({ row }: { readonly row: LineRow }) {
     </span>
   );
 }
-
-const STREAM_NAMES: Readonly<Record<LineRow["stream"], string | undefined>> = {
-  stdout: undefined,
-  stderr: "standard error",
-  system: "system",
-  error: "error",
-};
 
 function Stamp({ row, before }: { readonly row: LineRow; readonly before: number | undefined }) {
   const { timestamps, startedAt } = useLogLook();

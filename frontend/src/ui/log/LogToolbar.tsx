@@ -2,7 +2,7 @@
 import type { ReactNode } from "react";
 import { formatCount, plural } from "../format";
 import { act } from "../keys";
-import { usePreference } from "../preferences";
+import { usePreference } from "../usePreference";
 import { LookControls } from "./LookControls";
 import { SearchBar } from "./SearchBar";
 import { type FilterKind, useLogFind } from "./find-context";

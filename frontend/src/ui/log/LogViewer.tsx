@@ -8,8 +8,8 @@ import { type CSSProperties, type ReactNode, useMemo, useState, useSyncExternalS
 import type { LineStore } from "../../stream/line-store";
 import { lastOffsetOf, offsetOf } from "../../stream/log-rows";
 import { plural } from "../format";
-import { usePreference } from "../preferences";
-import { ROW_HEIGHT } from "./geometry";
+import { usePreference } from "../usePreference";
+import { ROW_HEIGHT, digitsOf } from "./geometry";
 import type { LogController } from "./log-controller";
 import { LogControlsContext, useLogControls } from "./log-controls";
 import { LogLookContext, useLogLook } from "./log-look-context";
@@ -20,7 +20,7 @@ import { LogSlot, newsOf } from "./LogSlot";
 import { LogToolbar } from "./LogToolbar";
 import { Spoken } from "./Spoken";
 import { Ticks } from "./Ticks";
-import { digitsOf, useAddress, useLogController, useScroller } from "./useLogView";
+import { useAddress, useLogController, useScroller } from "./useLogView";
 
 interface LogViewerProps {
   readonly log: LineStore;
@@ -124,7 +124,7 @@ function Rows({ controller }: { readonly controller: LogController }) {
   const isDelta = useLogLook().timestamps === "delta";
   const style: CSSProperties & Record<"--digits", number> = {
     transform: `translateY(${frame.y}px)`,
-    "--digits": digitsOf(log),
+    "--digits": digitsOf(log.total),
   };
   return (
     <div className="rows" style={style}>

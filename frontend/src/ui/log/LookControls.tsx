@@ -1,5 +1,5 @@
 /** What a reader chooses about the look of the lines: their times, and whether control characters are obeyed. */
-import { usePreference } from "../preferences";
+import { usePreference } from "../usePreference";
 import type { TimestampMode } from "./timestamps";
 
 const TIMES: readonly (readonly [mode: TimestampMode, words: string])[] = [

@@ -15,6 +15,11 @@ export const OVERSCAN_UNITS = 12;
 /** The height of a unit, in CSS pixels; `--row` in log.css says the same. */
 export const ROW_HEIGHT = 20;
 
+/** Figures in the largest line number: the width of the gutter. */
+export function digitsOf(lines: number): number {
+  return Math.max(3, String(lines).length);
+}
+
 export interface Space {
   /** The height of the whole log. */
   readonly units: number;

@@ -15,8 +15,9 @@ import {
 } from "react";
 import { useClient } from "../../hooks/client-context";
 import type { LineStore } from "../../stream/line-store";
-import { usePreference } from "../preferences";
+import { usePreference } from "../usePreference";
 import { extended } from "./line-links";
+import { digitsOf } from "./geometry";
 import { LogController } from "./log-controller";
 import { LogKnowledgeContext } from "./log-controls";
 import { RowObserver } from "./row-observer";
@@ -152,7 +153,7 @@ function useFormat({ view, log }: LogController, scroller: HTMLElement | null): 
   const [wrap] = usePreference("wrap");
   const [raw] = usePreference("raw");
   const [timestamps] = usePreference("timestamps");
-  const digits = digitsOf(log);
+  const digits = digitsOf(log.total);
   const drawn = view.frame.rows.length > 0;
   useLayoutEffect(() => {
     const measure = (): void => {
@@ -166,11 +167,6 @@ function useFormat({ view, log }: LogController, scroller: HTMLElement | null): 
     observer.observe(scroller);
     return () => observer.disconnect();
   }, [view, scroller, wrap, raw, timestamps, digits, drawn]);
-}
-
-/** Figures in the largest line number: the width of the gutter. */
-export function digitsOf(log: LineStore): number {
-  return Math.max(3, String(log.total).length);
 }
 
 /** Columns narrower than which no one could read. */

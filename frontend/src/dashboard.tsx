@@ -1,0 +1,30 @@
+/** The page comes alive: what the server wrote into it, a client for its streams, and the first view. */
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { FantailProvider } from "./hooks/client-context";
+import { createClient } from "./stream/client";
+import type { InitialData } from "./stream/initial-data";
+import { sharedStreams } from "./stream/shared/worker-way";
+import { App, pageReady } from "./ui/App";
+import { followTheme } from "./ui/theme";
+
+/** Takes the place of whatever is in `root`, all at once when the first view can be drawn whole. */
+export async function startDashboard(root: HTMLElement, initial: InitialData): Promise<void> {
+  followTheme();
+  // One missed keep-alive may be chance; half as long again is not.
+  const silenceMs = initial.config.keepAliveS * 1500;
+  const client = createClient({
+    silenceMs,
+    streams: sharedStreams({ silenceMs }),
+    useSSEStatus: initial.config.useSSEStatus,
+    ...(initial.view.page === "jobs" ? { initialTables: initial.view } : {}),
+  });
+  await pageReady(location.pathname);
+  createRoot(root).render(
+    <StrictMode>
+      <FantailProvider value={client}>
+        <App initial={initial} />
+      </FantailProvider>
+    </StrictMode>,
+  );
+}

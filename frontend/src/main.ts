@@ -1,0 +1,50 @@
+/**
+ * The page begins: with what can be drawn at once of what the server wrote into it, then with all of the dashboard.
+ *
+ * The dashboard's scripts are fetched meanwhile (the HTML names them), and run when the first screen has been shown: run
+ * before, they would hold it up by as long as they take.
+ */
+import { type InitialData, readInitialData } from "./stream/initial-data";
+import { drawJobScreen } from "./ui/first-screen/job-screen";
+import "./ui/styles/tokens.css";
+import "./ui/styles/base.css";
+import "./ui/styles/pages.css";
+import "./ui/styles/table.css";
+import "./ui/styles/log.css";
+import "./ui/styles/log-slots.css";
+import "./ui/styles/find.css";
+import "./ui/styles/status.css";
+import "./ui/styles/system.css";
+import "./ui/styles/overlays.css";
+
+/** How long a page that gets no frame waits for it, in milliseconds: one that is hidden, or busy with others. */
+const FRAME_PATIENCE_MS = 100;
+
+const root = document.getElementById("root");
+// Not awaited here: the dashboard imports from the file that this is in, and would wait for its end.
+if (root) void begin(root, readInitialData(document));
+
+async function begin(into: HTMLElement, initial: InitialData): Promise<void> {
+  if (drawFirst(into, initial)) await shown();
+  const { startDashboard } = await import("./dashboard");
+  await startDashboard(into, initial);
+}
+
+function drawFirst(into: HTMLElement, initial: InitialData): boolean {
+  try {
+    return document.visibilityState === "visible" && drawJobScreen(into, initial);
+  } catch (error) {
+    // The page does without; its fault is still one to be seen.
+    reportError(error);
+    into.replaceChildren();
+    return false;
+  }
+}
+
+/** Settles when what was drawn is on its way to the screen. */
+function shown(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, FRAME_PATIENCE_MS);
+    requestAnimationFrame(() => setTimeout(resolve));
+  });
+}

@@ -1,0 +1,16 @@
+/** Elements without React, for what is drawn before it has come. */
+
+type Attributes = Readonly<Record<string, string | number | undefined>>;
+
+/** An element; attributes that are `undefined` are left out, and so is a child that is `null`. Texts stay texts. */
+export function element<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  attributes: Attributes,
+  ...children: readonly (Node | string | null)[]
+): HTMLElementTagNameMap[Tag] {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== undefined) made.setAttribute(name, String(value));
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}

@@ -1,0 +1,219 @@
+/**
+ * The first screen of a job's page is drawn before the scripts that make the page live have come, and is what they draw
+ * first: nothing moves, nothing flashes, and no line waits for them.
+ */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import type { Browser, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { launchChromium, openPage } from "./chromium";
+import { Server } from "./fantail";
+
+const PATIENCE_MS = 45_000;
+
+let server: Server;
+let browser: Browser;
+
+/** A job's hash and its lines, written as a runner would. */
+function write(
+  id: string,
+  fields: Readonly<Record<string, string | number>>,
+  lines: readonly object[],
+): void {
+  const script = `
+import json, sys, redis
+path, id, fields, lines = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.stdin.read())
+server = redis.Redis(unix_socket_path=path)
+server.hset(f"job:{id}", mapping={"id": id, **fields})
+server.rpush(f"job:{id}:output", *map(json.dumps, lines))
+`;
+  const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
+  execFileSync(python, ["-c", script, join(server.dataDir, "valkey.sock"), id, JSON.stringify(fields)], {
+    input: JSON.stringify(lines),
+  });
+}
+
+const DAY_MS = 86_400_000;
+
+function linesOf(count: number, text: (at: number) => string): readonly object[] {
+  return Array.from({ length: count }, (_, at) => ({
+    timestamp: Date.now() - DAY_MS + at * 700,
+    line: text(at),
+    stream: (["stdout", "stdout", "stderr", "system"] as const)[at % 4],
+  }));
+}
+
+const TEXTS = [
+  "plain",
+  "\u001b[1;32mgreen\u001b[0m and \u001b[38;2;200;80;10mtrue\u001b[0m, \u001b[44;97mon blue\u001b[0m, \u001b[7mturned\u001b[0m",
+  "see https://example.org/a?b=1&c=<d>, \u001b]8;;https://example.org/hidden\u001b\\here\u001b]8;;\u001b\\",
+  "two\nrows of \u0007one entry",
+  "<b>no markup</b> & 日本語 \t tab",
+  "::error::it broke",
+  "##[endgroup]",
+  `long ${"0123456789".repeat(450)}`,
+];
+
+beforeAll(async () => {
+  server = await Server.start();
+  browser = await launchChromium();
+  const startedAt = Date.now() - 3 * DAY_MS;
+  write(
+    "live",
+    { status: "running", created_at: startedAt },
+    linesOf(900, (at) => TEXTS[at % 8] ?? ""),
+  );
+  write(
+    "short",
+    { status: "running", created_at: startedAt },
+    linesOf(5, (at) => `line ${at}`),
+  );
+  write(
+    "done",
+    {
+      status: "success",
+      name: "Build <all> & more",
+      created_at: startedAt,
+      started_at: startedAt,
+      finished_at: startedAt + 125_000,
+      exit_code: 0,
+      branch: "main",
+      repo_name: "fantail",
+      environment: "ci",
+      lines_added: 1200,
+      lines_removed: 3,
+      command: 'make "all" && <x>',
+      prompt: "Do it",
+      mr_url: "https://example.org/merge/1?a=1&b=2",
+    },
+    linesOf(2_000, (at) => TEXTS[at % 8] ?? ""),
+  );
+  write(
+    "failed",
+    { status: "failed", exit_code: 2, created_at: startedAt },
+    linesOf(50, (at) => `line ${at}`),
+  );
+}, 120_000);
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** What is in the page, a line for each element and each text, and where the rows are. Runs in the page. */
+function recordPage(): void {
+  const root = document.getElementById("root");
+  if (!root) return;
+  const written = (node: Node, depth: number): string => {
+    const indent = " ".repeat(depth);
+    const text = node.textContent ?? "";
+    if (!(node instanceof HTMLElement || node instanceof SVGElement))
+      return `${indent}${JSON.stringify(text.length < 200 ? text : `${text.slice(0, 100)}… ${text.length}`)}`;
+    const names = node.getAttributeNames().toSorted();
+    const valueOf = (name: string) => (name === "style" ? node.style.cssText : node.getAttribute(name));
+    const attributes = names.map((name) => ` ${name}=${JSON.stringify(valueOf(name))}`).join("");
+    const chosen = node instanceof HTMLSelectElement ? ` (${node.value})` : "";
+    const children = [...node.childNodes].map((child) => `\n${written(child, depth + 1)}`).join("");
+    return `${indent}${node.localName}${attributes}${chosen}${children}`;
+  };
+  /** As it is on the screen: React has several text nodes where a sentence has several parts. */
+  const whole = (): Node => {
+    const copy = root.cloneNode(true) as HTMLElement;
+    copy.normalize();
+    const chosen = root.querySelectorAll("select");
+    copy.querySelectorAll("select").forEach((select, at) => (select.value = chosen[at]?.value ?? ""));
+    return copy;
+  };
+  const places = (): string[] =>
+    [...root.querySelectorAll(".slot, h1, .log-bar > *, .facts dd")].map((part) => {
+      const { left, top, width, height } = part.getBoundingClientRect();
+      return `${part.className} ${[left, top, width, height].map(Math.round).join(" ")}`;
+    });
+  const look = (): object => ({ written: written(whole(), 0), places: places() });
+  Object.assign(globalThis, { lookAtPage: look });
+  // React puts its own in the place of what is there in one step.
+  const observer = new MutationObserver(() => {
+    const article = root.querySelector("article");
+    const known = (globalThis as { firstArticle?: Element | null }).firstArticle;
+    if (!article || !known || article === known) return;
+    observer.disconnect();
+    Object.assign(globalThis, { takenOver: look() });
+  });
+  observer.observe(root, { childList: true, subtree: true });
+}
+
+interface Look {
+  readonly written: string;
+  readonly places: readonly string[];
+}
+
+/** A page whose dashboard is held back until `release`. */
+async function openHeld(
+  path: string,
+  options: BrowserContextOptions,
+  stored: Readonly<Record<string, unknown>>,
+) {
+  const { page, faults } = await openPage(browser, options);
+  await page.addInitScript((values) => {
+    for (const [name, value] of Object.entries(values))
+      localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
+  }, stored);
+  const gate: { release?: () => void } = {};
+  const released = new Promise<void>((resolve) => (gate.release = resolve));
+  await page.route("**/assets/dashboard-*.js", async (route) => {
+    await released;
+    await route.continue();
+  });
+  await page.goto(server.url + path, { waitUntil: "commit" });
+  return { page, faults, release: () => gate.release?.() };
+}
+
+async function firstLook(page: Page): Promise<Look> {
+  await page.locator(".slot .text").last().waitFor({ timeout: PATIENCE_MS });
+  await page.evaluate(recordPage);
+  return page.evaluate(() => {
+    const known = document.querySelector("article");
+    Object.assign(globalThis, { firstArticle: known });
+    return (globalThis as unknown as { lookAtPage: () => Look }).lookAtPage();
+  });
+}
+
+const PHONE = { viewport: { width: 390, height: 844 } };
+
+describe("the first screen of a job", () => {
+  it.each([
+    ["a job that runs", "/jobs/live", {}, {}],
+    ["a job of a few lines", "/jobs/short", {}, {}],
+    ["a finished job with all that can be known of it", "/jobs/done", {}, {}],
+    ["a reader's choices", "/jobs/live", {}, { timestamps: "delta", raw: true, theme: "dark" }],
+    ["times since the start", "/jobs/done", {}, { timestamps: "relative", theme: "light" }],
+    ["a phone", "/jobs/done", PHONE, {}],
+  ])("is what the page draws then, in the same places: %s", async (_, path, options, stored) => {
+    const { page, faults, release } = await openHeld(path, options, stored);
+    const first = await firstLook(page);
+    release();
+    await page.waitForFunction(() => "takenOver" in globalThis, undefined, { timeout: PATIENCE_MS });
+    const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
+    expect(first.written).toBe(then.written);
+    expect(first.places).toEqual(then.places);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it.each([
+    ["at the address of a line", "/jobs/live#L10", {}],
+    ["at the address of the diff", "/jobs/live#diff", {}],
+    ["where lines wrap", "/jobs/live", { wrap: true }],
+    ["of a job that failed", "/jobs/failed", {}],
+    ["of a job that is not there", "/jobs/nowhere", {}],
+  ])("is not drawn %s", async (_, path, stored) => {
+    const { page, faults, release } = await openHeld(path, {}, stored);
+    // The first script has run by then.
+    await page.waitForLoadState("domcontentloaded");
+    expect(await page.locator("#root > *").count()).toBe(0);
+    release();
+    await page.locator("main h1").waitFor({ timeout: PATIENCE_MS });
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+});
