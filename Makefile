@@ -35,7 +35,7 @@ $(DASHBOARD): frontend/node_modules/.ready $(FRONTEND_SOURCES)
 	touch $@
 
 run: setup ## start the server and, beside it, a first real job (or CMD="…")
-	$(BIN)/python scripts/run_demo.py $(if $(CMD),--command '$(subst ','\'',$(CMD))')
+	$(BIN)/python scripts/run_demo.py $(if $(value CMD),--command '$(subst ','\'',$(value CMD))')
 
 test: setup test-python test-frontend test-browser ## everything: Python, front end, browser
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
+import pytest
 
 from support.fantail_process import environment
 
@@ -91,3 +92,11 @@ def test_it_streams_a_command_beside_a_server_on_a_free_port_and_ends_with_all_i
                 demo.stdout.close()
     assert not (tmp_path / "valkey.sock").exists()
     assert not (tmp_path / "server.json").exists()
+
+
+@pytest.mark.parametrize("command", ["echo $HOME $(date) $$", "printf '%s\\n' \"it's\" # so"])
+def test_make_passes_a_command_on_as_it_is(command: str) -> None:
+    words = ["make", "--dry-run", "--no-print-directory", "run", f"CMD={command}"]
+    plain = {name: value for name, value in environment().items() if not name.startswith("MAKE")}  # we may be under one
+    shown = subprocess.run(words, cwd=SCRIPT.parent.parent, env=plain, capture_output=True, text=True, check=True)
+    assert shlex.split(shown.stdout.splitlines()[-1])[-2:] == ["--command", command]
