@@ -4,13 +4,19 @@ import { join } from "node:path";
 import type { Server } from "./fantail";
 
 /**
- * Writes a finished job straight into the server's Redis: a million lines by `fantail run` take their time. Of a job that is
+ * Writes a job, finished unless `status` says otherwise, straight into the server's Redis: a million lines by `fantail run` take their time. Of a job that is
  * there the lines come behind those that it has.
  */
-export function writeJob(server: Server, id: string, lines: number, format: string): void {
+export function writeJob(
+  server: Server,
+  id: string,
+  lines: number,
+  format: string,
+  status = "success",
+): void {
   const script = `
 import json, sys, redis
-path, id, lines, form = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+path, id, lines, form, status = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
 pipe = redis.Redis(unix_socket_path=path).pipeline(transaction=False)
 for start in range(1, lines + 1, 5000):
     pipe.rpush(f"job:{id}:output", *[
@@ -19,10 +25,10 @@ for start in range(1, lines + 1, 5000):
     ])
     if start % 100_000 == 1:
         pipe.execute()
-pipe.hset(f"job:{id}", mapping={"id": id, "status": "success", "name": id, "created_at": 1_700_000_000_000})
+pipe.hset(f"job:{id}", mapping={"id": id, "status": status, "name": id, "created_at": 1_700_000_000_000})
 pipe.execute()
 `;
-  runWithRedis(server, script, [id, String(lines), format]);
+  runWithRedis(server, script, [id, String(lines), format, status]);
 }
 
 /** Takes the lines of a job away. */

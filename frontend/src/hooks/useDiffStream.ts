@@ -6,6 +6,8 @@ import { useClient } from "./client-context";
 export interface WatchedDiff extends DiffState {
   /** Tries now, where the connection waits or was refused. */
   readonly reconnect: () => void;
+  /** Goes on behind the end, where the attempt is known to run again. Without effect unless done. */
+  readonly resume: () => void;
 }
 
 /** The files that differ now, by name. A file that did not change keeps its object. */
@@ -20,7 +22,7 @@ export function useDiffFiles(attemptId: string): WatchedDiff {
     return () => store.stop();
   }, [store]);
   const state = useSyncExternalStore(store.subscribe, store.getState, store.getState);
-  return { ...state, reconnect: store.reconnect };
+  return { ...state, reconnect: store.reconnect, resume: store.resume };
 }
 
 /** The present diffs of all files as one text: a file that changes again replaces its diff, and is not added to it. */

@@ -10,17 +10,18 @@ export interface WatchedJob extends JobSessionState {
   readonly log: LineStore;
   readonly reconnect: () => void;
   readonly disconnect: () => void;
+  /** Goes on behind the end, where the job is known to run again. Without effect unless done. */
+  readonly resume: () => void;
 }
 
 /** The options count when the session begins: later ones have no effect until the job is another. */
 export function useJobSession(jobId: string, options: JobSessionOptions = {}): WatchedJob {
   const { streams } = useClient();
-  const [watched, setWatched] = useState(() =>
-    watch(new JobSession({ ...options, source: streams, jobId }), jobId),
-  );
+  const begin = () => ({ session: new JobSession({ ...options, source: streams, jobId }), jobId });
+  const [watched, setWatched] = useState(begin);
   let current = watched;
   if (watched.jobId !== jobId) {
-    current = watch(new JobSession({ ...options, source: streams, jobId }), jobId);
+    current = begin();
     setWatched(current);
   }
   const { session } = current;
@@ -29,9 +30,6 @@ export function useJobSession(jobId: string, options: JobSessionOptions = {}): W
     return () => session.stop();
   }, [session]);
   const state = useSyncExternalStore(session.subscribe, session.getState, session.getState);
-  return { ...state, log: session.log, reconnect: current.reconnect, disconnect: current.disconnect };
-}
-
-function watch(session: JobSession, jobId: string) {
-  return { session, jobId, reconnect: () => session.reconnect(), disconnect: () => session.disconnect() };
+  const { log, reconnect, disconnect, resume } = session;
+  return { ...state, log, reconnect, disconnect, resume };
 }

@@ -5,7 +5,9 @@
  * Invariants:
  *  - Each line is there once, in order, over any number of reconnects: a connection goes on behind the last position,
  *    and one that was asked without a position replaces what was there instead of adding to it.
- *  - `done` is final: nothing that arrives later, and no timer, opens the stream again.
+ *  - `done` is final: nothing that arrives later, no timer and no `reconnect()` opens the stream again. A job may run
+ *    once more under its name, and who has learned that from elsewhere says so (`resume()`): the stream goes on behind
+ *    its end. A server that knows nothing of it answers that the end is true, and the session is done as before.
  *  - A server's event named `error` sets `error`. A transport's trouble never does: it shows in `connection` alone.
  *    A refusal (404, 403 …) sets both, since no try will follow.
  */
@@ -21,7 +23,7 @@ import {
 import { type JsonObject, isObject, number, text } from "./json";
 import { jobPath } from "./jobs-api";
 import { LineStore } from "./line-store";
-import { parsePosition } from "./position";
+import { endsStream, parsePosition } from "./position";
 import { type ConnectionStatus, IDLE, type ServerEvent } from "./stream-source";
 import { type StreamState, StreamStore, type StreamStoreSettings } from "./stream-store";
 
@@ -92,15 +94,19 @@ export class JobSession extends StreamStore<JobSessionState> {
   }
 
   /** Drops the connection until `reconnect()`. */
-  disconnect(): void {
-    this.drop();
-  }
+  readonly disconnect = (): void => this.drop();
 
   protected override tryNow(): void {
     if (this.getState().isDone) return;
     this.change({ error: null });
     if (this.started) super.tryNow();
     else this.start();
+  }
+
+  protected override goOn(): void {
+    if (!this.getState().isDone) return;
+    this.change({ isDone: false });
+    super.goOn();
   }
 
   protected override opened(resumedFrom: string | null): void {
@@ -116,6 +122,8 @@ export class JobSession extends StreamStore<JobSessionState> {
         : null;
     // What the server said before it closed says more than the 404 that follows.
     this.change({ connection, error: opened ? null : (error ?? refusal) });
+    // Who stands at the end and is told that it is over, without a word more, is where it was.
+    if (connection.state === "done" && endsStream(this.position ?? "")) this.change({ isDone: true });
     this.#settle();
   }
 

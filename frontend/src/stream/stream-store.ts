@@ -79,6 +79,9 @@ export abstract class StreamStore<S extends StreamState> {
   /** Tries now, where the connection waits or was refused. */
   readonly reconnect = (): void => this.tryNow();
 
+  /** Begins a stream that was done once more, behind what was received: what it is about goes on after all. */
+  readonly resume = (): void => this.goOn();
+
   // -- for the stores -------------------------------------------------------------------------------------------
 
   /** A connection stands; `resumedFrom` as in `StreamSink.onOpen`. */
@@ -101,6 +104,14 @@ export abstract class StreamStore<S extends StreamState> {
 
   protected tryNow(): void {
     this.#subscription?.reconnect();
+  }
+
+  protected goOn(): void {
+    if (this.#state.connection.state !== "done") return;
+    this.#subscription?.close();
+    this.#subscription = null;
+    this.#show({ connection: IDLE });
+    this.start();
   }
 
   protected get started(): boolean {

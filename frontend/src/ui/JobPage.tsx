@@ -54,7 +54,7 @@ function FoundJob({ id, initial }: JobPageProps) {
     maxBytes: LINES_BYTES_MAX,
     reconnectDelay: RECONNECT_MS,
   });
-  const { job, missing } = useJobDetails(id, initial?.job ?? null, session.status, session.isDone);
+  const { job, missing } = useJobDetails(id, initial?.job ?? null, session);
   const shown = merged(id, job, session);
   const title = nameOf(shown);
   useTitle(`${SIGNS.get(shown.status) ?? "○"} ${title}`);

@@ -4,7 +4,7 @@
  */
 import { type KeyboardEvent, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { useClient } from "../hooks/client-context";
-import type { Job } from "../stream/job";
+import { type Job, isTerminal } from "../stream/job";
 import { Changes } from "./Changes";
 import { lazyPage } from "./lazy-page";
 
@@ -80,7 +80,12 @@ export function JobTabs({ id, job, log }: JobTabsProps) {
         <Panel tab="diff" shown={tab === "diff"}>
           {diffIsReady ? (
             <Suspense>
-              <DiffTab attemptId={id} active={tab === "diff"} downloadUrl={api.patchUrl(id)} />
+              <DiffTab
+                attemptId={id}
+                active={tab === "diff"}
+                running={!isTerminal(job.status)}
+                downloadUrl={api.patchUrl(id)}
+              />
             </Suspense>
           ) : (
             tab === "diff" && <p className="log-empty">Loading…</p>

@@ -54,7 +54,7 @@ const HOOKS: readonly Row[] = [
   [
     "useJobSession(jobId, options)",
     () => fantail.useJobSession("42"),
-    "status metadata heard isDone error connection log reconnect disconnect".split(" "),
+    "status metadata heard isDone error connection log reconnect disconnect resume".split(" "),
   ],
   [
     "useEventSourceManager(url, options)",
@@ -66,7 +66,7 @@ const HOOKS: readonly Row[] = [
   [
     "useDiffFiles(attemptId)",
     () => fantail.useDiffFiles("42"),
-    ["files", "ready", "connection", "reconnect"],
+    ["files", "ready", "connection", "reconnect", "resume"],
   ],
   ["useTables(...names)", () => fantail.useTables("jobs"), ["table", "ready", "connection", "reconnect"]],
   ["usePipelineState(pipelineId)", () => fantail.usePipelineState("web"), null],

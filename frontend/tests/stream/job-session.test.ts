@@ -162,6 +162,34 @@ describe("the end", () => {
     expect(lines(session)).toEqual(["0"]);
   });
 
+  it("is left where the job is known to run again: behind it, with nothing twice, until the next", () => {
+    const session = start();
+    source.last.open().say(output(0), ["done", { status: "failed" }, "0-tag0.end"]);
+    session.reconnect();
+    expect(source.subscriptions).toHaveLength(1);
+    session.resume();
+    expect(source.last.options.position).toBe("0-tag0.end");
+    expect(session.getState()).toMatchObject({ isDone: false, status: "failed" });
+    source.last.open().say(["status", { status: "running" }], output(1));
+    expect(session.log.proof).toBeNull();
+    expect(session.getState()).toMatchObject({ isDone: false, status: "running", error: null });
+    source.last.say(["done", { status: "success" }, "1-tag1.end"]);
+    expect(session.getState()).toMatchObject({ isDone: true, status: "success" });
+    expect(lines(session)).toEqual(["0", "1"]);
+  });
+
+  it("is still the end where the server says so, and was never left by who was not there", () => {
+    const session = start();
+    session.resume();
+    expect(source.subscriptions).toHaveLength(1);
+    source.last.open().say(output(0), ["done", { status: "failed" }, "0-tag0.end"]);
+    session.resume();
+    source.last.status({ state: "done" });
+    expect(session.getState()).toMatchObject({ isDone: true, status: "failed" });
+    expect(session.log.proof).toEqual({ offset: 0, position: "0-tag0" });
+    expect(lines(session)).toEqual(["0"]);
+  });
+
   it("leaves a position by which older lines can be proven, and so does a refusal, until it is tried again", () => {
     const done = start();
     source.last.open().say(output(0), output(1), ["done", { status: "success" }, "1-tag1.end"]);

@@ -113,6 +113,21 @@ describe("a diff", () => {
     expect(shown(store)).toEqual([["c", "C"]]);
   });
 
+  it("goes on behind its end where the attempt runs again, with the old files until then", () => {
+    const store = started();
+    store.resume();
+    expect(source.subscriptions).toHaveLength(1);
+    source.last.say(["finished", {}, "2-e.end"]);
+    store.resume();
+    expect(source.last.options.position).toBe("2-e.end");
+    source.last.open().say(["message", file("b", "B2"), "3-e"]);
+    frames.next();
+    expect(shown(store)).toEqual([
+      ["a", "A"],
+      ["b", "B2"],
+    ]);
+  });
+
   it("reads frames that hold a file and a diff alone", () => {
     const store = started();
     source.last.say(["message", { file: "x", diff: "@@" }], ["message", { file: "a", diff: "" }]);

@@ -6,14 +6,18 @@ import type { InitialView } from "../../src/stream/initial-data";
 import type { JobsApi, OutputPage } from "../../src/stream/jobs-api";
 import type { LogApi } from "../../src/stream/log-api";
 import { JobPage } from "../../src/ui/JobPage";
+import { AGAIN_MS } from "../../src/ui/useJobDetails";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
 let pages: OutputPage[];
 const notFound = { ok: false, status: 404, message: "Job not found" } as const;
 
+/** What a question about the job is answered. */
+let answer: Awaited<ReturnType<JobsApi["job"]>>;
+
 const api: JobsApi = {
-  job: () => Promise.resolve(notFound),
+  job: () => Promise.resolve(answer),
   output: () => {
     const value = pages.shift();
     return Promise.resolve(value ? { ok: true, value } : notFound);
@@ -41,6 +45,7 @@ beforeEach(() => {
   });
   source = new ScriptedSource();
   pages = [];
+  answer = notFound;
 });
 
 afterEach(() => {
@@ -201,6 +206,30 @@ describe("the job page", () => {
       expect.stringContaining("tests failed"),
       expect.stringContaining("Stream timeout"),
     ]);
+  });
+
+  it("of a job that has ended is live again when it runs again, with nothing twice", async () => {
+    const ended = { id: "42", name: "build", status: "failed", exitCode: 1 };
+    showJob({ job: ended });
+    answer = { ok: true, value: ended };
+    frame(() =>
+      source.last
+        .open()
+        .say(["status", { status: "failed" }], line(0), ["done", { status: "failed" }, "0-t.end"]),
+    );
+    await act(() => vi.advanceTimersByTimeAsync(3 * AGAIN_MS));
+    expect(source.subscriptions).toHaveLength(1);
+    expect(screen.getByText("Complete")).toBeDefined();
+    answer = { ok: true, value: { id: "42", name: "build", status: "running" } };
+    await act(() => vi.advanceTimersByTimeAsync(AGAIN_MS));
+    expect(source.last.options.position).toBe("0-t.end");
+    frame(() => source.last.open().say(["status", { status: "running" }], line(1)));
+    expect(screen.getByText("Live")).toBeDefined();
+    expect(screen.getByText("line 1")).toBeDefined();
+    expect(screen.getAllByText("line 0")).toHaveLength(1);
+    expect(screen.queryByRole("alert")).toBeNull();
+    await act(() => vi.advanceTimersByTimeAsync(3 * AGAIN_MS));
+    expect(source.subscriptions).toHaveLength(2);
   });
 
   it("a merge request that is no web address becomes no link", () => {

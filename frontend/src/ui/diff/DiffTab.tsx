@@ -2,7 +2,7 @@
  * What a job changes in its worktree, live. Loaded when it is first looked at, and kept from then on: where the reader
  * is, and what is folded, outlasts every update and a look at the log.
  */
-import { useCallback, useDeferredValue, useMemo, useState } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { useDiffFiles } from "../../hooks/useDiffStream";
 import type { FileDiff } from "../../stream/diff-store";
 import { useActions } from "../keys";
@@ -25,11 +25,16 @@ interface DiffTabProps {
   readonly attemptId: string;
   /** Whether it is the tab that is shown. */
   readonly active: boolean;
+  /** Whether the job runs, maybe once more after its end. */
+  readonly running: boolean;
   readonly downloadUrl: string;
 }
 
-export default function DiffTab({ attemptId, active, downloadUrl }: DiffTabProps) {
-  const { files, ready, connection, reconnect } = useDiffFiles(attemptId);
+export default function DiffTab({ attemptId, active, running, downloadUrl }: DiffTabProps) {
+  const { files, ready, connection, reconnect, resume } = useDiffFiles(attemptId);
+  useEffect(() => {
+    if (running) resume();
+  }, [running, resume]);
   const [style] = usePreference("diffLayout");
   const [wrap, setWrap] = usePreference("wrap");
   const [filter, setFilter] = useState("");
