@@ -16,7 +16,7 @@ RedisUrl = Annotated[
     ),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server whose Redis is used.")
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Data directory of the server, by which it is found.")
 ]
 JobName = Annotated[str, typer.Option("--name", help="What the job is called.")]
 User = Annotated[str, typer.Option("--user", help="Whose job it is; everyone's without it.")]
