@@ -24,8 +24,8 @@ OPERATIONS = Path(__file__).resolve().parents[2] / "docs/OPERATIONS.md"
 def allowed() -> list[str]:
     """What a reading server, a writing one, one that follows statuses, and runners are given, as the page has it."""
     (rule,) = re.findall(r"^- With an ACL.*?(?=^- )", OPERATIONS.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    reading, writing, hearing, channels, running = re.findall(r"`([+&][^`]+)`", rule)
-    return [reading, f"{reading} {writing}", f"{reading} {writing} {hearing} {channels}", running]
+    reading, writing, hearing, channels, running, noticing = re.findall(r"`([+&][^`]+)`", rule)
+    return [reading, f"{reading} {writing}", f"{reading} {writing} {hearing} {channels}", f"{running} {noticing}"]
 
 
 def user(server: RedisServer, name: str, rights: str) -> str:
