@@ -1,27 +1,13 @@
 /** The browser's own EventSource against the server: what other dashboards use, with none of our code in between. */
-import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import { expect, it } from "vitest";
+import { dashboard } from "./dashboard";
 
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, open } = dashboard();
 
 it("a native EventSource has every line once and in order over restarts of the server, and stops at the end", async () => {
   const fifo = await server.fifo("native");
   const job = await server.shell("native", fifo.untilEnd);
-  const { page } = await openPage(browser);
-  await page.goto(`${server.url}/jobs/${job.id}`);
+  const page = await open(`/jobs/${job.id}`);
   await page.evaluate((id) => {
     const heard = {
       lines: [] as string[],
@@ -56,7 +42,7 @@ it("a native EventSource has every line once and in order over restarts of the s
   const count = async (): Promise<number> => (await heard()).lines.length;
 
   await write(500);
-  await expect.poll(count, { timeout: 20_000 }).toBe(500);
+  await expect.poll(count).toBe(500);
   for (const signal of ["SIGKILL", "SIGTERM", "SIGKILL"] as const) {
     await write(200);
     await server.end(signal);
@@ -64,13 +50,13 @@ it("a native EventSource has every line once and in order over restarts of the s
     await server.launch();
     await write(200);
     const expected = next - 1;
-    await expect.poll(count, { timeout: 45_000 }).toBe(expected);
+    await expect.poll(count).toBe(expected);
   }
   await fifo.end();
-  await expect.poll(async () => (await heard()).done, { timeout: 20_000 }).toBe(1);
+  await expect.poll(async () => (await heard()).done).toBe(1);
   // EventSource asks again after the end, is answered 204, and stops for good.
-  await expect.poll(async () => (await heard()).state, { timeout: 20_000 }).toBe(2);
+  await expect.poll(async () => (await heard()).state).toBe(2);
   const { lines, opens } = await heard();
   expect(lines).toEqual(Array.from({ length: next - 1 }, (_, at) => String(at + 1)));
   expect(opens).toBeGreaterThanOrEqual(4);
-}, 180_000);
+});

@@ -4,45 +4,64 @@
  * Nothing here pretends: the server is the installed program, its Redis is the embedded one, and a job is a command run
  * by `fantail run`. A job whose output a test wants to time reads it from a named pipe (`Fifo`).
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 
 const PROGRAM = process.env.FANTAIL_PROGRAM ?? new URL("../../.venv/bin/fantail", import.meta.url).pathname;
+
+/** Variables of a server's environment. */
+export type Settings = Readonly<Record<string, string>>;
+
+/** Runs the program to its end, and gives what it said on standard output. */
+export async function fantail(args: readonly string[], environment: Settings = {}): Promise<string> {
+  const { stdout } = await promisify(execFile)(PROGRAM, args, { env: { ...process.env, ...environment } });
+  return stdout;
+}
 
 /** How long a server may take to start or stop, in milliseconds: generous, for a machine that is busy. */
 const PATIENCE_MS = 40_000;
 
 export class Server {
-  readonly dataDir: string;
-  readonly port: number;
+  #dataDir = "";
+  #port = 0;
+  #settings: Settings = {};
   #process: ChildProcess | null = null;
   readonly #jobs: Job[] = [];
   readonly #fifos: Fifo[] = [];
-  readonly #settings: Readonly<Record<string, string>>;
   #log = "";
 
-  private constructor(dataDir: string, port: number, settings: Readonly<Record<string, string>>) {
-    this.dataDir = dataDir;
-    this.port = port;
-    this.#settings = settings;
+  /** Makes a server and starts it. */
+  static async start(settings: Settings = {}): Promise<Server> {
+    const server = new Server();
+    await server.start(settings);
+    return server;
   }
 
-  /** `settings` are further variables of its environment. */
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Server> {
-    const dataDir = await mkdtemp(join(tmpdir(), "fantail-browser-"));
-    const server = new Server(dataDir, await freePort(), settings);
+  /** Starts for the first time; before, it has neither an address nor a place for its data. */
+  async start(settings: Settings = {}): Promise<void> {
+    this.#settings = settings;
+    this.#dataDir = await mkdtemp(join(tmpdir(), "fantail-browser-"));
+    this.#port = await freePort();
     try {
-      await server.launch();
+      await this.launch();
     } catch (fault) {
-      await server.close();
+      await this.close();
       throw fault;
     }
-    return server;
+  }
+
+  get dataDir(): string {
+    return this.#dataDir;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get url(): string {
@@ -106,11 +125,26 @@ export class Server {
     return fifo;
   }
 
+  /** Asks the server for a change as anyone may, over HTTP: a text is sent as it is, all else as JSON. */
+  async send(method: "POST" | "PATCH", path: string, content: string | object): Promise<void> {
+    const [type, body] =
+      typeof content === "string" ? ["text/plain", content] : ["application/json", JSON.stringify(content)];
+    const answer = await fetch(this.url + path, { method, headers: { "Content-Type": type }, body });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+  }
+
+  /** How many streams browsers have open, by face; those of a runner are none. */
+  async openStreams(): Promise<Readonly<Record<string, number>>> {
+    const metrics = await (await fetch(`${this.url}/metrics`)).text();
+    const found = [...metrics.matchAll(/^fantail_streams\{face="([^"]+)"\} ([1-9]\d*)/gm)];
+    return Object.fromEntries(found.map(([, face, count]) => [face, Number(count)]));
+  }
+
   async close(): Promise<void> {
     for (const job of this.#jobs) job.kill();
     for (const fifo of this.#fifos) await fifo.close();
     await this.end("SIGTERM");
-    await rm(this.dataDir, { recursive: true, force: true });
+    if (this.#dataDir) await rm(this.#dataDir, { recursive: true, force: true });
   }
 }
 

@@ -4,13 +4,12 @@ import { once } from "node:events";
 import { type Server as HttpServer, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
-import type { Browser } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PackedHooks } from "../../frontend/tests/support/packed-hooks";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import { dashboard } from "./dashboard";
+import type { Job } from "./fantail";
 
-const PATIENCE = { timeout: 60_000 };
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
   ".js": "text/javascript",
@@ -19,8 +18,6 @@ const TYPES: Readonly<Record<string, string>> = {
 
 let packed: PackedHooks;
 let site: HttpServer;
-let server: Server;
-let browser: Browser;
 
 /** What the site does not have, for the time being, and how often it was asked for that. */
 let absent: RegExp | null = null;
@@ -29,16 +26,14 @@ let missed = 0;
 beforeAll(async () => {
   packed = PackedHooks.make();
   site = await serveFiles(packed.build());
-  server = await Server.start({ FANTAIL_CORS_ORIGINS: siteUrl() });
-  browser = await launchChromium();
-}, 240_000);
+});
 
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
+afterAll(() => {
   site?.close();
   packed?.remove();
 });
+
+const { server, open } = dashboard(() => ({ FANTAIL_CORS_ORIGINS: siteUrl() }));
 
 /** Files and nothing else, as any web server would. */
 async function serveFiles(folder: string): Promise<HttpServer> {
@@ -63,38 +58,32 @@ async function serveFiles(folder: string): Promise<HttpServer> {
 
 const siteUrl = (): string => `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
 
-async function streamsOpen(): Promise<string[]> {
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  return [...metrics.matchAll(/^fantail_streams\{face="([^"]+)"\} [1-9]/gm)].map(([, face]) => face ?? "");
-}
+/** The example's page, which shows a job of the server's. */
+const openExample = (job: Job): Promise<Page> =>
+  open(`${siteUrl()}/?server=${encodeURIComponent(server.url)}&job=${job.id}`);
 
 it("shows lines live, from another origin, over one connection, also after the server was restarted", async () => {
   const fifo = await server.fifo("example");
   const job = await server.shell("example", fifo.untilEnd);
-  const { page, faults } = await openPage(browser);
-  await page.goto(`${siteUrl()}/?server=${encodeURIComponent(server.url)}&job=${job.id}`);
-  await page.getByText("(live)").waitFor(PATIENCE);
-  await page.getByRole("button", { name: job.id }).waitFor(PATIENCE);
+  const page = await openExample(job);
+  await page.getByText("(live)").waitFor();
+  await page.getByRole("button", { name: job.id }).waitFor();
   await fifo.write("a line of this moment\n");
-  await page.locator("#lines", { hasText: "a line of this moment" }).waitFor(PATIENCE);
-  await expect.poll(streamsOpen, PATIENCE).toEqual(["multiplex"]);
+  await page.locator("#lines", { hasText: "a line of this moment" }).waitFor();
+  await expect.poll(() => server.openStreams()).toEqual({ multiplex: 1 });
 
   await server.restart("SIGKILL");
   await fifo.write("and one after\n");
-  await expect
-    .poll(() => page.locator("#lines").textContent(), PATIENCE)
-    .toBe("a line of this moment\nand one after");
-  expect(faults).toEqual([]);
-}, 180_000);
+  await expect.poll(() => page.locator("#lines").textContent()).toBe("a line of this moment\nand one after");
+});
 
 it("shares through a tab that leads where the worker's file is not there", async () => {
   const fifo = await server.fifo("alone");
   const job = await server.shell("alone", fifo.untilEnd);
-  const { page } = await openPage(browser);
   absent = /streams\.worker/;
-  await page.goto(`${siteUrl()}/?server=${encodeURIComponent(server.url)}&job=${job.id}`);
-  await page.getByText("(live)").waitFor(PATIENCE);
+  const page = await openExample(job);
+  await page.getByText("(live)").waitFor();
   await fifo.write("without a worker\n");
-  await page.locator("#lines", { hasText: "without a worker" }).waitFor(PATIENCE);
+  await page.locator("#lines", { hasText: "without a worker" }).waitFor();
   expect(missed).toBeGreaterThan(0);
-}, 120_000);
+});

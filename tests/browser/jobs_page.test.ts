@@ -1,22 +1,10 @@
 /** The jobs page in a real browser: empty at first, live from then on, by keyboard alone; and pages under axe. */
-import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { violations } from "./axe";
+import { dashboard, withoutStreams } from "./dashboard";
 
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { server, open } = dashboard();
 
 const focused = (page: Page): Promise<string | null | undefined> =>
   page.evaluate(() => document.activeElement?.textContent);
@@ -25,8 +13,7 @@ const row = (page: Page, name: string) => page.getByRole("row", { name: new RegE
 
 describe("the jobs page", () => {
   it("tells how to start a first job, shows it as it runs and ends, and leads to it", async () => {
-    const { page, faults } = await openPage(browser);
-    await page.goto(server.url);
+    const page = await open("/");
     await page.getByText("fantail run -- make").waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
 
@@ -42,39 +29,31 @@ describe("the jobs page", () => {
     await page.getByRole("heading", { name: "my first job" }).waitFor();
     await page.goBack();
     await row(page, "my first job").waitFor();
-    expect(faults).toEqual([]);
-    await page.context().close();
   });
 
   it("shows the rows that it brought before any stream", async () => {
-    const { page } = await openPage(browser);
-    await page.route("**/api/**", (route) => route.abort());
-    await page.goto(server.url);
+    const page = await open("/", { prepare: withoutStreams });
     await row(page, "my first job").waitFor();
-    await page.context().close();
   });
 
   it("keeps its rows while the server is away, and is live again by itself", async () => {
-    const { page } = await openPage(browser);
-    await page.goto(server.url);
+    const page = await open("/");
     await page.getByText("Live", { exact: true }).waitFor();
     await server.end("SIGKILL");
     await page.getByText("Connection lost, reconnecting").waitFor();
     await row(page, "my first job").waitFor();
     await server.launch();
-    await page.getByText("Live", { exact: true }).waitFor({ timeout: 45_000 });
+    await page.getByText("Live", { exact: true }).waitFor();
     const job = await server.shell("after the restart", "true");
     await job.finished();
     await row(page, "after the restart").filter({ hasText: "success" }).waitFor();
     await row(page, "my first job").waitFor();
-    await page.context().close();
   });
 });
 
 describe("a filter", () => {
   it("stays in the address and over a reload, and takes live changes in and out", async () => {
-    const { page } = await openPage(browser);
-    await page.goto(server.url);
+    const page = await open("/");
     const fifo = await server.fifo("filtered");
     await server.shell("goes out", fifo.untilEnd);
     await page.getByRole("button", { name: /^running/ }).click();
@@ -89,7 +68,6 @@ describe("a filter", () => {
     await page.getByText("No job matches").waitFor();
     await page.getByRole("button", { name: "Show all jobs" }).click();
     await row(page, "goes out").filter({ hasText: "success" }).waitFor();
-    await page.context().close();
   });
 });
 
@@ -97,8 +75,7 @@ describe("the keyboard alone", () => {
   it("leads to a job and back to where one was", async () => {
     const job = await server.shell("by keyboard", "echo one");
     await job.finished();
-    const { page } = await openPage(browser);
-    await page.goto(server.url);
+    const page = await open("/");
     await row(page, "by keyboard").waitFor();
     await page.keyboard.press("Tab");
     await expect.poll(() => focused(page)).toBe("Skip to content");
@@ -124,7 +101,6 @@ describe("the keyboard alone", () => {
     await expect.poll(() => focused(page)).toBe("Jobs");
     await row(page, "by keyboard").waitFor();
     expect(await page.title()).toBe("Jobs · Fantail");
-    await page.context().close();
   });
 });
 
@@ -135,22 +111,14 @@ describe.each(["light", "dark"] as const)("accessibility, %s", (colorScheme) => 
       printf '\\033[38;2;250;250;90mtrue\\033[0m\\n'; echo 'an error' >&2; exit 1`;
     const job = await server.shell(`axe ${colorScheme} ${width}`, colours);
     await job.finished();
-    const { page } = await openPage(browser, { colorScheme, viewport: { width, height: 1500 } });
+    const page = await open("/", { colorScheme, viewport: { width, height: 1500 } });
     for (const path of ["/", "/?q=nothing+like+it", `/jobs/${job.id}`, "/system", "/jobs/no-such-job"]) {
-      await page.goto(server.url + path);
+      await page.goto(path);
       await page
         .getByText(/^(?:Live|Complete|There is no such job)$/)
         .first()
         .waitFor();
-      await page.evaluate(axe.source);
-      const { violations } = await page.evaluate(() =>
-        (globalThis as unknown as { axe: typeof axe }).axe.run(),
-      );
-      const found = violations.flatMap((one) =>
-        one.nodes.map((node) => `${path} ${one.id}: ${node.html} ${node.failureSummary}`),
-      );
-      expect(found).toEqual([]);
+      expect(await violations(page), path).toEqual([]);
     }
-    await page.context().close();
   });
 });

@@ -1,54 +1,36 @@
 /** Many tabs of one browser against the real server: one connection for all, all live, over a restart too (trap 31). */
-import type { Browser, BrowserContext, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium } from "./chromium";
-import { type Fifo, type Job, Server } from "./fantail";
+import type { BrowserContext, Page } from "playwright-core";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { dashboard } from "./dashboard";
+import type { Fifo, Job } from "./fantail";
 
 const TABS = 20;
 const JOBS = 4;
 
-/** A machine with few cores has twenty pages to draw. */
-const PATIENCE = { timeout: 60_000 };
+const { server, newContext } = dashboard();
 
-let server: Server;
-let browser: Browser;
-let context: BrowserContext;
-let jobs: { readonly fifo: Fifo; readonly job: Job }[];
+const jobs: { readonly fifo: Fifo; readonly job: Job }[] = [];
+let context: BrowserContext | null = null;
 
 beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-  jobs = [];
   for (let number = 0; number < JOBS; number += 1) {
     const fifo = await server.fifo(`many-${number}`);
     jobs.push({ fifo, job: await server.shell(`many ${number}`, fifo.untilEnd) });
   }
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
 afterEach(async () => {
   await context?.close();
-  await expect.poll(openStreams, PATIENCE).toEqual({});
+  await expect.poll(() => server.openStreams()).toEqual({});
 });
 
-/** The streams that browsers have open at the server, by face; a runner's own are none. */
-async function openStreams(): Promise<Record<string, number>> {
-  const metrics = await (await fetch(`${server.url}/metrics`)).text();
-  const found = [...metrics.matchAll(/^fantail_streams\{face="([^"]+)"\} ([\d.]+)$/gm)];
-  return Object.fromEntries(found.map(([, face, count]) => [face, Number(count)]));
-}
-
 async function openTabs(count: number, prepare?: () => void): Promise<Page[]> {
-  context = await browser.newContext({ viewport: { width: 900, height: 500 } });
+  context = await newContext({ viewport: { width: 900, height: 500 } });
   if (prepare) await context.addInitScript(prepare);
   const pages: Page[] = [];
   for (let number = 0; number < count; number += 1) {
     const page = await context.newPage();
-    await page.goto(`${server.url}/jobs/${jobs[number % JOBS]?.job.id}`);
+    await page.goto(`/jobs/${jobs[number % JOBS]?.job.id}`);
     pages.push(page);
   }
   return pages;
@@ -80,14 +62,14 @@ async function write(word: string, from: number, to: number): Promise<void> {
 
 async function see(pages: readonly Page[], word: string, count: number): Promise<void> {
   const expected = Array.from({ length: count }, (_, number) => number);
-  for (const page of pages) await expect.poll(() => shown(page, word), PATIENCE).toEqual(expected);
+  for (const page of pages) await expect.poll(() => shown(page, word)).toEqual(expected);
 }
 
 describe("twenty tabs on four jobs", () => {
   it("are one connection, all live, and resume after a restart with nothing twice and nothing lost", async () => {
     const pages = await openTabs(TABS);
     await writeAndSee(pages, "first", 5);
-    expect(await openStreams()).toEqual({ multiplex: 1 });
+    expect(await server.openStreams()).toEqual({ multiplex: 1 });
 
     for (const signal of ["SIGKILL", "SIGTERM"] as const) {
       await write(signal, 0, 3);
@@ -96,11 +78,11 @@ describe("twenty tabs on four jobs", () => {
       await server.launch();
       await see(pages, signal, 6);
       await see(pages, "first", 5);
-      expect(await openStreams()).toEqual({ multiplex: 1 });
+      expect(await server.openStreams()).toEqual({ multiplex: 1 });
     }
     await Promise.all(pages.slice(2).map((page) => page.close()));
     await writeAndSee(pages.slice(0, 2), "still", 3);
-  }, 240_000);
+  });
 });
 
 describe("the worker of all tabs", () => {
@@ -113,15 +95,16 @@ describe("the worker of all tabs", () => {
     const soon = { timeout: 20_000 };
     for (const page of pages) await expect.poll(() => shown(page, "after"), soon).toEqual([0, 1, 2]);
     await see(pages, "before", 3);
-    await expect.poll(openStreams, PATIENCE).toEqual({ multiplex: 1 });
+    await expect.poll(() => server.openStreams()).toEqual({ multiplex: 1 });
     for (const page of pages)
-      await expect.poll(() => page.locator(".connection output").textContent(), PATIENCE).toBe("Live");
-  }, 120_000);
+      await expect.poll(() => page.locator(".connection output").textContent()).toBe("Live");
+  });
 });
 
 /** Ends the browser's shared workers, as a crash of their process does: nobody is told. */
 async function endWorkers(): Promise<void> {
-  const session = await browser.newBrowserCDPSession();
+  const session = await context?.browser()?.newBrowserCDPSession();
+  if (!session) throw new Error("no tab is open");
   const workers = async (): Promise<string[]> => {
     const { targetInfos } = await session.send("Target.getTargets", { filter: [{ type: "shared_worker" }] });
     return targetInfos.map(({ targetId }) => targetId);
@@ -138,13 +121,13 @@ describe("where there is no SharedWorker", () => {
       Reflect.deleteProperty(globalThis, "SharedWorker");
     });
     await writeAndSee(pages, "led", 3);
-    expect(await openStreams()).toEqual({ multiplex: 1 });
+    expect(await server.openStreams()).toEqual({ multiplex: 1 });
     await pages[0]?.close();
     const left = pages.slice(1);
     await writeAndSee(left, "bereft", 3);
     await see(left, "led", 3);
-    await expect.poll(openStreams, PATIENCE).toEqual({ multiplex: 1 });
-  }, 120_000);
+    await expect.poll(() => server.openStreams()).toEqual({ multiplex: 1 });
+  });
 
   it("nor a BroadcastChannel, each tab has its own", async () => {
     const pages = await openTabs(2, () => {
@@ -152,6 +135,6 @@ describe("where there is no SharedWorker", () => {
       Reflect.deleteProperty(globalThis, "BroadcastChannel");
     });
     await writeAndSee(pages, "alone", 3);
-    expect(await openStreams()).toEqual({ job: 2 });
-  }, 60_000);
+    expect(await server.openStreams()).toEqual({ job: 2 });
+  });
 });

@@ -1,28 +1,22 @@
 /** Five thousand jobs on one page: few rows in the document, any place at once, the place kept over a look at a job. */
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { dashboard } from "./dashboard";
 
 const JOBS = 5_000;
 
 /** Questions at a time, while the jobs are made. */
 const MAKERS = 8;
 
-const PATIENCE = { timeout: 60_000 };
-
-let server: Server;
-let browser: Browser;
+const { server, open } = dashboard();
 
 beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
   let made = 0;
   const make = async (): Promise<void> => {
     while (made < JOBS) {
       const number = made;
       made += 1;
-      await write("POST", "/api/jobs", {
+      await server.send("POST", "/api/jobs", {
         id: `job-${number}`,
         name: `job number ${number}`,
         status: number % 5 === 0 ? "failed" : "success",
@@ -32,20 +26,6 @@ beforeAll(async () => {
   };
   await Promise.all(Array.from({ length: MAKERS }, make));
 }, 300_000);
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-async function write(method: string, path: string, body: object): Promise<void> {
-  const answer = await fetch(server.url + path, {
-    method,
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
-}
 
 const rows = (page: Page): Promise<number> => page.locator(".t-row").count();
 const row = (page: Page, name: string) =>
@@ -58,9 +38,8 @@ const scrollTo = (page: Page, share: number): Promise<void> =>
 
 describe("five thousand jobs", () => {
   it("are few rows in the document, wherever one scrolls to", async () => {
-    const { page } = await openPage(browser);
-    await page.goto(server.url);
-    await page.getByText("5,000 jobs").waitFor(PATIENCE);
+    const page = await open("/");
+    await page.getByText("5,000 jobs").waitFor();
     await row(page, "job number 4999").waitFor();
     expect(await rows(page)).toBeLessThan(80);
     await scrollTo(page, 1);
@@ -73,14 +52,12 @@ describe("five thousand jobs", () => {
     const first = page.locator(".t-row").first();
     const number = Number((await first.locator("a").textContent())?.replace("job number ", ""));
     expect(number + Number(await first.getAttribute("aria-rowindex"))).toBe(JOBS + 1);
-    await page.context().close();
   });
 
   it("stay where they are while a row far away changes, and only what changed is drawn again", async () => {
-    const { page } = await openPage(browser);
-    await page.goto(server.url);
-    await page.getByText("5,000 jobs").waitFor(PATIENCE);
-    await page.getByText("Live", { exact: true }).waitFor(PATIENCE);
+    const page = await open("/");
+    await page.getByText("5,000 jobs").waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
     await row(page, "job number 4999").waitFor();
     await page.evaluate(() => {
       const touched = new Set<string>();
@@ -94,21 +71,19 @@ describe("five thousand jobs", () => {
         }
       }).observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
     });
-    await write("PATCH", "/api/jobs/job-4998", { status: "cancelled" });
-    await write("PATCH", "/api/jobs/job-17", { status: "cancelled" });
-    await row(page, "job number 4998").filter({ hasText: "cancelled" }).waitFor(PATIENCE);
-    await page.getByRole("button", { name: "cancelled 2" }).waitFor(PATIENCE);
+    await server.send("PATCH", "/api/jobs/job-4998", { status: "cancelled" });
+    await server.send("PATCH", "/api/jobs/job-17", { status: "cancelled" });
+    await row(page, "job number 4998").filter({ hasText: "cancelled" }).waitFor();
+    await page.getByRole("button", { name: "cancelled 2" }).waitFor();
     const touched = await page.evaluate(() => [
       ...(globalThis as unknown as { touched: Set<string> }).touched,
     ]);
     expect(touched).toEqual(["job number 4998"]);
-    await page.context().close();
   });
 
   it("are filtered and sorted at once, and kept in place over a look at a job", async () => {
-    const { page } = await openPage(browser);
-    await page.goto(`${server.url}/?status=failed&sort=job`);
-    await page.getByRole("button", { name: "failed 1,000" }).waitFor(PATIENCE);
+    const page = await open("/?status=failed&sort=job");
+    await page.getByRole("button", { name: "failed 1,000" }).waitFor();
     await page.locator(".t-row").first().filter({ hasText: "job number 0" }).waitFor();
     await scrollTo(page, 0.5);
     // The rows of the place that was left may still be there for a frame.
@@ -126,13 +101,11 @@ describe("five thousand jobs", () => {
     await row(page, name).waitFor();
     await expect.poll(() => page.evaluate(() => globalThis.scrollY)).toBe(top);
     await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe(name);
-    await page.context().close();
   });
 
   it("are there wherever one jumps to, two frames later", async () => {
-    const { page } = await openPage(browser);
-    await page.goto(server.url);
-    await page.getByText("5,000 jobs").waitFor(PATIENCE);
+    const page = await open("/");
+    await page.getByText("5,000 jobs").waitFor();
     await row(page, "job number 4999").waitFor();
     const empty = await page.evaluate(async () => {
       const root = document.documentElement;
@@ -147,6 +120,5 @@ describe("five thousand jobs", () => {
     });
     // Two frames after each jump there is a row in the middle of the window.
     expect(empty).toBe(0);
-    await page.context().close();
   });
 });

@@ -2,10 +2,9 @@
  * Three tabs with the browser's own EventSource on one job, behind a proxy that cuts them at any byte. A cut costs the two
  * seconds for which the server has a client wait, so few are made; FANTAIL_CUTS=50 makes fifty, over 100,000 lines.
  */
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { afterAll, expect, it } from "vitest";
+import { dashboard } from "./dashboard";
 import { CuttingProxy } from "./proxy";
 
 const TABS = 3;
@@ -22,24 +21,13 @@ interface Heard {
   readonly source: EventSource;
 }
 
-let server: Server;
-let browser: Browser;
+const { server, open } = dashboard();
 const proxies: CuttingProxy[] = [];
 
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await Promise.all(proxies.map((proxy) => proxy.close()));
-  await server?.close();
-});
+afterAll(() => Promise.all(proxies.map((proxy) => proxy.close())));
 
 async function openTab(jobId: string, proxy: CuttingProxy): Promise<Page> {
-  const { page } = await openPage(browser);
-  await page.goto(`${proxy.url}/metrics`);
+  const page = await open(`${proxy.url}/metrics`);
   await page.evaluate((id) => {
     const heard: Heard = {
       lines: [],
@@ -81,15 +69,13 @@ it(
       const from = written;
       written += LINES_PER_CUT;
       await fifo.write(Array.from({ length: LINES_PER_CUT }, (_, at) => `${from + at}\n`).join(""));
-      await expect
-        .poll(() => proxies.map((proxy) => proxy.cuts), { timeout: 30_000 })
-        .toEqual(pages.map(() => cut));
+      await expect.poll(() => proxies.map((proxy) => proxy.cuts)).toEqual(pages.map(() => cut));
       for (const page of pages)
-        await expect.poll(() => read(page, (heard) => heard.lines.length), { timeout: 30_000 }).toBe(written);
+        await expect.poll(() => read(page, (heard) => heard.lines.length)).toBe(written);
     }
     await fifo.end();
     for (const page of pages) {
-      await expect.poll(() => read(page, (heard) => heard.source.readyState), { timeout: 30_000 }).toBe(2);
+      await expect.poll(() => read(page, (heard) => heard.source.readyState)).toBe(2);
       expect(await read(page, (heard) => heard.done)).toBe(1);
       const context = `cut after ${JSON.stringify(chosen)} bytes`;
       const lines = await read(page, (heard) => heard.lines);

@@ -2,38 +2,34 @@
  * The manager of pipelines in a real browser, against a server that is stopped, restarted, slow, or answers 500: the
  * states it passes through, the fallback, the recovery. The page's clock is moved on by hand, since tries take minutes.
  */
-import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { violations } from "./axe";
+import { PATIENCE_MS, dashboard, keepPicture } from "./dashboard";
 import { PipelineBackend } from "./pipeline-backend";
 
 const STREAM = "**/ui-api/pipeline/status/stream?*";
 
 let backend: PipelineBackend;
-let server: Server;
-let browser: Browser;
 let page: Page;
 let states: string[];
 
 beforeAll(async () => {
   backend = await PipelineBackend.start({ orders: "running", billing: "paused" });
-  server = await Server.start({ FANTAIL_PIPELINE_URL: backend.url, FANTAIL_PIPELINE_POLL_S: "0.3" });
-  browser = await launchChromium();
 });
 
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-  await backend?.close();
-});
+afterAll(() => backend?.close());
+
+const { server, newContext } = dashboard(() => ({
+  FANTAIL_PIPELINE_URL: backend.url,
+  FANTAIL_PIPELINE_POLL_S: "0.3",
+}));
 
 beforeEach(async () => {
   backend.failing = false;
   backend.statuses.set("orders", "running");
   backend.statuses.set("billing", "paused");
-  ({ page } = await openPage(browser));
+  page = await (await newContext()).newPage();
   states = [];
   await page.clock.install();
   await page.addInitScript(() => {
@@ -51,20 +47,13 @@ beforeEach(async () => {
   });
 });
 
-afterEach(async () => {
-  await page.context().close();
-});
-
 const live = () => page.getByText("Live", { exact: true });
 const row = (name: string, status: string) =>
   page.getByRole("row", { name: new RegExp(name) }).filter({ hasText: status });
 
 async function visit(): Promise<void> {
-  await page.goto(`${server.url}/pipelines`);
+  await page.goto("/pipelines");
 }
-
-/** The real time that something may take to come about. */
-const PATIENCE_MS = 45_000;
 
 /**
  * Moves the page's clock until something is there. The server and the network go on in real time beside it, so each
@@ -101,7 +90,7 @@ describe("a backend that answers with errors, and then again as before", () => {
     await row("orders", "answers with an error").filter({ hasText: "active" }).waitFor();
     await row("billing", "answers with an error").filter({ hasText: "paused" }).waitFor();
     backend.failing = false;
-    await expect.poll(() => trouble.count(), { timeout: PATIENCE_MS }).toBe(0);
+    await expect.poll(() => trouble.count()).toBe(0);
     await row("orders", "active").waitFor();
     expect(states).toEqual(["connecting", "connected"]);
   });
@@ -208,14 +197,8 @@ describe.each(["light", "dark"] as const)("accessibility, %s", (colorScheme) => 
     await page.setViewportSize({ width, height: 900 });
     await visit();
     await row("orders", "active").waitFor();
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() =>
-      (globalThis as unknown as { axe: typeof axe }).axe.run(),
-    );
-    const found = violations.flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.html}`));
-    expect(found).toEqual([]);
-    const shots = process.env.FANTAIL_SCREENSHOTS;
-    if (shots) await page.screenshot({ path: `${shots}/pipelines-${colorScheme}-${width}.png` });
+    expect(await violations(page)).toEqual([]);
+    await keepPicture(page, `pipelines-${colorScheme}-${width}`);
   });
 });
 

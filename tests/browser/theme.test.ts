@@ -1,21 +1,9 @@
 /** The theme in a real browser: remembered, the same in all tabs, and there before anything is drawn. */
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { dashboard } from "./dashboard";
 
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const { open } = dashboard();
 
 const LIGHT = "rgb(250, 250, 248)";
 const DARK = "rgb(19, 20, 22)";
@@ -32,17 +20,14 @@ describe("the theme", () => {
     ["light", LIGHT],
     ["dark", DARK],
   ] as const)("is the system's at first: %s", async (colorScheme, colour) => {
-    const { page } = await openPage(browser, { colorScheme });
-    await page.goto(server.url);
+    const page = await open("/", { colorScheme });
     expect(await ground(page)).toBe(colour);
-    await page.context().close();
   });
 
   it("that was chosen is remembered, in other tabs too, against the system's", async () => {
-    const { page, faults } = await openPage(browser, { colorScheme: "light" });
-    await page.goto(server.url);
+    const page = await open("/", { colorScheme: "light" });
     const other = await page.context().newPage();
-    await other.goto(`${server.url}/runs`);
+    await other.goto("/runs");
     await change(page, "light");
     await change(page, "dark");
     expect(await ground(page)).toBe(DARK);
@@ -50,13 +35,10 @@ describe("the theme", () => {
     await other.getByRole("button", { name: /^Theme: dark/ }).waitFor();
     await change(other, "system");
     await expect.poll(() => ground(page)).toBe(LIGHT);
-    expect(faults).toEqual([]);
-    await page.context().close();
   });
 
   it("is there before the page's script has run: nothing flashes", async () => {
-    const { page, faults } = await openPage(browser, { colorScheme: "light" });
-    await page.goto(server.url);
+    const page = await open("/", { colorScheme: "light" });
     await change(page, "light");
     await change(page, "dark");
     // The page without its application: what is drawn first.
@@ -66,7 +48,5 @@ describe("the theme", () => {
     expect(await ground(page)).toBe(DARK);
     expect(await page.locator("#root").innerHTML()).toBe("");
     expect(await page.locator('meta[name="color-scheme"]').getAttribute("content")).toBe("dark");
-    expect(faults).toEqual([]);
-    await page.context().close();
   });
 });
