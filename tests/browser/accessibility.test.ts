@@ -3,32 +3,17 @@
  * flows by is not, nothing moves for who does not want it to, and axe finds nothing in the states that tell of trouble.
  * (Each page in light and dark, wide and narrow, is under axe where the page is tested.)
  */
-import { execFileSync } from "node:child_process";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { type Fifo, type Job, Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { violations } from "./axe";
+import { dashboard } from "./dashboard";
+import type { Fifo, Job } from "./fantail";
+import { Worktree } from "./worktree";
 
-const PATIENCE = { timeout: 60_000 };
+const { server, open } = dashboard();
 
 /** More than there are stops on the way to anything on a page. */
 const TABS_MAX = 60;
-
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
 
 /** Name and role of what has the focus, as far as a reader of the page needs them. */
 const focused = (page: Page): Promise<string> =>
@@ -49,47 +34,35 @@ async function press(page: Page, key: string, until: RegExp): Promise<void> {
   throw new Error(`${key} never leads to ${until}; it leads to\n${met.join("\n")}`);
 }
 
-async function violations(page: Page): Promise<readonly string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async () => {
-    const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run();
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("\n")}`);
-  });
-}
-
 /** A job with a diff and a thousand lines, one of which holds "needle"; it lasts as long as its pipe. */
 async function jobWithDiff(name: string): Promise<{ readonly job: Job; readonly fifo: Fifo }> {
-  const root = join(server.dataDir, `${name} tree`);
-  execFileSync("git", ["init", "-q", "-b", "main", root]);
-  await writeFile(join(root, "notes.txt"), "one\n");
-  const who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
-  execFileSync("git", ["-C", root, "add", "-A"]);
-  execFileSync("git", ["-C", root, ...who, "commit", "-q", "-m", "as it was"]);
-  await writeFile(join(root, "notes.txt"), "one\ntwo\n");
+  const worktree = new Worktree(server, name);
+  await worktree.write("notes.txt", "one\n");
+  worktree.commit();
+  await worktree.write("notes.txt", "one\ntwo\n");
   const fifo = await server.fifo(name.replaceAll(" ", "-"));
   const job = await server.run(
     name,
     ["bash", "-c", `seq 1 1000; echo needle; ${fifo.untilEnd}`],
-    ["--diff", root],
+    ["--diff", worktree.root],
   );
   return { job, fifo };
 }
 
 it("keys alone lead from the jobs to a job, through its log and its diff, and back", async () => {
   const { job, fifo } = await jobWithDiff("by keys");
-  const { page } = await openPage(browser);
-  await page.goto(server.url);
-  await page.getByRole("link", { name: "by keys" }).waitFor(PATIENCE);
+  const page = await open("/");
+  await page.getByRole("link", { name: "by keys" }).waitFor();
 
   await press(page, "Tab", /^a: by keys$/);
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "by keys" }).waitFor(PATIENCE);
-  await page.getByText("needle", { exact: true }).waitFor(PATIENCE);
+  await page.getByRole("heading", { name: "by keys" }).waitFor();
+  await page.getByText("needle", { exact: true }).waitFor();
 
   await page.keyboard.press("/");
-  await expect.poll(() => focused(page), PATIENCE).toMatch(/search/i);
+  await expect.poll(() => focused(page)).toMatch(/search/i);
   await page.keyboard.type("needle");
-  await page.locator(".search-status", { hasText: "1 of 1" }).waitFor(PATIENCE);
+  await page.locator(".search-status", { hasText: "1 of 1" }).waitFor();
   await page.keyboard.press("Escape");
   await page.keyboard.press("Escape");
 
@@ -97,25 +70,23 @@ it("keys alone lead from the jobs to a job, through its log and its diff, and ba
   await press(page, "Shift+Tab", /^tab: Log/);
   await page.keyboard.press("ArrowRight");
   expect(await focused(page)).toMatch(/^tab: Diff/);
-  await page.getByRole("region", { name: "notes.txt" }).waitFor(PATIENCE);
+  await page.getByRole("region", { name: "notes.txt" }).waitFor();
   await press(page, "Tab", /notes\.txt/);
 
   await press(page, "Shift+Tab", /^a: Jobs$/);
   await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "Jobs" }).waitFor(PATIENCE);
-  await page.getByRole("link", { name: "by keys" }).waitFor(PATIENCE);
+  await page.getByRole("heading", { name: "Jobs" }).waitFor();
+  await page.getByRole("link", { name: "by keys" }).waitFor();
   await fifo.end();
   await job.finished();
-  await page.context().close();
-}, 240_000);
+});
 
 it("lines are not spoken; how many came is, at most every five seconds; a failure is at once", async () => {
   const fifo = await server.fifo("spoken");
   const job = await server.run("spoken", ["bash", "-c", `${fifo.untilEnd}; exit 3`]);
-  const { page } = await openPage(browser);
-  await page.goto(`${server.url}/jobs/${job.id}`);
+  const page = await open(`/jobs/${job.id}`);
   await fifo.write("first\n");
-  await page.getByText("first").waitFor(PATIENCE);
+  await page.getByText("first").waitFor();
   const log = page.getByRole("log");
   expect(await log.getAttribute("aria-live")).toBe("off");
   expect(
@@ -153,10 +124,9 @@ it("lines are not spoken; how many came is, at most every five seconds; a failur
 
   expect(await page.getByRole("alert").count()).toBe(0);
   await fifo.end();
-  await page.getByRole("alert").filter({ hasText: "exit code 3" }).waitFor(PATIENCE);
+  await page.getByRole("alert").filter({ hasText: "exit code 3" }).waitFor();
   expect(await violations(page)).toEqual([]);
-  await page.context().close();
-}, 120_000);
+});
 
 /** What moves by itself now, or would at a touch. */
 const moving = (page: Page): Promise<string[]> =>
@@ -177,58 +147,49 @@ const moving = (page: Page): Promise<string[]> =>
 describe("movement", () => {
   it("there is none for who does not want it, on any page", async () => {
     const { job, fifo } = await jobWithDiff("in rest");
-    const still = await openPage(browser, { reducedMotion: "reduce" });
+    const still = await open("/", { reducedMotion: "reduce" });
     for (const path of ["/", `/jobs/${job.id}`, `/jobs/${job.id}#diff`, "/pipelines", "/runs", "/system"]) {
-      await still.page.goto(server.url + path);
-      await still.page.getByRole("heading", { level: 1 }).waitFor(PATIENCE);
-      expect(await moving(still.page)).toEqual([]);
+      await still.goto(path);
+      await still.getByRole("heading", { level: 1 }).waitFor();
+      expect(await moving(still)).toEqual([]);
     }
-    await still.page.goto(`${server.url}/jobs/${job.id}`);
-    await still.page.getByText("needle", { exact: true }).waitFor(PATIENCE);
-    await still.page.getByRole("log").focus();
-    await still.page.keyboard.press("g");
-    await still.page.locator('.log [data-offset="0"]').waitFor(PATIENCE);
-    expect(await moving(still.page)).toEqual([]);
+    await still.goto(`/jobs/${job.id}`);
+    await still.getByText("needle", { exact: true }).waitFor();
+    await still.getByRole("log").focus();
+    await still.keyboard.press("g");
+    await still.locator('.log [data-offset="0"]').waitFor();
+    expect(await moving(still)).toEqual([]);
 
-    const lively = await openPage(browser, { reducedMotion: "no-preference" });
-    await lively.page.goto(`${server.url}/jobs/${job.id}`);
-    await lively.page.getByText("needle", { exact: true }).waitFor(PATIENCE);
-    await expect.poll(() => moving(lively.page), PATIENCE).not.toEqual([]);
+    const lively = await open(`/jobs/${job.id}`, { reducedMotion: "no-preference" });
+    await lively.getByText("needle", { exact: true }).waitFor();
+    await expect.poll(() => moving(lively)).not.toEqual([]);
     await fifo.end();
     await job.finished();
-    await still.page.context().close();
-    await lively.page.context().close();
-  }, 120_000);
+  });
 });
 
 describe("under axe", () => {
-  it.each(["light", "dark"] as const)(
-    "what tells of trouble, %s",
-    async (colorScheme) => {
-      const { page } = await openPage(browser, { colorScheme });
-      await page.goto(`${server.url}/jobs/none-such`);
-      await page.getByRole("heading", { level: 1 }).waitFor(PATIENCE);
-      expect(await violations(page)).toEqual([]);
-      const job = await server.shell(`failed ${colorScheme}`, "echo 'error: no'; exit 1");
-      await job.finished();
-      await page.goto(`${server.url}/jobs/${job.id}`);
-      await page.getByRole("alert").waitFor(PATIENCE);
-      expect(await violations(page)).toEqual([]);
-      const others: Page[] = [];
-      for (const path of ["/", "/runs", "/system"]) {
-        const other = await page.context().newPage();
-        await other.goto(server.url + path);
-        await other.getByText("Live", { exact: true }).waitFor(PATIENCE);
-        others.push(other);
-      }
-      await server.end("SIGKILL");
-      for (const other of others) {
-        await other.getByText("Connection lost, reconnecting").first().waitFor(PATIENCE);
-        expect(await violations(other)).toEqual([]);
-      }
-      await server.launch();
-      await page.context().close();
-    },
-    240_000,
-  );
+  it.each(["light", "dark"] as const)("what tells of trouble, %s", async (colorScheme) => {
+    const page = await open("/jobs/none-such", { colorScheme });
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    const job = await server.shell(`failed ${colorScheme}`, "echo 'error: no'; exit 1");
+    await job.finished();
+    await page.goto(`/jobs/${job.id}`);
+    await page.getByRole("alert").waitFor();
+    expect(await violations(page)).toEqual([]);
+    const others: Page[] = [];
+    for (const path of ["/", "/runs", "/system"]) {
+      const other = await page.context().newPage();
+      await other.goto(path);
+      await other.getByText("Live", { exact: true }).waitFor();
+      others.push(other);
+    }
+    await server.end("SIGKILL");
+    for (const other of others) {
+      await other.getByText("Connection lost, reconnecting").first().waitFor();
+      expect(await violations(other)).toEqual([]);
+    }
+    await server.launch();
+  });
 });

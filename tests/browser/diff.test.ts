@@ -1,71 +1,18 @@
 /** The diff of a real repository in a real browser: `fantail run --diff` beside a command that the test leads. */
-import { execFileSync } from "node:child_process";
-import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { type Job, Server } from "./fantail";
+import { chmod, readFile, rename, rm } from "node:fs/promises";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { violations } from "./axe";
+import { dashboard, keepPicture } from "./dashboard";
+import type { Job } from "./fantail";
+import { Worktree } from "./worktree";
 
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
-
-afterEach(async () => {
-  const faults = opened?.faults ?? [];
-  await opened?.page.context().close();
-  opened = null;
-  expect(faults).toEqual([]);
-});
-
-/** A page; nothing may go wrong in it, the worker's start under the page's security policy included. */
-async function open(path: string): Promise<Page> {
-  opened = await openPage(browser);
-  await opened.page.goto(server.url + path);
-  return opened.page;
-}
-
-class Repository {
-  readonly root: string;
-
-  constructor(name: string) {
-    this.root = join(server.dataDir, name);
-    execFileSync("git", ["init", "-q", "-b", "main", this.root]);
-  }
-
-  git(...args: readonly string[]): string {
-    const who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
-    return execFileSync("git", ["-C", this.root, ...who, ...args]).toString();
-  }
-
-  async write(name: string, text: string | Buffer): Promise<void> {
-    const path = join(this.root, name);
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, text);
-  }
-
-  commit(): void {
-    this.git("add", "-A");
-    this.git("commit", "-q", "-m", "as it was");
-  }
-}
+const { server, open } = dashboard();
 
 /** A job that lasts until the test ends it, its diff published. */
-async function follow(repository: Repository, name: string): Promise<{ job: Job; end: () => Promise<void> }> {
+async function follow(worktree: Worktree, name: string): Promise<{ job: Job; end: () => Promise<void> }> {
   const fifo = await server.fifo(name);
-  const job = await server.run(name, ["bash", "-c", fifo.untilEnd], ["--diff", repository.root]);
+  const job = await server.run(name, ["bash", "-c", fifo.untilEnd], ["--diff", worktree.root]);
   return {
     job,
     end: async () => {
@@ -86,42 +33,33 @@ const files = (page: Page) => page.locator(".d-item.file");
 const scrollTop = (page: Page): Promise<number> =>
   page.locator(".d-scroller").evaluate((scroller) => scroller.scrollTop);
 
-/** What axe finds wrong with the page as it is. */
-async function violations(page: Page): Promise<readonly string[]> {
-  await page.evaluate(axe.source);
-  return page.evaluate(async () => {
-    const results = await (globalThis as unknown as { axe: typeof axe }).axe.run();
-    return results.violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
-  });
-}
-
 describe("a job that changes its worktree", () => {
   it("shows what differs, live: names, statistics, renames, modes, what has no lines", async () => {
-    const repository = new Repository("shown");
-    await repository.write("src/kept.ts", numbered(0, 40, "kept"));
-    await repository.write("src/old name.ts", numbered(0, 40, "moved"));
-    await repository.write("package-lock.json", "{}\n");
-    await repository.write("run.sh", "echo\n");
-    repository.commit();
-    const { job, end } = await follow(repository, "shown");
+    const worktree = new Worktree(server, "shown");
+    await worktree.write("src/kept.ts", numbered(0, 40, "kept"));
+    await worktree.write("src/old name.ts", numbered(0, 40, "moved"));
+    await worktree.write("package-lock.json", "{}\n");
+    await worktree.write("run.sh", "echo\n");
+    worktree.commit();
+    const { job, end } = await follow(worktree, "shown");
     const page = await open(`/jobs/${job.id}`);
     await page.getByRole("tab", { name: "Diff" }).click();
     await page.getByText("No file differs from the base.").waitFor();
 
-    await repository.write(
+    await worktree.write(
       "src/kept.ts",
       numbered(0, 20, "kept") + numbered(20, 21, "new") + numbered(21, 40, "kept"),
     );
     await file(page, "src/kept.ts").locator(".d-row.added").getByText("new20").waitFor();
     await page.locator(".d-row .k3", { hasText: "const" }).first().waitFor(); // coloured by the worker
-    await rename(join(repository.root, "src/old name.ts"), join(repository.root, "src/new name.ts"));
+    await rename(worktree.path("src/old name.ts"), worktree.path("src/new name.ts"));
     await file(page, "src/new name.ts").getByText("src/old name.ts →").waitFor();
     await file(page, "src/new name.ts").getByText("No line differs.").waitFor();
-    await repository.write("package-lock.json", '{"version": 1}\n');
+    await worktree.write("package-lock.json", '{"version": 1}\n');
     await file(page, "package-lock.json").locator('[aria-expanded="false"]').waitFor();
-    await repository.write("image.bin", Buffer.from([0, 1, 2, 255]));
+    await worktree.write("image.bin", Buffer.from([0, 1, 2, 255]));
     await file(page, "image.bin").getByText("A binary file").waitFor();
-    await chmod(join(repository.root, "run.sh"), 0o755);
+    await chmod(worktree.path("run.sh"), 0o755);
     await file(page, "run.sh").getByText("100644 → 100755").waitFor();
     expect(await page.locator(".d-file script, .d-file img").count()).toBe(0);
 
@@ -131,7 +69,7 @@ describe("a job that changes its worktree", () => {
     await page.emulateMedia({ colorScheme: "dark" });
     expect(await violations(page)).toEqual([]);
     expect(await files(page).count()).toBe(5);
-    await rm(join(repository.root, "image.bin"));
+    await rm(worktree.path("image.bin"));
     await expect.poll(() => files(page).count()).toBe(4);
     await end();
     await page.locator(".connection").first().getByText("Complete").waitFor();
@@ -139,12 +77,11 @@ describe("a job that changes its worktree", () => {
   });
 
   it("keeps the reader's place, and marks what changed elsewhere", async () => {
-    const repository = new Repository("kept");
-    for (const name of ["a", "b", "c", "d"]) await repository.write(`${name}.ts`, numbered(0, 60, name));
-    repository.commit();
-    for (const name of ["a", "b", "c", "d"])
-      await repository.write(`${name}.ts`, numbered(0, 60, `${name}x`));
-    const { job, end } = await follow(repository, "kept");
+    const worktree = new Worktree(server, "kept");
+    for (const name of ["a", "b", "c", "d"]) await worktree.write(`${name}.ts`, numbered(0, 60, name));
+    worktree.commit();
+    for (const name of ["a", "b", "c", "d"]) await worktree.write(`${name}.ts`, numbered(0, 60, `${name}x`));
+    const { job, end } = await follow(worktree, "kept");
     const page = await open(`/jobs/${job.id}#diff`);
     await file(page, "a.ts").waitFor();
     await page.getByRole("treeitem", { name: "c.ts" }).click();
@@ -158,7 +95,7 @@ describe("a job that changes its worktree", () => {
     const line = await top();
     const before = await scrollTop(page);
 
-    await repository.write("a.ts", numbered(0, 120, "ay"));
+    await worktree.write("a.ts", numbered(0, 120, "ay"));
     await expect.poll(() => scrollTop(page)).toBeGreaterThan(before);
     expect(await top()).toBe(line);
     const entry = page.getByRole("treeitem", { name: "a.ts" });
@@ -170,18 +107,18 @@ describe("a job that changes its worktree", () => {
     await entry.click();
     await entry.locator(".d-dot").waitFor({ state: "detached" });
     await file(page, "a.ts").getByRole("button", { expanded: true }).click();
-    await repository.write("a.ts", numbered(0, 90, "az"));
+    await worktree.write("a.ts", numbered(0, 90, "az"));
     await entry.getByText("+90").waitFor();
     expect(await file(page, "a.ts").getByRole("button").getAttribute("aria-expanded")).toBe("false");
     await end();
   });
 
   it("is whole again after the server was away, and never empty meanwhile", async () => {
-    const repository = new Repository("away");
-    await repository.write("a.txt", "one\n");
-    repository.commit();
-    await repository.write("a.txt", "two\n");
-    const { job, end } = await follow(repository, "away");
+    const worktree = new Worktree(server, "away");
+    await worktree.write("a.txt", "one\n");
+    worktree.commit();
+    await worktree.write("a.txt", "two\n");
+    const { job, end } = await follow(worktree, "away");
     const page = await open(`/jobs/${job.id}#diff`);
     await file(page, "a.txt").getByText("two").waitFor();
     await page.evaluate(() => {
@@ -190,26 +127,26 @@ describe("a job that changes its worktree", () => {
       }).observe(document.body, { childList: true, subtree: true });
     });
     await server.restart("SIGTERM");
-    await repository.write("b.txt", "three\n");
+    await worktree.write("b.txt", "three\n");
     await file(page, "b.txt").getByText("three").waitFor();
     expect(await page.evaluate(() => document.body.dataset.empty)).toBeUndefined();
     await end();
   });
 
   it("gives a patch that git takes", async () => {
-    const repository = new Repository("patch");
-    await repository.write("a b.txt", "one\n");
-    repository.commit();
-    await repository.write("a b.txt", "two");
-    const { job, end } = await follow(repository, "patch");
+    const worktree = new Worktree(server, "patch");
+    await worktree.write("a b.txt", "one\n");
+    worktree.commit();
+    await worktree.write("a b.txt", "two");
+    const { job, end } = await follow(worktree, "patch");
     await end();
     const page = await open(`/jobs/${job.id}#diff`);
     const downloading = page.waitForEvent("download");
     await page.locator(".diff").getByRole("link", { name: "Download" }).click();
     const path = await (await downloading).path();
-    repository.git("checkout", "-q", ".");
-    repository.git("apply", path);
-    expect(await readFile(join(repository.root, "a b.txt"), "utf8")).toBe("two");
+    worktree.git("checkout", "-q", ".");
+    worktree.git("apply", path);
+    expect(await readFile(worktree.path("a b.txt"), "utf8")).toBe("two");
   });
 });
 
@@ -238,13 +175,13 @@ async function select(page: Page, from: string, to: string): Promise<void> {
 
 describe("code in a diff", () => {
   it("is wrapped where it is long, in lines that nothing is cut from, and this is remembered", async () => {
-    const repository = new Repository("wrapped");
-    await repository.write("a.txt", "");
-    repository.commit();
+    const worktree = new Worktree(server, "wrapped");
+    await worktree.write("a.txt", "");
+    worktree.commit();
     const odd = ["\t\tif (a) {\t", "漢字かな ", "word ", "🦊🦊", "é̀", "x"];
     const lines = odd.map((part, at) => part.repeat(300 + at * 7));
-    await repository.write("a.txt", `${lines.join("\n")}\nshort\n${"y".repeat(6_000)}\nlast\n`);
-    const { job, end } = await follow(repository, "wrapped");
+    await worktree.write("a.txt", `${lines.join("\n")}\nshort\n${"y".repeat(6_000)}\nlast\n`);
+    const { job, end } = await follow(worktree, "wrapped");
     const page = await open(`/jobs/${job.id}#diff`);
     await file(page, "a.txt").getByText("short").waitFor();
     const heights = (): Promise<readonly (readonly [number, number])[]> =>
@@ -273,16 +210,13 @@ describe("code in a diff", () => {
   });
 
   it("is copied as it is in the file: no numbers, marks or headers, one side of two, more than is drawn", async () => {
-    const repository = new Repository("copied");
-    await repository.write(
-      "a.ts",
-      numbered(0, 3, "old") + numbered(0, 5_000, "same").replaceAll("same1;", ""),
-    );
-    await repository.write("b.ts", "before\n");
-    repository.commit();
-    await repository.write("a.ts", numbered(0, 3, "new") + numbered(0, 5_000, "changed"));
-    await repository.write("b.ts", `after ${"z".repeat(6_000)}\n`);
-    const { job, end } = await follow(repository, "copied");
+    const worktree = new Worktree(server, "copied");
+    await worktree.write("a.ts", numbered(0, 3, "old") + numbered(0, 5_000, "same").replaceAll("same1;", ""));
+    await worktree.write("b.ts", "before\n");
+    worktree.commit();
+    await worktree.write("a.ts", numbered(0, 3, "new") + numbered(0, 5_000, "changed"));
+    await worktree.write("b.ts", `after ${"z".repeat(6_000)}\n`);
+    const { job, end } = await follow(worktree, "copied");
     const page = await open(`/jobs/${job.id}#diff`);
     await page.getByRole("button", { name: "Split" }).click();
     await file(page, "a.ts").getByText('const new0 = "new";').first().waitFor();
@@ -328,19 +262,18 @@ describe("code in a diff", () => {
 
 describe("a large diff", () => {
   it("of a thousand files is a tree that is walked by keys, and narrowed by names", async () => {
-    const repository = new Repository("thousand");
-    await repository.write("readme", "");
-    repository.commit();
+    const worktree = new Worktree(server, "thousand");
+    await worktree.write("readme", "");
+    worktree.commit();
     for (let at = 0; at < 1_000; at += 1)
-      await repository.write(`src/part${Math.floor(at / 100)}/deep/file${at}.ts`, `${at}\n`);
-    const { job, end } = await follow(repository, "thousand");
+      await worktree.write(`src/part${Math.floor(at / 100)}/deep/file${at}.ts`, `${at}\n`);
+    const { job, end } = await follow(worktree, "thousand");
     const page = await open(`/jobs/${job.id}#diff`);
     await page.locator(".diff").getByText("1,000 files").waitFor();
     const items = page.getByRole("treeitem");
     await expect.poll(() => items.count()).toBeGreaterThan(10);
     expect(await items.count()).toBeLessThan(100);
-    if (process.env.SCREENSHOTS)
-      await page.screenshot({ path: `${process.env.SCREENSHOTS}/diff-thousand.png` });
+    await keepPicture(page, "diff-thousand");
     await page.locator("[aria-selected=true]", { hasText: "file0.ts" }).waitFor();
     const tree = page.getByRole("tree");
     await tree.focus();
@@ -363,22 +296,22 @@ describe("a large diff", () => {
   });
 
   it("of 40 files, and one of 20,000 lines, is few rows in the page", async () => {
-    const repository = new Repository("large");
+    const worktree = new Worktree(server, "large");
     for (let part = 10; part < 50; part += 1)
-      await repository.write(`part${part}.ts`, numbered(0, 250, "before"));
-    await repository.write("long.ts", "");
-    repository.commit();
+      await worktree.write(`part${part}.ts`, numbered(0, 250, "before"));
+    await worktree.write("long.ts", "");
+    worktree.commit();
     for (let part = 10; part < 50; part += 1)
-      await repository.write(`part${part}.ts`, numbered(0, 250, "after"));
-    await repository.write("long.ts", numbered(0, 20_000, "long"));
-    const { job, end } = await follow(repository, "large");
+      await worktree.write(`part${part}.ts`, numbered(0, 250, "after"));
+    await worktree.write("long.ts", numbered(0, 20_000, "long"));
+    const { job, end } = await follow(worktree, "large");
     const page = await open(`/jobs/${job.id}#diff`);
     await file(page, "long.ts").getByText("long0", { exact: false }).first().waitFor();
     await expect.poll(() => page.locator(".diff").getByText("41 files").count()).toBe(1);
     expect(await page.locator(".d-row").count()).toBeLessThan(200);
     await page.locator(".d-scroller").evaluate((scroller) => scroller.scrollTo({ top: 19_990 * 20 }));
     await file(page, "long.ts").getByText("long19990", { exact: false }).first().waitFor();
-    if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/diff-long.png` });
+    await keepPicture(page, "diff-long");
     await page.keyboard.press("]");
     await file(page, "part10.ts").getByText("before0", { exact: false }).first().waitFor();
     await page.keyboard.press("]");
