@@ -1,54 +1,20 @@
 /** The job page in a real browser: live lines, following, a hundred thousand of them, a server that goes and comes back. */
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { dashboard, withoutStreams } from "./dashboard";
+import { distanceToEnd, rows, scrollToShare, scrollTop, scroller, shown } from "./log-page";
 
-let server: Server;
-let browser: Browser;
+const { server, open } = dashboard();
 
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
-
-/** Opens a page; afterwards nothing may have gone wrong in it. */
-async function open(path: string): Promise<Page> {
-  opened = await openPage(browser);
-  await opened.page.goto(server.url + path);
-  return opened.page;
-}
-
-afterEach(async () => {
-  const faults = opened?.faults ?? [];
-  await opened?.page.context().close();
-  opened = null;
-  expect(faults).toEqual([]);
-});
-
-const rows = (page: Page) => page.locator(".log .row");
 const rowWith = (page: Page, text: string) =>
   rows(page).filter({ has: page.getByText(text, { exact: true }) });
-const scroller = (page: Page) => page.getByRole("log");
-
-/** How far the log is from its end, in pixels. */
-const distanceToEnd = (page: Page): Promise<number> =>
-  scroller(page).evaluate((log) => log.scrollHeight - log.clientHeight - log.scrollTop);
-
 /** Where the log is, once its scrolling has come to rest. */
 async function restingPlace(page: Page): Promise<number> {
   let before = Number.NaN;
   await expect
     .poll(async () => {
       const last = before;
-      before = await scroller(page).evaluate((log) => log.scrollTop);
+      before = await scrollTop(page);
       return before === last;
     })
     .toBe(true);
@@ -92,12 +58,10 @@ describe("a real job", () => {
   it("shows what the page brought before any stream", async () => {
     const job = await server.shell("brought", "echo first; echo second");
     await job.finished();
-    opened = await openPage(browser);
-    await opened.page.route("**/api/**", (route) => route.abort());
-    await opened.page.goto(`${server.url}/jobs/${job.id}`);
-    await rowWith(opened.page, "second").waitFor();
-    await opened.page.getByRole("heading", { name: "brought" }).waitFor();
-    await opened.page.locator(".badge", { hasText: "success" }).waitFor();
+    const page = await open(`/jobs/${job.id}`, { prepare: withoutStreams });
+    await rowWith(page, "second").waitFor();
+    await page.getByRole("heading", { name: "brought" }).waitFor();
+    await page.locator(".badge", { hasText: "success" }).waitFor();
   });
 
   it("that does not exist is said to be missing", async () => {
@@ -124,7 +88,7 @@ describe("following", () => {
     const place = await restingPlace(page);
     await fifo.write("unseen one\nunseen two\n");
     await page.getByRole("button", { name: "↓ 2 new" }).waitFor();
-    expect(await scroller(page).evaluate((log) => log.scrollTop)).toBe(place);
+    expect(await scrollTop(page)).toBe(place);
 
     await page.getByRole("button", { name: "↓ 2 new" }).click();
     await rowWith(page, "unseen two").waitFor();
@@ -148,19 +112,16 @@ describe("a hundred thousand lines", () => {
     const page = await open(`/jobs/${job.id}`);
     await page.getByText("Live", { exact: true }).waitFor();
     await fifo.write("go\n");
-    await page.getByText("100,000 lines", { exact: true }).waitFor({ timeout: 45_000 });
+    await page.getByText("100,000 lines", { exact: true }).waitFor();
     expect(await rows(page).count()).toBeLessThan(200);
 
     for (const share of [0, 0.25, 0.5, 0.987]) {
-      await scroller(page).evaluate((log, at) => log.scrollTo({ top: at * log.scrollHeight }), share);
+      await scrollToShare(page, share);
       const line = String(Math.floor(share * 100_000) + 10);
       await rowWith(page, line).first().waitFor();
       expect(await rows(page).count()).toBeLessThan(200);
     }
-    const shown = await rows(page).evaluateAll((all) =>
-      all.map((row) => [row.querySelector(".gutter")?.textContent, row.querySelector(".text")?.textContent]),
-    );
-    expect(shown.every(([number, text]) => number === text)).toBe(true);
+    for (const [number, text] of await shown(page)) expect(text).toBe(number);
     await fifo.end();
   });
 
@@ -195,14 +156,14 @@ describe("a server that goes and comes back", () => {
     expect(await rowWith(page, "3").count()).toBeGreaterThan(0);
     await fifo.write("4\n5\n");
     await server.launch();
-    await page.getByText("Live", { exact: true }).waitFor({ timeout: 45_000 });
+    await page.getByText("Live", { exact: true }).waitFor();
     await fifo.write("6\n");
     await rowWith(page, "6").first().waitFor();
 
     await server.restart("SIGTERM");
     await fifo.write("7\n8\n");
     await fifo.end();
-    await page.getByText("Complete", { exact: true }).waitFor({ timeout: 45_000 });
+    await page.getByText("Complete", { exact: true }).waitFor();
     expect(await page.locator(".log .row .text").allTextContents()).toEqual([
       "1",
       "2",

@@ -1,49 +1,28 @@
 /** The text of lines in a real browser: lines drawn over, links, times, marks. Real jobs, printed by real commands. */
-import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { type Job, Server } from "./fantail";
+import type { Page } from "playwright-core";
+import { describe, expect, it } from "vitest";
+import { violations } from "./axe";
+import { dashboard } from "./dashboard";
+import type { Job } from "./fantail";
+import { marked, search, searchField } from "./log-page";
 
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
-let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
+const { server, open } = dashboard();
 
 /** Opens a job's page, with what a reader chose before. */
-async function open(job: Job, chosen: Readonly<Record<string, unknown>> = {}): Promise<Page> {
-  opened = await openPage(browser);
-  await opened.page.addInitScript((chosen) => {
-    for (const [name, value] of Object.entries(chosen))
-      localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
-  }, chosen);
-  await opened.page.goto(`${server.url}/jobs/${job.id}`);
-  return opened.page;
+function openJob(job: Job, chosen: Readonly<Record<string, unknown>> = {}): Promise<Page> {
+  return open(`/jobs/${job.id}`, {
+    prepare: (page) =>
+      page.addInitScript((chosen) => {
+        for (const [name, value] of Object.entries(chosen))
+          localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
+      }, chosen),
+  });
 }
-
-afterEach(async () => {
-  const faults = opened?.faults ?? [];
-  await opened?.page.context().close();
-  opened = null;
-  expect(faults).toEqual([]);
-});
-
-const PATIENT = { timeout: 30_000 };
 
 const texts = (page: Page): Promise<readonly string[]> => page.locator(".log .row .text").allTextContents();
 
 async function expectTexts(page: Page, expected: readonly string[]): Promise<void> {
-  await expect.poll(() => texts(page), PATIENT).toEqual(expected);
+  await expect.poll(() => texts(page)).toEqual(expected);
 }
 
 /** A script that draws a bar over itself, then three lines five times, as tools of many kinds do. */
@@ -64,7 +43,7 @@ describe("lines drawn over", () => {
   it("are their last picture, also while they come", async () => {
     const fifo = await server.fifo("progress");
     const job = await server.shell("progress", fifo.untilEnd);
-    const page = await open(job);
+    const page = await openJob(job);
     await fifo.write("first\none 0\ntwo 0\n");
     await expectTexts(page, ["first", "one 0", "two 0"]);
     for (const n of [1, 2, 3]) {
@@ -81,26 +60,22 @@ describe("lines drawn over", () => {
   it("are the same when a finished job is opened", async () => {
     const job = await server.shell("finished progress", PROGRESS);
     await job.finished();
-    const page = await open(job);
-    await expect
-      .poll(async () => (await texts(page)).filter((text) => text !== ""), PATIENT)
-      .toEqual(LAST_PICTURE);
+    const page = await openJob(job);
+    await expect.poll(async () => (await texts(page)).filter((text) => text !== "")).toEqual(LAST_PICTURE);
     expect(await page.locator(".log .fg-2").textContent()).toBe("done");
   });
 
   it("raw: everything that came, control characters visible, and back", async () => {
     const job = await server.shell("raw progress", PROGRESS);
     await job.finished();
-    const page = await open(job, { raw: true });
+    const page = await openJob(job, { raw: true });
     await page
       .locator(".log .row .text", { hasText: "␍fetching 10%␛[K␍fetching 50%␛[K␍fetching 100%␛[K" })
       .waitFor();
     await page.locator(".log .row .text", { hasText: "␛[3A␛[2K␛[33ma 99%␛[0m" }).waitFor();
     expect((await texts(page)).length).toBe(1 + 1 + 3 + 4 * 3 + 1 + 1);
     await page.getByRole("button", { name: "Raw" }).click();
-    await expect
-      .poll(async () => (await texts(page)).filter((text) => text !== ""), PATIENT)
-      .toEqual(LAST_PICTURE);
+    await expect.poll(async () => (await texts(page)).filter((text) => text !== "")).toEqual(LAST_PICTURE);
   });
 });
 
@@ -115,7 +90,7 @@ describe("raw and wrapped", () => {
       "for n in $(seq 200); do printf '\\033[32m.\\033[0m\\b'; done; printf '\\nend\\n'",
     );
     await job.finished();
-    const page = await open(job, { raw: true, wrap: true });
+    const page = await openJob(job, { raw: true, wrap: true });
     await page.locator(".log .row .text", { hasText: "end" }).waitFor();
     const heights = (): Promise<readonly (readonly [number, number])[]> =>
       page.locator(".log .slot").evaluateAll((slots) =>
@@ -125,7 +100,7 @@ describe("raw and wrapped", () => {
           return [Math.round(slot.getBoundingClientRect().height / 20), Math.max(1, lines.size)] as const;
         }),
       );
-    await expect.poll(async () => (await heights())[0]?.[0] ?? 0, PATIENT).toBeGreaterThan(10);
+    await expect.poll(async () => (await heights())[0]?.[0] ?? 0).toBeGreaterThan(10);
     for (const [units, lines] of await heights()) expect(units).toBe(lines);
   });
 });
@@ -139,7 +114,7 @@ printf '${osc("javascript:window.bad=1", "no link")} ${osc("data:text/html,x", "
 printf 'javascript:alert(1) <a href="https://example.org/">markup</a>\\n'`,
     );
     await job.finished();
-    const page = await open(job);
+    const page = await openJob(job);
     const hidden = page.locator(".log").getByRole("link", { name: "hidden link" });
     await hidden.waitFor();
     const links = await page
@@ -161,18 +136,6 @@ printf 'javascript:alert(1) <a href="https://example.org/">markup</a>\\n'`,
   });
 });
 
-/** What the browser marks, by its own registry: the texts, in no order. */
-const marked = (page: Page, kind: string): Promise<readonly string[]> =>
-  page.evaluate((kind) => {
-    const ranges = [...(CSS.highlights.get(kind) ?? [])];
-    return ranges.map(({ startContainer, startOffset, endContainer, endOffset }) => {
-      const range = document.createRange();
-      range.setStart(startContainer, startOffset);
-      range.setEnd(endContainer, endOffset);
-      return range.toString();
-    });
-  }, kind);
-
 describe("marks of a search", () => {
   it("are highlights of the browser over colours and links, for the rows that are drawn, and go with the search", async () => {
     const job = await server.shell(
@@ -180,23 +143,21 @@ describe("marks of a search", () => {
       "printf 'a nee\\033[31mdle\\033[0m, https://example.org/needle\\n'; for n in $(seq 2000); do echo line $n; done; echo Needle at the end",
     );
     await job.finished();
-    const page = await open(job);
+    const page = await openJob(job);
     await page.getByText("Needle at the end", { exact: true }).waitFor();
-    await page.getByRole("log").focus();
-    await page.keyboard.press("/");
-    await page.getByRole("searchbox", { name: "Search the whole log" }).fill("needle");
+    await search(page, "needle");
     const all = async (): Promise<readonly string[]> =>
       [...(await marked(page, "fantail-hit")), ...(await marked(page, "fantail-hit-current"))].toSorted();
-    await expect.poll(all, PATIENT).not.toEqual([]);
+    await expect.poll(all).not.toEqual([]);
     await page.getByRole("log").press("Home");
-    await expect.poll(all, PATIENT).toEqual(["needle", "needle"]);
+    await expect.poll(all).toEqual(["needle", "needle"]);
     await page.getByRole("log").press("End");
-    await expect.poll(all, PATIENT).toEqual(["Needle"]);
+    await expect.poll(all).toEqual(["Needle"]);
     expect(await page.locator(".log mark").count()).toBe(0);
-    await page.getByRole("searchbox").fill("line 20");
-    await expect.poll(async () => [...new Set(await all())], PATIENT).toEqual(["line 20"]);
-    await page.getByRole("searchbox").press("Escape");
-    await expect.poll(all, PATIENT).toEqual([]);
+    await searchField(page).fill("line 20");
+    await expect.poll(async () => [...new Set(await all())]).toEqual(["line 20"]);
+    await searchField(page).press("Escape");
+    await expect.poll(all).toEqual([]);
   });
 });
 
@@ -204,7 +165,7 @@ describe("the times of lines", () => {
   it("stand before the line as chosen, with the moment on hover, and are remembered", async () => {
     const fifo = await server.fifo("times");
     const job = await server.shell("times", fifo.untilEnd);
-    const page = await open(job);
+    const page = await openJob(job);
     await fifo.write("one\n");
     await page.getByText("one", { exact: true }).waitFor();
     await fifo.write("two\nthree\n");
@@ -214,24 +175,24 @@ describe("the times of lines", () => {
     const choose = page.getByRole("combobox", { name: "Times" });
     await choose.selectOption({ label: "Relative" });
     await expect
-      .poll(() => stamps.allTextContents(), PATIENT)
+      .poll(() => stamps.allTextContents())
       .toEqual(Array.from({ length: 3 }, () => expect.stringMatching(/^-?\d+:\d\d\.\d$/)));
     await choose.selectOption({ label: "Clock" });
-    await expect.poll(() => stamps.first().textContent(), PATIENT).toMatch(/^\d\d:\d\d:\d\d\.\d\d\d$/);
+    await expect.poll(() => stamps.first().textContent()).toMatch(/^\d\d:\d\d:\d\d\.\d\d\d$/);
     expect(await stamps.first().getAttribute("title")).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\dZ$/);
     await choose.selectOption({ label: "Delta" });
     await expect
-      .poll(() => stamps.allTextContents(), PATIENT)
+      .poll(() => stamps.allTextContents())
       .toEqual(["", expect.stringMatching(/^\+[\d:.]+( m?s)?$/), expect.stringMatching(/^(\+\d+ ms)?$/)]);
     await page.reload();
-    await expect.poll(() => stamps.count(), PATIENT).toBe(3);
+    await expect.poll(() => stamps.count()).toBe(3);
     await fifo.end();
   });
 
   it("neither they nor the numbers can be selected", async () => {
     const job = await server.shell("selected", "echo one; echo two");
     await job.finished();
-    const page = await open(job, { timestamps: "absolute" });
+    const page = await openJob(job, { timestamps: "absolute" });
     await page.locator(".log .stamp").nth(1).waitFor();
     const unselectable = await page
       .locator(".log .stamp, .log .gutter")
@@ -244,25 +205,25 @@ describe("colours", () => {
   it("a terminal's own follow the theme", async () => {
     const job = await server.shell("theme", "printf '\\033[38;2;250;240;10mpale\\033[0m\\n'");
     await job.finished();
-    const page = await open(job);
+    const page = await openJob(job);
     const pale = page.getByText("pale", { exact: true });
     await pale.waitFor();
     const lightness = (): Promise<number> =>
       pale.evaluate((span) => Number(/oklch\(([\d.]+)/.exec(getComputedStyle(span).color)?.[1] ?? -1));
     await page.emulateMedia({ colorScheme: "light" });
-    await expect.poll(lightness, PATIENT).toBeLessThanOrEqual(0.5);
+    await expect.poll(lightness).toBeLessThanOrEqual(0.5);
     await page.emulateMedia({ colorScheme: "dark" });
-    await expect.poll(lightness, PATIENT).toBeGreaterThan(0.7);
+    await expect.poll(lightness).toBeGreaterThan(0.7);
     await page.evaluate(() => {
       document.documentElement.style.colorScheme = "light";
     });
-    await expect.poll(lightness, PATIENT).toBeLessThanOrEqual(0.5);
+    await expect.poll(lightness).toBeLessThanOrEqual(0.5);
   });
 
   it("forced by the reader's system: standard error is still told by its gutter", async () => {
     const job = await server.shell("forced", "echo fine; echo bad >&2");
     await job.finished();
-    const page = await open(job);
+    const page = await openJob(job);
     await page.emulateMedia({ forcedColors: "active" });
     await page.locator(".log .row.stderr").waitFor();
     const border = (row: string): Promise<string> =>
@@ -281,18 +242,11 @@ describe("for everybody", () => {
       );
       await job.finished();
       for (const raw of [false, true]) {
-        const page = await open(job, { theme: colorScheme, timestamps: "delta", raw });
+        const page = await openJob(job, { theme: colorScheme, timestamps: "delta", raw });
         await page.locator(".log .row.stderr").waitFor();
-        await page.getByRole("log").focus();
-        await page.keyboard.press("/");
-        await page.getByRole("searchbox", { name: "Search the whole log" }).fill("needle");
-        await expect.poll(async () => (await marked(page, "fantail-hit")).length, PATIENT).toBeGreaterThan(0);
-        await page.evaluate(axe.source);
-        const { violations } = await page.evaluate(() =>
-          (globalThis as unknown as { axe: typeof axe }).axe.run(".log"),
-        );
-        expect(violations.flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.html}`))).toEqual([]);
-        await page.context().close();
+        await search(page, "needle");
+        await expect.poll(async () => (await marked(page, "fantail-hit")).length).toBeGreaterThan(0);
+        expect(await violations(page, ".log")).toEqual([]);
       }
     },
   );

@@ -2,72 +2,27 @@
  * The log viewer in a real browser, against a real server: a million lines, links, following, copying, wrapping, and a
  * server in trouble.
  */
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { dashboard } from "./dashboard";
+import { holdBack } from "./held-back";
+import { goTo, lineInTheMiddle, rowOf, rows, scrollToShare, scrollTop, scroller, shown } from "./log-page";
 import { writeJob } from "./stored-job";
-
-/** For conditions that a busy machine reaches late. */
-const PATIENCE = { timeout: 45_000, interval: 50 };
 
 const MILLION = 1_000_000;
 
-let server: Server;
-let browser: Browser;
+const { server, open } = dashboard();
 
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
+beforeAll(() => {
   writeJob(server, "million", MILLION, "line %d of a million");
   writeJob(server, "hundred-thousand", 100_000, "%d");
-}, 120_000);
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
 });
-
-let opened: { readonly page: Page; readonly faults: readonly string[] } | null = null;
-
-/** Opens a page; afterwards nothing may have gone wrong in it. */
-async function open(
-  path: string,
-  options: BrowserContextOptions = {},
-  prepare: (page: Page) => Promise<unknown> = async () => {},
-): Promise<Page> {
-  opened = await openPage(browser, options);
-  await prepare(opened.page);
-  await opened.page.goto(server.url + path);
-  return opened.page;
-}
-
-afterEach(async () => {
-  const faults = opened?.faults ?? [];
-  await opened?.page.context().close();
-  opened = null;
-  expect(faults).toEqual([]);
-});
-
-const rows = (page: Page) => page.locator(".log .row");
-const scroller = (page: Page) => page.getByRole("log");
-const rowOf = (page: Page, line: number) => page.locator(`.slot[data-offset="${line - 1}"] .row`);
-
-const shown = (page: Page): Promise<(readonly [number: string, text: string])[]> =>
-  rows(page).evaluateAll((all) =>
-    all.map((row) => [
-      row.querySelector(".gutter")?.textContent ?? "",
-      row.querySelector(".text")?.textContent ?? "",
-    ]),
-  );
 
 /** Waits until a line is there with its text, and all lines in the page are what their numbers say. */
 async function expectLine(page: Page, line: number, textOf: (line: string) => string): Promise<void> {
+  await expect.poll(() => rowOf(page, line).locator(".text").textContent()).toBe(textOf(String(line)));
   await expect
-    .poll(() => rowOf(page, line).locator(".text").textContent(), PATIENCE)
-    .toBe(textOf(String(line)));
-  await expect
-    .poll(async () => (await shown(page)).every(([number, text]) => text === textOf(number)), PATIENCE)
+    .poll(async () => (await shown(page)).every(([number, text]) => text === textOf(number)))
     .toBe(true);
 }
 
@@ -94,7 +49,7 @@ describe("a finished job of a million lines", () => {
     await expectLine(page, MILLION, ofMillion);
     await page.getByText("1,000,000 lines", { exact: true }).waitFor();
     for (const share of [0, 0.25, 0.5, 0.987]) {
-      await scroller(page).evaluate((log, at) => log.scrollTo({ top: at * log.scrollHeight }), share);
+      await scrollToShare(page, share);
       await expectLine(page, Math.floor(share * MILLION) + 10, ofMillion);
       expect(await rows(page).count()).toBeLessThan(120);
     }
@@ -105,7 +60,7 @@ describe("a finished job of a million lines", () => {
     const page = await open("/jobs/million");
     await expectLine(page, MILLION, ofMillion);
     for (let place = 0; place < 60; place += 1) {
-      await scroller(page).evaluate((log, at) => log.scrollTo({ top: (at / 60) * log.scrollHeight }), place);
+      await scrollToShare(page, place / 60);
       await page.locator(".log .row:not(.unloaded)").first().waitFor();
     }
     expect(await heapOf(page)).toBeLessThan(200e6);
@@ -120,9 +75,7 @@ describe("a finished job of a million lines", () => {
       "500001",
       "500002",
     ]);
-    await page.evaluate(() => {
-      location.hash = "#L123";
-    });
+    await goTo(page, 123);
     await expectLine(page, 123, ofMillion);
     expect(await page.locator(".slot.linked .gutter").allTextContents()).toEqual(["123"]);
   });
@@ -146,17 +99,15 @@ describe("a link to a line of a job that runs", () => {
     const job = await server.shell("linked", `seq 1 2000; ${fifo.untilEnd}`);
     const page = await open(`/jobs/${job.id}#L5-L7`);
     await expectLine(page, 5, (line) => line);
-    const place = await scroller(page).evaluate((log) => log.scrollTop);
+    const place = await scrollTop(page);
     await fifo.write("new\n");
     await page.getByRole("button", { name: /↓ [\d,]+ new/ }).waitFor();
-    expect(await scroller(page).evaluate((log) => log.scrollTop)).toBe(place);
+    expect(await scrollTop(page)).toBe(place);
     expect(await page.locator(".slot.linked").count()).toBe(3);
 
-    await page.evaluate(() => {
-      location.hash = "#L2010";
-    });
+    await goTo(page, 2_010);
     await fifo.write(Array.from({ length: 400 }, (_, at) => `more ${at}\n`).join(""));
-    await expect.poll(() => rowOf(page, 2010).locator(".text").textContent(), PATIENCE).toBe("more 8");
+    await expect.poll(() => rowOf(page, 2010).locator(".text").textContent()).toBe("more 8");
     await fifo.end();
   });
 });
@@ -221,27 +172,11 @@ async function withoutClipboard(page: Page): Promise<void> {
   await rememberCopies(page);
 }
 
-/** The line in the middle of the log, once one is loaded there, and the place behind its text. */
-async function lineInTheMiddle(page: Page): Promise<{ line: number; x: number; y: number }> {
-  const look = () =>
-    scroller(page).evaluate((log) => {
-      const { left, top, width, height } = log.getBoundingClientRect();
-      const row = document.elementFromPoint(left + width / 2, top + height / 2)?.closest(".slot");
-      const text = row?.querySelector(".row:not(.unloaded) .text")?.getBoundingClientRect();
-      const line = Number((row as HTMLElement | null)?.dataset.offset) + 1;
-      return text ? { line, x: text.left + 34, y: text.top + 10 } : null;
-    });
-  await expect.poll(look, PATIENCE).not.toBeNull();
-  const found = await look();
-  if (!found) throw new Error("the line is gone");
-  return found;
-}
-
 const ALL_LINES = Array.from({ length: 100_000 }, (_, at) => `${at + 1}`).join("\n");
 
 describe("copying", () => {
   it("a selection takes the text, and no numbers or times", async () => {
-    const page = await open("/jobs/hundred-thousand#L50", {}, rememberCopies);
+    const page = await open("/jobs/hundred-thousand#L50", { prepare: rememberCopies });
     await expectLine(page, 50, (line) => line);
     await page.getByLabel("Times").selectOption({ label: "Clock" });
     const from = await rowOf(page, 48).locator(".text").boundingBox();
@@ -260,7 +195,7 @@ describe("copying", () => {
     await rowOf(page, 1_000).locator(".text").dblclick();
     await page.mouse.wheel(0, 40_000);
     // The rows of the place that was left may still be there for a frame.
-    await expect.poll(async () => (await lineInTheMiddle(page)).line, PATIENCE).toBeGreaterThan(2_990);
+    await expect.poll(async () => (await lineInTheMiddle(page)).line).toBeGreaterThan(2_990);
     expect(await rowOf(page, 1_000).count()).toBe(1);
     const end = await lineInTheMiddle(page);
     await page.keyboard.down("Shift");
@@ -268,7 +203,7 @@ describe("copying", () => {
     await page.keyboard.up("Shift");
     const expected = Array.from({ length: end.line - 999 }, (_, at) => `${1_000 + at}`).join("\n");
     await page.keyboard.press("Control+c");
-    await page.getByText(/^[\d,]+ lines copied$/).waitFor({ timeout: 45_000 });
+    await page.getByText(/^[\d,]+ lines copied$/).waitFor();
     // A press behind the end of a line may count as the start of the next one.
     const text = await page.evaluate(() => navigator.clipboard.readText());
     expect(text.trimEnd()).toBe(expected);
@@ -280,27 +215,27 @@ describe("copying", () => {
     await scroller(page).focus();
     await page.keyboard.press("Control+a");
     await page.keyboard.press("Control+c");
-    await page.getByText("100,000 lines copied").waitFor({ timeout: 45_000 });
+    await page.getByText("100,000 lines copied").waitFor();
     expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(ALL_LINES);
   });
 
   it("the same over plain HTTP, where a page may only answer the reader's own copy", async () => {
-    const page = await open("/jobs/hundred-thousand", {}, withoutClipboard);
+    const page = await open("/jobs/hundred-thousand", { prepare: withoutClipboard });
     await expectLine(page, 100_000, (line) => line);
     await scroller(page).focus();
     await page.keyboard.press("Control+a");
     await page.keyboard.press("Control+c");
     // At once where the gesture still counts; else it is kept for the next one.
     const said = page.getByText(/100,000 lines (copied|are ready: copy once more)/);
-    await said.waitFor({ timeout: 45_000 });
+    await said.waitFor();
     if ((await said.textContent())?.includes("ready")) await page.keyboard.press("Control+c");
     await expect
-      .poll(() => page.evaluate(() => (globalThis as { lastCopy?: string }).lastCopy), PATIENCE)
+      .poll(() => page.evaluate(() => (globalThis as { lastCopy?: string }).lastCopy))
       .toBe(ALL_LINES);
   });
 
   it("more than fits says so", async () => {
-    const page = await open("/jobs/million", {}, rememberCopies);
+    const page = await open("/jobs/million", { prepare: rememberCopies });
     await expectLine(page, MILLION, ofMillion);
     await scroller(page).focus();
     await page.keyboard.press("Control+a");
@@ -333,18 +268,14 @@ describe("wrapped lines", () => {
       rowOf(page, line).evaluate((row) => row.getBoundingClientRect().top);
     const before = await topOf(200);
     await page.getByRole("button", { name: "Wrap" }).click();
-    await expect
-      .poll(() => rowOf(page, 200).evaluate((row) => row.clientHeight), PATIENCE)
-      .toBeGreaterThan(30);
+    await expect.poll(() => rowOf(page, 200).evaluate((row) => row.clientHeight)).toBeGreaterThan(30);
     expect(Math.abs((await topOf(200)) - before)).toBeLessThan(60);
     expect(await misplaced(page)).toEqual([]);
     expect(await scroller(page).evaluate((log) => log.scrollWidth - log.clientWidth)).toBe(0);
 
-    await page.evaluate(() => {
-      location.hash = "#L301";
-    });
+    await goTo(page, 301);
     await page.getByRole("button", { name: "+5,000 characters" }).click();
-    await expect.poll(() => misplaced(page), PATIENCE).toEqual([]);
+    await expect.poll(() => misplaced(page)).toEqual([]);
     await page.reload();
     expect(await page.getByRole("button", { name: "Wrap" }).getAttribute("aria-pressed")).toBe("true");
   });
@@ -354,20 +285,13 @@ describe("older pages", () => {
   it("come in above without moving what is read", async () => {
     const page = await open("/jobs/million");
     await expectLine(page, MILLION, ofMillion);
-    const gate: { open?: () => void } = {};
-    const opening = new Promise<void>((resolve) => (gate.open = resolve));
-    await page.route("**/output?*", async (route) => {
-      await opening;
-      await route.continue();
-    });
-    await page.evaluate(() => {
-      location.hash = "#L400000";
-    });
+    const pages = await holdBack(page, "**/output?*");
+    await goTo(page, 400_000);
     await page.locator(".row.unloaded").first().waitFor();
     const places = (): Promise<readonly number[]> =>
       rows(page).evaluateAll((all) => all.map((row) => row.getBoundingClientRect().top));
     const before = await places();
-    gate.open?.();
+    pages.release();
     await expectLine(page, 400_000, ofMillion);
     expect(await places()).toEqual(before);
   });
@@ -379,15 +303,11 @@ describe("older pages", () => {
     await page.route("**/output?*", (route) =>
       failing ? route.fulfill({ status: 500, body: '{"error":"Redis does not answer"}' }) : route.continue(),
     );
-    await page.evaluate(() => {
-      location.hash = "#L300000";
-    });
+    await goTo(page, 300_000);
     const failed = page.locator(".row.mark", { hasText: "512 lines could not be loaded: " }).first();
-    await failed.waitFor({ timeout: 45_000 });
+    await failed.waitFor();
     failing = false;
     await failed.getByRole("button", { name: "Load" }).click();
-    await expect
-      .poll(() => rows(page).filter({ hasText: "of a million" }).count(), PATIENCE)
-      .toBeGreaterThan(5);
+    await expect.poll(() => rows(page).filter({ hasText: "of a million" }).count()).toBeGreaterThan(5);
   });
 });
