@@ -33,6 +33,8 @@ export interface Dashboard {
   readonly server: Server;
   /** A profile of its own, in which several tabs can be opened. Addresses without a host are the server's. */
   readonly newContext: (options?: BrowserContextOptions) => Promise<BrowserContext>;
+  /** A page in a profile of its own, which has been nowhere yet. */
+  readonly newPage: (options?: BrowserContextOptions) => Promise<Page>;
   /** A page at an address, in a profile of its own. */
   readonly open: (address: string, opening?: Opening) => Promise<Page>;
 }
@@ -69,20 +71,30 @@ export function dashboard(settings: () => Settings = () => ({})): Dashboard {
     return context;
   }
 
+  const newPage = async (options?: BrowserContextOptions): Promise<Page> =>
+    (await newContext(options)).newPage();
+
   async function open(address: string, { prepare, ...options }: Opening = {}): Promise<Page> {
-    const page = await (await newContext(options)).newPage();
+    const page = await newPage(options);
     await prepare?.(page);
     await page.goto(address);
     return page;
   }
 
-  return { server, newContext, open };
+  return { server, newContext, newPage, open };
 }
 
 /** Leaves a page with what it brought: nothing that it asks the server for comes. For `prepare`. */
 export async function withoutStreams(page: Page): Promise<void> {
   await page.route("**/api/**", (route) => route.abort());
 }
+
+/** Has a page remember what its reader chose before: names of preferences and their values. For `prepare`. */
+export const withChoices = (chosen: Readonly<Record<string, unknown>>) => (page: Page) =>
+  page.addInitScript((chosen) => {
+    for (const [name, value] of Object.entries(chosen))
+      localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
+  }, chosen);
 
 /** Keeps a picture of a page, for people to look at, where FANTAIL_SCREENSHOTS names a folder for it. */
 export async function keepPicture(page: Page, name: string): Promise<void> {

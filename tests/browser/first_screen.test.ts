@@ -2,36 +2,13 @@
  * The first screen of a job's page is drawn before the scripts that make the page live have come, and is what they draw
  * first: nothing moves, nothing flashes, and no line waits for them.
  */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
-import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launchChromium, openPage } from "./chromium";
-import { Server } from "./fantail";
+import type { BrowserContextOptions, Page } from "playwright-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { dashboard, withChoices } from "./dashboard";
+import { holdBack } from "./held-back";
+import { writeEntries } from "./stored-job";
 
-const PATIENCE_MS = 45_000;
-
-let server: Server;
-let browser: Browser;
-
-/** A job's hash and its lines, written as a runner would. */
-function write(
-  id: string,
-  fields: Readonly<Record<string, string | number>>,
-  lines: readonly object[],
-): void {
-  const script = `
-import json, sys, redis
-path, id, fields, lines = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.stdin.read())
-server = redis.Redis(unix_socket_path=path)
-server.hset(f"job:{id}", mapping={"id": id, **fields})
-server.rpush(f"job:{id}:output", *map(json.dumps, lines))
-`;
-  const python = process.env.FANTAIL_PYTHON ?? new URL("../../.venv/bin/python", import.meta.url).pathname;
-  execFileSync(python, ["-c", script, join(server.dataDir, "valkey.sock"), id, JSON.stringify(fields)], {
-    input: JSON.stringify(lines),
-  });
-}
+const { server, newPage } = dashboard();
 
 const DAY_MS = 86_400_000;
 
@@ -54,21 +31,22 @@ const TEXTS = [
   `long ${"0123456789".repeat(450)}`,
 ];
 
-beforeAll(async () => {
-  server = await Server.start();
-  browser = await launchChromium();
+beforeAll(() => {
   const startedAt = Date.now() - 3 * DAY_MS;
-  write(
+  writeEntries(
+    server,
     "live",
     { status: "running", created_at: startedAt },
     linesOf(900, (at) => TEXTS[at % 8] ?? ""),
   );
-  write(
+  writeEntries(
+    server,
     "short",
     { status: "running", created_at: startedAt },
     linesOf(5, (at) => `line ${at}`),
   );
-  write(
+  writeEntries(
+    server,
     "done",
     {
       status: "success",
@@ -88,16 +66,12 @@ beforeAll(async () => {
     },
     linesOf(2_000, (at) => TEXTS[at % 8] ?? ""),
   );
-  write(
+  writeEntries(
+    server,
     "failed",
     { status: "failed", exit_code: 2, created_at: startedAt },
     linesOf(50, (at) => `line ${at}`),
   );
-}, 120_000);
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.close();
 });
 
 /** What is in the page, a line for each element and each text, and where the rows are. Runs in the page. */
@@ -151,25 +125,17 @@ interface Look {
 async function openHeld(
   path: string,
   options: BrowserContextOptions,
-  stored: Readonly<Record<string, unknown>>,
-) {
-  const { page, faults } = await openPage(browser, options);
-  await page.addInitScript((values) => {
-    for (const [name, value] of Object.entries(values))
-      localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
-  }, stored);
-  const gate: { release?: () => void } = {};
-  const released = new Promise<void>((resolve) => (gate.release = resolve));
-  await page.route("**/assets/dashboard-*.js", async (route) => {
-    await released;
-    await route.continue();
-  });
-  await page.goto(server.url + path, { waitUntil: "commit" });
-  return { page, faults, release: () => gate.release?.() };
+  chosen: Readonly<Record<string, unknown>>,
+): Promise<{ page: Page; release: () => void }> {
+  const page = await newPage(options);
+  await withChoices(chosen)(page);
+  const { release } = await holdBack(page, "**/assets/dashboard-*.js");
+  await page.goto(path, { waitUntil: "commit" });
+  return { page, release };
 }
 
 async function firstLook(page: Page): Promise<Look> {
-  await page.locator(".slot .text").last().waitFor({ timeout: PATIENCE_MS });
+  await page.locator(".slot .text").last().waitFor();
   await page.evaluate(recordPage);
   return page.evaluate(() => {
     const known = document.querySelector("article");
@@ -189,15 +155,13 @@ describe("the first screen of a job", () => {
     ["times since the start", "/jobs/done", {}, { timestamps: "relative", theme: "light" }],
     ["a phone", "/jobs/done", PHONE, {}],
   ])("is what the page draws then, in the same places: %s", async (_, path, options, stored) => {
-    const { page, faults, release } = await openHeld(path, options, stored);
+    const { page, release } = await openHeld(path, options, stored);
     const first = await firstLook(page);
     release();
-    await page.waitForFunction(() => "takenOver" in globalThis, undefined, { timeout: PATIENCE_MS });
+    await page.waitForFunction(() => "takenOver" in globalThis);
     const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
     expect(first.written).toBe(then.written);
     expect(first.places).toEqual(then.places);
-    expect(faults).toEqual([]);
-    await page.context().close();
   });
 
   it.each([
@@ -207,13 +171,11 @@ describe("the first screen of a job", () => {
     ["of a job that failed", "/jobs/failed", {}],
     ["of a job that is not there", "/jobs/nowhere", {}],
   ])("is not drawn %s", async (_, path, stored) => {
-    const { page, faults, release } = await openHeld(path, {}, stored);
+    const { page, release } = await openHeld(path, {}, stored);
     // The first script has run by then.
     await page.waitForLoadState("domcontentloaded");
     expect(await page.locator("#root > *").count()).toBe(0);
     release();
-    await page.locator("main h1").waitFor({ timeout: PATIENCE_MS });
-    expect(faults).toEqual([]);
-    await page.context().close();
+    await page.locator("main h1").waitFor();
   });
 });

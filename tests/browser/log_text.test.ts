@@ -2,22 +2,15 @@
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { violations } from "./axe";
-import { dashboard } from "./dashboard";
+import { dashboard, withChoices } from "./dashboard";
 import type { Job } from "./fantail";
 import { marked, search, searchField } from "./log-page";
 
 const { server, open } = dashboard();
 
 /** Opens a job's page, with what a reader chose before. */
-function openJob(job: Job, chosen: Readonly<Record<string, unknown>> = {}): Promise<Page> {
-  return open(`/jobs/${job.id}`, {
-    prepare: (page) =>
-      page.addInitScript((chosen) => {
-        for (const [name, value] of Object.entries(chosen))
-          localStorage.setItem(`fantail.${name}`, JSON.stringify(value));
-      }, chosen),
-  });
-}
+const openJob = (job: Job, chosen: Readonly<Record<string, unknown>> = {}): Promise<Page> =>
+  open(`/jobs/${job.id}`, { prepare: withChoices(chosen) });
 
 const texts = (page: Page): Promise<readonly string[]> => page.locator(".log .row .text").allTextContents();
 

@@ -20,7 +20,7 @@ beforeAll(async () => {
 
 afterAll(() => backend?.close());
 
-const { server, newContext } = dashboard(() => ({
+const { server, newPage } = dashboard(() => ({
   FANTAIL_PIPELINE_URL: backend.url,
   FANTAIL_PIPELINE_POLL_S: "0.3",
 }));
@@ -29,7 +29,7 @@ beforeEach(async () => {
   backend.failing = false;
   backend.statuses.set("orders", "running");
   backend.statuses.set("billing", "paused");
-  page = await (await newContext()).newPage();
+  page = await newPage();
   states = [];
   await page.clock.install();
   await page.addInitScript(() => {
