@@ -1,6 +1,6 @@
-import { act, cleanup, render, renderHook } from "@testing-library/react";
+import { act, render, renderHook } from "@testing-library/react";
 import { type ReactNode, StrictMode } from "react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { useDiffStream } from "../../src/hooks/useDiffStream";
 import { useEventSourceManager } from "../../src/hooks/useEventSourceManager";
@@ -8,15 +8,15 @@ import { useJobStream } from "../../src/hooks/useJobStream";
 import { useLogStream } from "../../src/hooks/useLogStream";
 import { useTables } from "../../src/hooks/useTables";
 import { createClient } from "../../src/stream/client";
+import { frame, holdClock } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
 let wrapper: (props: { children: ReactNode }) => ReactNode;
 
+holdClock();
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "requestAnimationFrame", "cancelAnimationFrame"],
-  });
   source = new ScriptedSource();
   const client = createClient({ streams: source });
   wrapper = ({ children }) => (
@@ -26,25 +26,10 @@ beforeEach(() => {
   );
 });
 
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-});
-
 /** Speaks on the live subscription and lets a frame pass. */
-function say(...events: Said[]): void {
-  act(() => {
-    source.last.say(...events);
-    vi.advanceTimersByTime(300);
-  });
-}
+const say = (...events: Said[]): void => frame(() => void source.last.say(...events));
 
-function open(position?: string | null): void {
-  act(() => {
-    source.last.open(position);
-    vi.advanceTimersByTime(300);
-  });
-}
+const open = (position?: string | null): void => frame(() => void source.last.open(position));
 
 const line = (at: number): Said => ["output", { timestamp: at, line: `${at}`, stream: "stdout" }, `${at}-t`];
 

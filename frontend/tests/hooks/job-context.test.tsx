@@ -1,10 +1,11 @@
-import { act, cleanup, renderHook } from "@testing-library/react";
+import { act, renderHook } from "@testing-library/react";
 import { type ReactNode, StrictMode } from "react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { JobProvider, useJobContext } from "../../src/hooks/useJobContext";
 import { type Client, createClient } from "../../src/stream/client";
 import type { RunEnd } from "../../src/stream/run-registry";
+import { holdClock, pass } from "../support/held-clock";
 import { ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
@@ -12,22 +13,15 @@ let client: Client;
 let ends: RunEnd[];
 const onRunEnd = (end: RunEnd): number => ends.push(end);
 
+holdClock();
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "requestAnimationFrame", "cancelAnimationFrame"],
-  });
   source = new ScriptedSource();
   ends = [];
   vi.stubGlobal("fetch", () =>
     Promise.resolve(Response.json({ runningJobs: [{ jobId: "j1", name: "Nightly", runId: "r1" }] })),
   );
   client = createClient({ streams: source });
-});
-
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
 });
 
 function wrapper({ children }: { children: ReactNode }) {
@@ -39,11 +33,6 @@ function wrapper({ children }: { children: ReactNode }) {
     </StrictMode>
   );
 }
-
-const pass = (ms: number): Promise<void> =>
-  act(async () => {
-    await vi.advanceTimersByTimeAsync(ms);
-  });
 
 describe("useJobContext", () => {
   it("knows at first which jobs run, and follows them", async () => {

@@ -1,12 +1,13 @@
 /** The hooks of pipelines, by stream, by polls, and by whichever there is. */
-import { act, cleanup, renderHook } from "@testing-library/react";
+import { act, renderHook } from "@testing-library/react";
 import { type ReactNode, StrictMode } from "react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import * as polling from "../../src/hooks/usePipelineState";
 import * as adapter from "../../src/hooks/usePipelineStateAdapter";
 import * as sse from "../../src/hooks/usePipelineStateSSE";
 import { type Client, createClient } from "../../src/stream/client";
+import { holdClock, pass } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
@@ -14,10 +15,9 @@ let client: Client;
 let asked: string[];
 let health: string;
 
+holdClock("Date");
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "requestAnimationFrame", "cancelAnimationFrame", "Date"],
-  });
   source = new ScriptedSource();
   asked = [];
   health = "running";
@@ -28,12 +28,6 @@ beforeEach(() => {
   client = createClient({ streams: source });
 });
 
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
-
 function wrapper({ children }: { children: ReactNode }) {
   return (
     <StrictMode>
@@ -41,11 +35,6 @@ function wrapper({ children }: { children: ReactNode }) {
     </StrictMode>
   );
 }
-
-const pass = (ms: number): Promise<void> =>
-  act(async () => {
-    await vi.advanceTimersByTimeAsync(ms);
-  });
 
 async function say(...events: Said[]): Promise<void> {
   source.last.say(...events);

@@ -2,15 +2,16 @@
  * What a hundred thousand lines cost a page, counted and not timed (trap 27): how often React commits, and how many
  * elements are copied for the arrays that components are given.
  */
-import { cleanup, render } from "@testing-library/react";
+import { render } from "@testing-library/react";
 import { Profiler } from "react";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { beforeEach, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { useEventSourceManager } from "../../src/hooks/useEventSourceManager";
 import { useJobSession } from "../../src/hooks/useJobSession";
 import { useJobStream } from "../../src/hooks/useJobStream";
 import { useLogStream } from "../../src/hooks/useLogStream";
 import { createClient } from "../../src/stream/client";
+import { holdClock } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 const LINES = 100_000;
@@ -24,21 +25,14 @@ let commits: number;
 let copied: number;
 let last: readonly unknown[];
 
+holdClock();
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "requestAnimationFrame", "cancelAnimationFrame"],
-  });
   // React is to commit when it would in a page, and not when a test lets it.
   vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false);
   source = new ScriptedSource();
   commits = copied = 0;
   last = [];
-});
-
-afterEach(() => {
-  cleanup();
-  vi.unstubAllGlobals();
-  vi.useRealTimers();
 });
 
 /** Counts each array that a component is given, once. */

@@ -1,10 +1,11 @@
 /** What the package promises: each hook with its name, options, defaults and result, as docs/HOOKS.md says. */
 import { readFileSync } from "node:fs";
-import { act, cleanup, renderHook } from "@testing-library/react";
+import { act, renderHook } from "@testing-library/react";
 import type { ReactNode } from "react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import * as fantail from "../../src/index";
 import { SSE_MANAGER_DEFAULTS } from "../../src/stream/pipeline-sse-config";
+import { frame, holdClock } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 const GUIDE = readFileSync(`${import.meta.dirname}/../../../docs/HOOKS.md`, "utf8");
@@ -12,10 +13,9 @@ const GUIDE = readFileSync(`${import.meta.dirname}/../../../docs/HOOKS.md`, "utf
 let source: ScriptedSource;
 let wrapper: (props: { children: ReactNode }) => ReactNode;
 
+holdClock();
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "requestAnimationFrame", "cancelAnimationFrame"],
-  });
   vi.stubGlobal("fetch", () => Promise.reject(new TypeError("there is no network")));
   source = new ScriptedSource();
   const client = fantail.createClient({ streams: source });
@@ -27,18 +27,7 @@ beforeEach(() => {
   );
 });
 
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
-
-function say(...events: Said[]): void {
-  act(() => {
-    source.last.say(...events);
-    vi.advanceTimersByTime(300);
-  });
-}
+const say = (...events: Said[]): void => frame(() => void source.last.say(...events));
 
 /** A call of a hook, and the members of its result; `null` where the result is no object. */
 type Row = readonly [call: string, use: () => unknown, result: readonly string[] | null];

@@ -12,14 +12,17 @@ let platform: SimulatedPlatform;
 let registry: RunRegistry;
 let ends: RunEnd[];
 
-beforeEach(() => {
-  platform = new SimulatedPlatform();
-  registry = new RunRegistry({
+const registryOn = (platform: SimulatedPlatform): RunRegistry =>
+  new RunRegistry({
     streams: new FetchStreams({ platform }),
     platform,
     visibility: new HideablePage(),
     schedule: (run) => platform.after(16, run),
   });
+
+beforeEach(() => {
+  platform = new SimulatedPlatform();
+  registry = registryOn(platform);
   ends = [];
   registry.onEnd((end) => ends.push(end));
 });
@@ -303,12 +306,7 @@ describe("many runs", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
         platform = new SimulatedPlatform();
-        registry = new RunRegistry({
-          streams: new FetchStreams({ platform }),
-          platform,
-          visibility: new HideablePage(),
-          schedule: (run) => platform.after(16, run),
-        });
+        registry = registryOn(platform);
         const told: string[] = [];
         registry.onEnd((end) => told.push(`${end.runId} ${end.status}`));
         registry.start();

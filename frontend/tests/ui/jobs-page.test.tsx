@@ -1,37 +1,20 @@
-import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { act, fireEvent, render, screen, within } from "@testing-library/react";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { createClient } from "../../src/stream/client";
 import type { JsonObject } from "../../src/stream/json";
 import { JobsPage } from "../../src/ui/JobsPage";
+import { frame, holdClock } from "../support/held-clock";
 import { ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
 
+holdClock();
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: [
-      "setTimeout",
-      "clearTimeout",
-      "setInterval",
-      "clearInterval",
-      "requestAnimationFrame",
-      "cancelAnimationFrame",
-    ],
-  });
   globalThis.history.replaceState(null, "", "/");
   source = new ScriptedSource();
 });
-
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-});
-
-function pass(speak: () => void = () => {}, ms = 500): void {
-  act(speak);
-  act(() => void vi.advanceTimersByTime(ms));
-}
 
 function show(jobs?: JsonObject): void {
   const client = createClient({
@@ -55,7 +38,7 @@ const SOME: JsonObject = {
 const names = (): readonly (string | null)[] => screen.getAllByRole("link").map((link) => link.textContent);
 const chip = (name: RegExp): HTMLElement => screen.getByRole("button", { name });
 const field = (): HTMLElement => screen.getByRole("searchbox");
-const type = (value: string): void => pass(() => fireEvent.change(field(), { target: { value } }));
+const type = (value: string): void => frame(() => fireEvent.change(field(), { target: { value } }));
 
 describe("the rows", () => {
   it("are there before any stream, newest first", () => {
@@ -98,7 +81,7 @@ describe("the rows", () => {
   it("follow the stream, and the page says how the connection stands", () => {
     show({});
     expect(screen.getByText("Not connected")).toBeDefined();
-    pass(() =>
+    frame(() =>
       source.last
         .open("1-e")
         .say([
@@ -109,7 +92,7 @@ describe("the rows", () => {
     );
     expect(screen.getByText("fresh")).toBeDefined();
     expect(screen.getByText("Live")).toBeDefined();
-    pass(() =>
+    frame(() =>
       source.last.status({ state: "reconnecting", attempt: 1, problem: { kind: "network", message: "cut" } }),
     );
     expect(screen.getByText("fresh")).toBeDefined();
@@ -146,7 +129,7 @@ describe("the rows", () => {
       characterData: true,
       attributes: true,
     });
-    pass(() =>
+    frame(() =>
       source.last
         .open("1-e")
         .say(["message", [{ op: "replace", path: "/jobs/c/status", value: "failed" }], "2-e"]),
@@ -171,7 +154,7 @@ describe("a page without jobs", () => {
   it("says that it loads, or why it cannot, and tries again", () => {
     show();
     expect(screen.getByText("Loading jobs…")).toBeDefined();
-    pass(() =>
+    frame(() =>
       source.last.status({ state: "error", problem: { kind: "refused", status: 403, message: "Forbidden" } }),
     );
     expect(screen.getByRole("alert").textContent).toContain("Forbidden");
@@ -185,13 +168,13 @@ describe("the filters", () => {
     show(SOME);
     expect(chip(/^All/).textContent).toBe("All 4");
     expect(chip(/^success/).textContent).toBe("success 2");
-    pass(() => fireEvent.click(chip(/^failed/)));
+    frame(() => fireEvent.click(chip(/^failed/)));
     expect(names()).toEqual(["Lint"]);
     expect(globalThis.location.search).toBe("?status=failed");
-    pass(() => fireEvent.click(chip(/^running/)));
+    frame(() => fireEvent.click(chip(/^running/)));
     expect(names()).toEqual(["Tests", "Lint"]);
     expect(chip(/^running/).getAttribute("aria-pressed")).toBe("true");
-    pass(() => fireEvent.click(chip(/^All/)));
+    frame(() => fireEvent.click(chip(/^All/)));
     expect(names()).toHaveLength(4);
     expect(globalThis.location.search).toBe("");
   });
@@ -216,7 +199,7 @@ describe("the filters", () => {
     type("nothing like it");
     expect(screen.getByText("No job matches")).toBeDefined();
     expect(globalThis.location.search).toBe("?q=nothing%20like%20it");
-    pass(() => fireEvent.click(screen.getByRole("button", { name: "Show all jobs" })));
+    frame(() => fireEvent.click(screen.getByRole("button", { name: "Show all jobs" })));
     expect(names()).toHaveLength(4);
   });
 
@@ -225,7 +208,7 @@ describe("the filters", () => {
     show(SOME);
     expect(names()).toEqual(["Types"]);
     expect((field() as HTMLInputElement).value).toBe("t");
-    pass(() => globalThis.history.pushState(null, "", "/"));
+    frame(() => globalThis.history.pushState(null, "", "/"));
     expect(names()).toHaveLength(4);
   });
 
@@ -233,7 +216,7 @@ describe("the filters", () => {
     globalThis.history.replaceState(null, "", "/?status=running");
     show(SOME);
     expect(names()).toEqual(["Tests"]);
-    pass(() =>
+    frame(() =>
       source.last.open("1-e").say([
         "message",
         [
@@ -253,7 +236,7 @@ describe("the filters", () => {
     expect(document.activeElement).toBe(field());
     expect(fireEvent.keyDown(field(), { key: "/" })).toBe(true);
     type("lint");
-    pass(() => fireEvent.keyDown(field(), { key: "Escape" }));
+    frame(() => fireEvent.keyDown(field(), { key: "Escape" }));
     expect(names()).toHaveLength(4);
     fireEvent.keyDown(field(), { key: "ArrowDown" });
     expect(document.activeElement?.textContent).toBe("Types");
@@ -266,7 +249,7 @@ describe("the filters", () => {
 
 describe("the order", () => {
   const head = (name: string): HTMLElement => screen.getByRole("columnheader", { name: new RegExp(name) });
-  const sort = (name: string): void => pass(() => fireEvent.click(within(head(name)).getByRole("button")));
+  const sort = (name: string): void => frame(() => fireEvent.click(within(head(name)).getByRole("button")));
 
   it("changes with a press on a column, and turns round with a second", () => {
     show(SOME);

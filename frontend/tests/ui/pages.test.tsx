@@ -1,5 +1,5 @@
 import { act, cleanup, fireEvent, render, screen, within } from "@testing-library/react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { createClient } from "../../src/stream/client";
 import type { InitialView } from "../../src/stream/initial-data";
@@ -7,6 +7,7 @@ import type { JobsApi, OutputPage } from "../../src/stream/jobs-api";
 import type { LogApi } from "../../src/stream/log-api";
 import { JobPage } from "../../src/ui/JobPage";
 import { AGAIN_MS } from "../../src/ui/useJobDetails";
+import { frame, holdClock, pass } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 
 let source: ScriptedSource;
@@ -32,33 +33,13 @@ const logs: LogApi = {
   outline: () => new Promise(() => {}),
 };
 
+holdClock();
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: [
-      "setTimeout",
-      "clearTimeout",
-      "setInterval",
-      "clearInterval",
-      "requestAnimationFrame",
-      "cancelAnimationFrame",
-    ],
-  });
   source = new ScriptedSource();
   pages = [];
   answer = notFound;
 });
-
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-});
-
-function frame(speak: () => void = () => {}): void {
-  act(() => {
-    speak();
-    vi.advanceTimersByTime(300);
-  });
-}
 
 type JobView = Extract<InitialView, { page: "job" }>;
 
@@ -171,7 +152,7 @@ describe("the job page", () => {
       stream: "stdout" as const,
     }));
     pages = [{ output, from: 0, next: 2, total: 3, position: "1-t" }];
-    await act(() => vi.advanceTimersByTimeAsync(500));
+    await pass(500);
     expect([...document.querySelectorAll(".row .text")].map((text) => text.textContent)).toEqual([
       "first",
       "second",
@@ -217,18 +198,18 @@ describe("the job page", () => {
         .open()
         .say(["status", { status: "failed" }], line(0), ["done", { status: "failed" }, "0-t.end"]),
     );
-    await act(() => vi.advanceTimersByTimeAsync(3 * AGAIN_MS));
+    await pass(3 * AGAIN_MS);
     expect(source.subscriptions).toHaveLength(1);
     expect(screen.getByText("Complete")).toBeDefined();
     answer = { ok: true, value: { id: "42", name: "build", status: "running" } };
-    await act(() => vi.advanceTimersByTimeAsync(AGAIN_MS));
+    await pass(AGAIN_MS);
     expect(source.last.options.position).toBe("0-t.end");
     frame(() => source.last.open().say(["status", { status: "running" }], line(1)));
     expect(screen.getByText("Live")).toBeDefined();
     expect(screen.getByText("line 1")).toBeDefined();
     expect(screen.getAllByText("line 0")).toHaveLength(1);
     expect(screen.queryByRole("alert")).toBeNull();
-    await act(() => vi.advanceTimersByTimeAsync(3 * AGAIN_MS));
+    await pass(3 * AGAIN_MS);
     expect(source.subscriptions).toHaveLength(2);
   });
 

@@ -1,6 +1,6 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import type { ReactNode } from "react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { JobProvider } from "../../src/hooks/useJobContext";
 import { createClient } from "../../src/stream/client";
@@ -8,40 +8,20 @@ import { PipelinesPage } from "../../src/ui/PipelinesPage";
 import { NOTICE_MS, RunNotices } from "../../src/ui/RunNotices";
 import { RunsPage } from "../../src/ui/RunsPage";
 import { IDS_MAX, STORAGE_KEY } from "../../src/ui/usePipelineIds";
+import { holdClock, pass } from "../support/held-clock";
 import { ScriptedSource, type ScriptedSubscription } from "../support/scripted-source";
 
 let source: ScriptedSource;
 let answers: Record<string, unknown>;
 
+holdClock("Date", "performance");
+
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: [
-      "setTimeout",
-      "clearTimeout",
-      "setInterval",
-      "clearInterval",
-      "requestAnimationFrame",
-      "cancelAnimationFrame",
-      "Date",
-      "performance",
-    ],
-  });
   localStorage.clear();
   source = new ScriptedSource();
   answers = { "/api/jobs/status/running": { runningJobs: [] } };
   vi.stubGlobal("fetch", (url: string) => Promise.resolve(Response.json(answers[url] ?? { success: false })));
 });
-
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
-
-const pass = (ms = 300): Promise<void> =>
-  act(async () => {
-    await vi.advanceTimersByTimeAsync(ms);
-  });
 
 async function show(page: "pipelines" | "runs", useSSEStatus = true): Promise<void> {
   render(

@@ -1,10 +1,11 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { parseJson } from "../../src/stream/json";
 import { SAMPLES_MAX, SystemWatch, readSystem } from "../../src/stream/system";
 import { SystemPage } from "../../src/ui/SystemPage";
 import { formatBytes } from "../../src/ui/format";
 import { CHART_MS, sparkPath } from "../../src/ui/system/Sparkline";
+import { holdClock, pass } from "../support/held-clock";
 
 const SYSTEM = {
   version: "1.2.3",
@@ -60,8 +61,9 @@ let answers: (() => Response | Promise<Response>)[];
 let asked: number;
 let lastAsked: string;
 
+holdClock("Date", "performance");
+
 beforeEach(() => {
-  vi.useFakeTimers();
   asked = 0;
   answers = [];
   vi.stubGlobal("fetch", (url: string) => {
@@ -71,17 +73,6 @@ beforeEach(() => {
     return Promise.resolve(answer ? answer() : Response.json(SYSTEM));
   });
 });
-
-afterEach(() => {
-  cleanup();
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
-
-const pass = (ms: number): Promise<void> =>
-  act(async () => {
-    await vi.advanceTimersByTimeAsync(ms);
-  });
 
 async function show(): Promise<void> {
   render(<SystemPage />);
