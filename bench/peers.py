@@ -129,13 +129,9 @@ def _serve_queues(port: int) -> None:
 @contextlib.contextmanager
 def peer(name: str, port: int) -> Iterator[str]:
     """Runs a reference server while the block is active; gives its base URL."""
-    process = subprocess.Popen([sys.executable, "-m", "bench.peers", name, str(port)])
-    try:
+    with _ending(subprocess.Popen([sys.executable, "-m", "bench.peers", name, str(port)])):
         wait_for_port(port)
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
 
 
 def nchan_installed() -> bool:
@@ -168,14 +164,23 @@ http {{
 """,
         encoding="utf-8",
     )
-    process = subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)
+    command = ["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"]
     try:
-        wait_for_port(port)
-        yield f"http://127.0.0.1:{port}"
+        with _ending(subprocess.Popen(command, stderr=subprocess.DEVNULL)):
+            wait_for_port(port)
+            yield f"http://127.0.0.1:{port}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _ending(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Has a process end with the block."""
+    try:
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(10)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_for_port(port: int, timeout_s: float = 15.0) -> None:

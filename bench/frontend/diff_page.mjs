@@ -10,16 +10,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const packages = createRequire(here("../../frontend/package.json"));
-const { chromium } = packages("playwright-core");
-const vite = await import(pathToFileURL(packages.resolve("vite")).href);
-const { Server } = (await vite.runnerImport(here("../../tests/browser/fantail.ts"), { logLevel: "error" }))
-  .module;
+import { fileURLToPath } from "node:url";
+import { fromTests, launchChromium } from "./stage.mjs";
 
 const FILES = 40;
 const LINES = 250; // each taken out and another put in its place: 500 changed lines
@@ -229,11 +222,9 @@ function option(name) {
 }
 
 async function main() {
+  const { Server } = await fromTests("fantail.ts");
   const server = await Server.start();
-  const browser = await chromium.launch({
-    executablePath: process.env.FANTAIL_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-  });
+  const browser = await launchChromium();
   try {
     const rounds = Number(option("--rounds") ?? 7);
     const rows = await measureDiffPage(browser, server, { rounds, screenshots: option("--screenshots") });

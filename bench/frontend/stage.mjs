@@ -23,21 +23,19 @@ export async function fromTests(name) {
   return (await vite.runnerImport(here(`../../tests/browser/${name}`), { logLevel: "error" })).module;
 }
 
+export const launchChromium = () =>
+  chromium.launch({
+    executablePath: process.env.FANTAIL_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+  });
+
 export class Stage {
   static async set() {
     const stage = new Stage();
     const { Server } = await fromTests("fantail.ts");
     stage.server = await Server.start({ FANTAIL_LOG_LEVEL: "error" });
     await stage.openProducer();
-    stage.browser = await chromium.launch({
-      executablePath: process.env.FANTAIL_CHROMIUM ?? "/usr/bin/chromium",
-      args: [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-      ],
-    });
+    stage.browser = await launchChromium();
     return stage;
   }
 
