@@ -1,5 +1,5 @@
 /** The page comes alive: what the server wrote into it, a client for its streams, and the first view. */
-import { StrictMode } from "react";
+import { type ReactNode, StrictMode, useLayoutEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { FantailProvider } from "./hooks/client-context";
 import { createClient } from "./stream/client";
@@ -7,6 +7,12 @@ import type { InitialData } from "./stream/initial-data";
 import { sharedStreams } from "./stream/shared/worker-way";
 import { App, pageReady } from "./ui/App";
 import { followTheme } from "./ui/theme";
+
+/** Tells in the step in which what is in it has come into the page. */
+function Live({ onLive, children }: { readonly onLive: () => void; readonly children: ReactNode }) {
+  useLayoutEffect(onLive, [onLive]);
+  return children;
+}
 
 /** Takes the place of whatever is in `root`, all at once when the first view can be drawn whole. */
 export async function startDashboard(root: HTMLElement, initial: InitialData): Promise<void> {
@@ -19,12 +25,17 @@ export async function startDashboard(root: HTMLElement, initial: InitialData): P
     useSSEStatus: initial.config.useSSEStatus,
     ...(initial.view.page === "jobs" ? { initialTables: initial.view } : {}),
   });
+  const allowUse = (): void => {
+    root.inert = false;
+  };
   await pageReady(location.pathname);
   createRoot(root).render(
     <StrictMode>
-      <FantailProvider value={client}>
-        <App initial={initial} />
-      </FantailProvider>
+      <Live onLive={allowUse}>
+        <FantailProvider value={client}>
+          <App initial={initial} />
+        </FantailProvider>
+      </Live>
     </StrictMode>,
   );
 }

@@ -24,10 +24,21 @@ const root = document.getElementById("root");
 // Not awaited here: the dashboard imports from the file that this is in, and would wait for its end.
 if (root) void begin(root, readInitialData(document));
 
+/** What is drawn first can be read, and not used: what is done to it would be lost with it. */
 async function begin(into: HTMLElement, initial: InitialData): Promise<void> {
-  if (drawFirst(into, initial)) await shown();
-  const { startDashboard } = await import("./dashboard");
-  await startDashboard(into, initial);
+  into.inert = drawFirst(into, initial);
+  if (into.inert) await shown();
+  // Another version of the server has other files; the browser's console says what it met.
+  const dashboard = await import("./dashboard").catch(() => null);
+  if (dashboard) await dashboard.startDashboard(into, initial);
+  else sayNotLoaded(into);
+}
+
+/** What is there stays, and its links lead on. */
+function sayNotLoaded(into: HTMLElement): void {
+  const place = into.querySelector(".connection output") ?? into.appendChild(document.createElement("p"));
+  place.textContent = "The dashboard could not be loaded. Reload the page to try again.";
+  into.inert = false;
 }
 
 function drawFirst(into: HTMLElement, initial: InitialData): boolean {

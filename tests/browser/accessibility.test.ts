@@ -6,7 +6,7 @@
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { violations } from "./axe";
-import { dashboard } from "./dashboard";
+import { dashboard, visit } from "./dashboard";
 import type { Fifo, Job } from "./fantail";
 import { Worktree } from "./worktree";
 
@@ -153,7 +153,7 @@ describe("movement", () => {
       await still.getByRole("heading", { level: 1 }).waitFor();
       expect(await moving(still)).toEqual([]);
     }
-    await still.goto(`/jobs/${job.id}`);
+    await visit(still, `/jobs/${job.id}`);
     await still.getByText("needle", { exact: true }).waitFor();
     await still.getByRole("log").focus();
     await still.keyboard.press("g");
@@ -175,7 +175,7 @@ describe("under axe", () => {
     expect(await violations(page)).toEqual([]);
     const job = await server.shell(`failed ${colorScheme}`, "echo 'error: no'; exit 1");
     await job.finished();
-    await page.goto(`/jobs/${job.id}`);
+    await visit(page, `/jobs/${job.id}`);
     await page.getByRole("alert").waitFor();
     expect(await violations(page)).toEqual([]);
     const others: Page[] = [];

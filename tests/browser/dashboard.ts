@@ -77,12 +77,25 @@ export function dashboard(settings: () => Settings = () => ({})): Dashboard {
   async function open(address: string, { prepare, ...options }: Opening = {}): Promise<Page> {
     const page = await newPage(options);
     await prepare?.(page);
-    await page.goto(address);
+    await visit(page, address);
     return page;
   }
 
   return { server, newContext, newPage, open };
 }
+
+/** Goes to an address, and waits until the page there is live: a first screen can be seen, and not used. */
+export async function visit(page: Page, address: string): Promise<void> {
+  await page.goto(address);
+  await becomesLive(page);
+}
+
+export async function reload(page: Page): Promise<void> {
+  await page.reload();
+  await becomesLive(page);
+}
+
+const becomesLive = (page: Page): Promise<void> => page.locator("body:not(:has(> #root[inert]))").waitFor();
 
 /** Leaves a page with what it brought: nothing that it asks the server for comes. For `prepare`. */
 export async function withoutStreams(page: Page): Promise<void> {

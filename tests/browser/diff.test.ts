@@ -3,7 +3,7 @@ import { chmod, readFile, rename, rm } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { violations } from "./axe";
-import { dashboard, keepPicture } from "./dashboard";
+import { dashboard, keepPicture, reload } from "./dashboard";
 import type { Job } from "./fantail";
 import { Worktree } from "./worktree";
 
@@ -202,7 +202,7 @@ describe("code in a diff", () => {
     }
     await file(page, "a.txt").getByText("more characters").waitFor();
     expect(await violations(page)).toEqual([]);
-    await page.reload();
+    await reload(page);
     await expect.poll(async () => (await heights())[0]?.[1] ?? 0).toBeGreaterThan(100);
     await page.keyboard.press("z");
     await expect.poll(async () => (await heights()).every(([, row]) => row === 20)).toBe(true);

@@ -94,6 +94,7 @@ function recordPage(): void {
   const whole = (): Node => {
     const copy = root.cloneNode(true) as HTMLElement;
     copy.normalize();
+    copy.inert = false;
     const chosen = root.querySelectorAll("select");
     copy.querySelectorAll("select").forEach((select, at) => (select.value = chosen[at]?.value ?? ""));
     return copy;
@@ -103,7 +104,7 @@ function recordPage(): void {
       const { left, top, width, height } = part.getBoundingClientRect();
       return `${part.className} ${[left, top, width, height].map(Math.round).join(" ")}`;
     });
-  const look = (): object => ({ written: written(whole(), 0), places: places() });
+  const look = (): object => ({ written: written(whole(), 0), places: places(), isUsable: !root.inert });
   Object.assign(globalThis, { lookAtPage: look });
   // React puts its own in the place of what is there in one step.
   const observer = new MutationObserver(() => {
@@ -119,6 +120,7 @@ function recordPage(): void {
 interface Look {
   readonly written: string;
   readonly places: readonly string[];
+  readonly isUsable: boolean;
 }
 
 /** A page whose dashboard is held back until `release`. */
@@ -162,6 +164,7 @@ describe("the first screen of a job", () => {
     const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
     expect(first.written).toBe(then.written);
     expect(first.places).toEqual(then.places);
+    expect([first.isUsable, then.isUsable]).toEqual([false, true]);
   });
 
   it.each([
@@ -177,5 +180,16 @@ describe("the first screen of a job", () => {
     expect(await page.locator("#root > *").count()).toBe(0);
     release();
     await page.locator("main h1").waitFor();
+  });
+
+  it("stays, and its links lead on, where the rest does not come", async () => {
+    const page = await newPage();
+    await page.route("**/assets/dashboard-*.js", (route) => route.abort());
+    await page.goto("/jobs/live");
+    await page.getByText("could not be loaded").waitFor();
+    expect(await page.locator(".slot").count()).toBeGreaterThan(10);
+    await page.unroute("**/assets/dashboard-*.js");
+    await page.getByRole("link", { name: "Runs" }).click();
+    await page.getByRole("heading", { name: "Runs" }).waitFor();
   });
 });

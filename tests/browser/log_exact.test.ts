@@ -3,7 +3,7 @@
  * stands beside those of a job that has ended.
  */
 import { describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard, reload, visit } from "./dashboard";
 import { holdBack } from "./held-back";
 import { firstSeen, goTo, scroller, search, searchField, textOf } from "./log-page";
 import { removeLines, writeJob } from "./stored-job";
@@ -56,7 +56,7 @@ describe("a job that has ended", () => {
     expect(await page.locator(".slot .text", { hasText: /^new \d/ }).count()).toBe(0);
     await page.keyboard.press("f");
     await expect.poll(() => textOf(page, 50_000).textContent()).toBe("old 50000");
-    await page.reload();
+    await reload(page);
     await expect
       .poll(() => textOf(page, 60_000).or(textOf(page, 20_000)).first().textContent())
       .toMatch(/^new /);
@@ -94,7 +94,7 @@ describe("a log opened at a link", () => {
     writeJob(server, "linked", 1, "error: it broke at %d");
     const page = await newPage();
     const outline = await holdBack(page, "**/output/outline*");
-    await page.goto("/jobs/linked#L1000");
+    await visit(page, "/jobs/linked#L1000");
     await expect.poll(() => textOf(page, 1_000).textContent()).toBe("line 1000");
     const before = await firstSeen(page);
     await scroller(page).hover();

@@ -15,14 +15,17 @@ let finished: Job;
 /** The lines of the finished job, as the download has them. */
 let lines: readonly string[];
 
-/** Ten groups of ten thousand lines; two errors in the seventh; every 50th line has a needle. */
+/**
+ * Ten groups of ten thousand lines; two errors in the seventh; every 50th line has a needle. Standard error, which has a
+ * pipe of its own and may overtake, begins when more than a pipe holds has been read: the first line is the first head.
+ */
 const GENERATOR = `
 BEGIN {
   for (i = 0; i < 100000; i++) {
     if (i % 10000 == 0) { if (i) print "::endgroup::"; print "::group::Step " i / 10000 }
     if (i == 67890 || i == 67990) print "error: it broke at " i
     else if (i % 50 == 3) print "line " i " Needle in the hay"
-    else if (i % 5000 == 77) print "to stderr " i > "/dev/stderr"
+    else if (i > 10000 && i % 5000 == 77) print "to stderr " i > "/dev/stderr"
     else print "line " i
   }
   print "::endgroup::"
@@ -180,10 +183,10 @@ describe("a filter", () => {
     await page.getByLabel("Lines shown").selectOption("stderr");
     await page.getByLabel("Lines around each").selectOption("0");
     await page.getByRole("log").focus();
-    await expect.poll(async () => (await shown(page)).length).toBeLessThan(21);
-    await page.keyboard.press("g");
     const told = holding("to stderr");
-    expect(told.length).toBe(20);
+    expect(told.length).toBe(18);
+    await expect.poll(async () => (await shown(page)).length).toBeLessThan(told.length + 1);
+    await page.keyboard.press("g");
     await expect.poll(async () => (await shown(page)).slice(0, 10)).toEqual(told.slice(0, 10));
     await page.getByLabel("Lines shown").selectOption("matches");
     await searchField(page).fill("line 100");

@@ -2,7 +2,7 @@
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { violations } from "./axe";
-import { dashboard, withChoices } from "./dashboard";
+import { dashboard, reload, withChoices } from "./dashboard";
 import type { Job } from "./fantail";
 import { marked, search, searchField } from "./log-page";
 
@@ -177,7 +177,7 @@ describe("the times of lines", () => {
     await expect
       .poll(() => stamps.allTextContents())
       .toEqual(["", expect.stringMatching(/^\+[\d:.]+( m?s)?$/), expect.stringMatching(/^(\+\d+ ms)?$/)]);
-    await page.reload();
+    await reload(page);
     await expect.poll(() => stamps.count()).toBe(3);
     await fifo.end();
   });

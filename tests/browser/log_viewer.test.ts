@@ -4,7 +4,7 @@
  */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard, reload } from "./dashboard";
 import { holdBack } from "./held-back";
 import { goTo, lineInTheMiddle, rowOf, rows, scrollToShare, scrollTop, scroller, shown } from "./log-page";
 import { writeJob } from "./stored-job";
@@ -276,7 +276,7 @@ describe("wrapped lines", () => {
     await goTo(page, 301);
     await page.getByRole("button", { name: "+5,000 characters" }).click();
     await expect.poll(() => misplaced(page)).toEqual([]);
-    await page.reload();
+    await reload(page);
     expect(await page.getByRole("button", { name: "Wrap" }).getAttribute("aria-pressed")).toBe("true");
   });
 });

@@ -1,7 +1,7 @@
 /** Many tabs of one browser against the real server: one connection for all, all live, over a restart too (trap 31). */
 import type { BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard, visit } from "./dashboard";
 import type { Fifo, Job } from "./fantail";
 
 const TABS = 20;
@@ -30,7 +30,7 @@ async function openTabs(count: number, prepare?: () => void): Promise<Page[]> {
   const pages: Page[] = [];
   for (let number = 0; number < count; number += 1) {
     const page = await context.newPage();
-    await page.goto(`/jobs/${jobs[number % JOBS]?.job.id}`);
+    await visit(page, `/jobs/${jobs[number % JOBS]?.job.id}`);
     pages.push(page);
   }
   return pages;

@@ -4,7 +4,7 @@
  */
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard, visit } from "./dashboard";
 
 const TABS = 4;
 const JOB = "restart-1";
@@ -78,7 +78,7 @@ describe.each(WAYS)("four tabs, by way of %s", (way, prepare) => {
       const pages: Page[] = [];
       for (let number = 0; number < TABS; number += 1) {
         const page = await context.newPage();
-        await page.goto(`/jobs/${JOB}`);
+        await visit(page, `/jobs/${JOB}`);
         await page.getByText(`before-${mark}-0`).waitFor();
         pages.push(page);
       }

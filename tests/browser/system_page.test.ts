@@ -1,7 +1,7 @@
 /** The system page against a real server: what it holds and who reads, live; for admins; and what else there is to say. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard, visit } from "./dashboard";
 import { fantail } from "./fantail";
 
 const SECRET = "a secret that is long enough for HS256, by far";
@@ -20,7 +20,7 @@ describe("the system page", () => {
     expect(await page.title()).toBe("System · Fantail");
     await tile(page, "Readers").locator(".value", { hasText: /^0$/ }).waitFor();
     const viewer = await page.context().newPage();
-    await viewer.goto(`/jobs/${job.id}`);
+    await visit(viewer, `/jobs/${job.id}`);
     await viewer.getByText("Live", { exact: true }).waitFor();
     await tile(page, "Readers")
       .locator(".value", { hasText: /^[1-9]/ })
