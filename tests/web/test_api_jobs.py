@@ -6,25 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.web_client import redis_web_client, web_client
+from support.web_client import redis_web_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from redis.asyncio import Redis
 
     from support.web_client import WebClient
 
 
-@pytest.fixture(params=["library", "redis"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
-    """An application with tokens: once with no Redis, once over a real one."""
-    if request.param == "library":
-        async with web_client(jwt=True) as made:
-            yield made
-    else:
-        async with redis_web_client(request.getfixturevalue("redis_url"), jwt=True) as made:
-            yield made
+@pytest.fixture
+def client_settings() -> dict[str, Any]:
+    return {"jwt": True}
 
 
 async def ask(client: WebClient, user: str, method: str, path: str, *, admin: bool = False, **more: Any) -> Any:

@@ -7,22 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.wait import eventually
-from support.web_client import redis_web_client, web_client
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from support.web_client import WebClient
 
 
-@pytest.fixture(params=["library", "redis"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
-    if request.param == "library":
-        async with web_client(jwt=True) as made:
-            yield made
-    else:
-        async with redis_web_client(request.getfixturevalue("redis_url"), jwt=True) as made:
-            yield made
+@pytest.fixture
+def client_settings() -> dict[str, Any]:
+    return {"jwt": True}
 
 
 async def write(client: WebClient, body: Any, table: str = "tasks", *, admin: bool = True) -> Any:

@@ -17,26 +17,16 @@ from broker.producers.status_publisher import StatusPublisher
 from support.pipeline_backend import pipeline_backend
 from support.served_status import served_status
 from support.sse_client import open_stream
-from support.status_tables import SqliteTables, create, insert, new_id
+from support.status_tables import SqliteTables, insert, new_id
 from support.supercheck_board import COMPLETED, STARTED, dashboard, shown
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from conftest import MakeRedisServer
     from support.supercheck_board import Dashboard
 
 PIPELINE_STREAM = "/ui-api/pipeline/status/stream?pipelineIds=orders"
 STREAMS = ["/api/test-status/events/t", "/api/job-status/events/r", "/api/queue-stats/sse", PIPELINE_STREAM]
-
-
-@pytest.fixture
-def tables() -> Iterator[SqliteTables]:
-    made = SqliteTables()
-    create(made)
-    yield made
-    made.close()
 
 
 # -- pipelines ------------------------------------------------------------------------------------------------------

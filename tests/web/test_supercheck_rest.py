@@ -4,32 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from broker.producers.status_publisher import StatusPublisher
 from support.sse_client import open_stream
-from support.status_tables import SqliteTables, create, insert, new_id
+from support.status_tables import SqliteTables, insert, new_id
 from support.supercheck_board import COMPLETED, STARTED, Dashboard, dashboard, shown
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from redis.asyncio import Redis
-
-
-@pytest.fixture
-async def board(redis_url: str) -> AsyncIterator[Dashboard]:
-    async with dashboard(redis_url) as made:
-        yield made
-
-
-@pytest.fixture
-def tables() -> Iterator[SqliteTables]:
-    made = SqliteTables()
-    create(made)
-    yield made
-    made.close()
 
 
 async def test_a_client_that_polls_is_told_all_of_a_run(redis_url: str, tables: SqliteTables) -> None:

@@ -14,30 +14,14 @@ import pytest
 from broker.limits import STATUS_COMPLETE_WAIT_S
 from broker.producers.status_publisher import StatusPublisher
 from support.sse_client import Stream, open_stream
-from support.status_tables import SqliteTables, create, insert, new_id
+from support.status_tables import SqliteTables, insert, new_id
 from support.supercheck_board import COMPLETED, STARTED, Dashboard, dashboard, shown
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-
     from conftest import MakeRedisServer
 
 TERMINAL = ["completed", "passed", "failed", "error", "cancelled", "blocked"]
-
-
-@pytest.fixture
-async def board(redis_url: str) -> AsyncIterator[Dashboard]:
-    async with dashboard(redis_url) as made:
-        yield made
-
-
-@pytest.fixture
-def tables() -> Iterator[SqliteTables]:
-    made = SqliteTables()
-    create(made)
-    yield made
-    made.close()
 
 
 # -- a run, a test --------------------------------------------------------------------------------------------------
