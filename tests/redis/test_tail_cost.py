@@ -6,22 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
-from redis.asyncio import Redis
 
 from broker import Presence, entry_of
 from support.viewer import Viewer, tailing
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from redis.asyncio import Redis
 
     from support.redis_server import RedisServer
-
-
-@pytest.fixture
-async def redis(each_redis_server: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(each_redis_server.url) as client:
-        yield client
 
 
 def entries(start: int, stop: int) -> list[bytes]:

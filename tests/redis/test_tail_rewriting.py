@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from redis.asyncio import Redis
 
 from broker import entry_of
 from broker.position import checksum, log_position
@@ -15,7 +14,7 @@ from support.viewer import Viewer, tailing, watching
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from redis.asyncio import Redis
 
     from support.redis_server import RedisServer
 
@@ -23,10 +22,10 @@ OUTPUT = "job:1:output"
 
 
 @pytest.fixture
-async def redis(each_redis_server: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(each_redis_server.url) as client:
-        await client.hset("job:1", mapping={"status": "running"})
-        yield client
+async def redis(redis: Redis) -> Redis:
+    """One that holds a job that runs."""
+    await redis.hset("job:1", mapping={"status": "running"})
+    return redis
 
 
 def entries(name: str, start: int, stop: int) -> list[bytes]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
-from redis.asyncio import Redis
 
 from broker import Broker
 from broker.patch_store import operation_of
@@ -16,15 +15,9 @@ from support.viewer import tailing, watching
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from redis.asyncio import Redis
 
     from support.redis_server import RedisServer
-
-
-@pytest.fixture
-async def redis(each_redis_server: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(each_redis_server.url) as client:
-        yield client
 
 
 async def test_rows_are_there_at_the_start_follow_changes_and_go_with_their_keys(

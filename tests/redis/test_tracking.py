@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-import pytest
-from redis.asyncio import Redis
 
 from broker.sources.redis_tracking import Mode, RedisTracking
 from support.wait import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from redis.asyncio import Redis
 
     from support.redis_server import RedisServer
 
@@ -28,12 +28,6 @@ class Heard:
     def _on_keys(self, keys: Sequence[bytes] | None) -> None:
         self.pushes += 1
         self.keys += [None] if keys is None else keys
-
-
-@pytest.fixture
-async def redis(each_redis_server: RedisServer) -> AsyncIterator[Redis]:
-    async with Redis.from_url(each_redis_server.url) as client:
-        yield client
 
 
 @asynccontextmanager

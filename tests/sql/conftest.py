@@ -15,14 +15,18 @@ if TYPE_CHECKING:
     from support.status_tables import Tables
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A server for the whole session; leave it running."""
+def _running_postgres() -> Iterator[PostgresServer]:
     missing = postgres_missing()
     if missing is not None:
         pytest.skip(missing)
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server for the whole session; leave it running."""
+    yield from _running_postgres()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -42,8 +46,4 @@ def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
 @pytest.fixture
 def killable_postgres() -> Iterator[PostgresServer]:
     """A server of the test's own."""
-    missing = postgres_missing()
-    if missing is not None:
-        pytest.skip(missing)
-    with PostgresServer() as server:
-        yield server
+    yield from _running_postgres()

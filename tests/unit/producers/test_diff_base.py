@@ -12,23 +12,14 @@ import pytest
 
 from broker.producers.worktree.dirt import Dirt, everything
 from broker.producers.worktree.git_process import Trouble, WorktreeError
-from support.git_repository import HERMETIC, GitRepository
+from support.git_repository import GitRepository
 from support.worktree_diff import TWENTY, check, entries_of, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(autouse=True)
-def _hermetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in HERMETIC.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> GitRepository:
-    return GitRepository(tmp_path / "work")
-
+pytestmark = pytest.mark.usefixtures("hermetic_git")
 
 # -- the base --------------------------------------------------------------------------------------------------------
 

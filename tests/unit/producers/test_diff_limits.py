@@ -7,23 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from broker.producers.worktree.dirt import Dirt, everything
-from support.git_repository import HERMETIC, GitRepository
 from support.worktree_diff import TWENTY, check, opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from support.git_repository import GitRepository
 
 
-@pytest.fixture(autouse=True)
-def _hermetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in HERMETIC.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> GitRepository:
-    return GitRepository(tmp_path / "work")
-
+pytestmark = pytest.mark.usefixtures("hermetic_git")
 
 # -- limits (traps 23 and 33) ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from broker.producers.worktree.scratch import Scratch
 from broker.producers.worktree.tree_watch import InotifyTree, PollingTree
 from broker.producers.worktree.watchfiles_tree import WatchfilesTree
 from broker.producers.worktree_diff import DiffLimits, Notices, open_diff
-from support.git_repository import HERMETIC, GitRepository
+from support.git_repository import GitRepository
 from support.git_witness import git_witness
 from support.wait import eventually
 
@@ -39,15 +39,12 @@ WAIT_S = 15.0
 linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
 
-@pytest.fixture(autouse=True)
-def _hermetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in HERMETIC.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("hermetic_git")
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> GitRepository:
-    repository = GitRepository(tmp_path / "work")
+def repository(repository: GitRepository) -> GitRepository:
+    """One that holds a file."""
     repository.write("file", "one\n")
     repository.commit()
     return repository
