@@ -12,7 +12,7 @@ import httpx
 
 from broker.data_directory import VALKEY_LOCK, FileLock, recorded_valkey_pid
 from support.fantail_process import FantailProcess, fantail_process
-from support.redis_server import free_port
+from support.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

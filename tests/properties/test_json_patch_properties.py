@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from broker.errors import PatchError
 from broker.json_patch import apply_in_place, diff, escape, normalise, pointer
 from support.json_equality import canonical
+from support.json_pointers import pointers_into
 
 if TYPE_CHECKING:
     from broker.json_patch import JsonValue
@@ -26,17 +27,6 @@ values: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(names, inner, max_size=4),
     max_leaves=15,
 )
-
-
-def pointers_into(value: JsonValue, above: str = "") -> list[str]:
-    found = [above]
-    if isinstance(value, dict):
-        for name, member in value.items():
-            found += pointers_into(member, above + pointer(name))
-    elif isinstance(value, list):
-        for index, element in enumerate(value):
-            found += pointers_into(element, above + pointer(index))
-    return found
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import pytest
@@ -20,9 +20,7 @@ from broker.outcomes import CaughtUp, Diverged, Located, Lost, Reason
 from broker.patch_store import PatchStore, flat_changes, operation_of
 from broker.position import Cursor, Position
 from support.json_equality import canonical
-
-if TYPE_CHECKING:
-    from broker.json_patch import JsonValue
+from support.json_pointers import pointers_into
 
 EPOCH = "epoch"
 names = st.sampled_from(["", "a", "b", "0", "1", "-", "a/b", "~1"])
@@ -30,17 +28,6 @@ leaves = st.sampled_from([None, True, False, 0, 1, 1.0, 2.5, "", "a", "é", floa
 values: st.SearchStrategy[Any] = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3), max_leaves=6
 )
-
-
-def pointers_into(value: JsonValue, above: str = "") -> list[str]:
-    found = [above]
-    if isinstance(value, dict):
-        for name, member in value.items():
-            found += pointers_into(member, above + pointer(name))
-    elif isinstance(value, list):
-        for index, element in enumerate(value):
-            found += pointers_into(element, above + pointer(index))
-    return found
 
 
 @dataclass

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import pwd
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from support.loopback import free_port
 
 if TYPE_CHECKING:
     from typing import Self
@@ -27,7 +27,6 @@ PROGRAMS: Final = Path("/usr/lib/postgresql")
 USER: Final = "postgres"
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 15.0
-PORTS: Final = range(20_000, 32_000)
 
 
 def programs() -> Path | None:
@@ -58,7 +57,7 @@ class PostgresServer:
         self.directory = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
         self._data = self.directory / "data"
         self._log = self.directory / "postgres.log"
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if os.getuid() == 0:
             shutil.chown(self.directory, USER, USER)
@@ -169,15 +168,3 @@ def _as_user() -> list[str]:
         found = pwd.getpwnam(USER)
         setpriv += [f"--reuid={found.pw_uid}", f"--regid={found.pw_gid}", "--clear-groups"]
     return [*setpriv, "--pdeathsig", "KILL", "--"]
-
-
-def _free_port() -> int:
-    for port in random.Random().sample(PORTS, 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port on loopback")

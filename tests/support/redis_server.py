@@ -16,7 +16,6 @@ the same data, and it polls ten times a second while it waits.
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
 import socket
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from broker.valkey_program import find_binary
+from support.loopback import free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,9 +38,6 @@ DEBIAN_REDIS = Path("/usr/bin/redis-server")
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 10.0
 START_ATTEMPTS_MAX = 5
-# Below the range from which Linux takes the local ports of outgoing connections: a port of ours
-# that is free between kill9() and start() is then not taken by somebody's client in between.
-PORTS = range(20_000, 32_000)
 
 
 class RedisServerFailedError(RuntimeError):
@@ -203,19 +200,6 @@ class RedisServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
-
-
-def free_port() -> int:
-    """A port on loopback that is free, and that no outgoing connection will be given."""
-    for port in random.Random().sample(PORTS, 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RedisServerFailedError("no free port on loopback")
 
 
 def _dies_with_us() -> list[str]:
