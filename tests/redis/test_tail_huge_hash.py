@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 
 from broker.sources.hash_reading import hash_commands, taken_hash
+from support.loop_pauses import watching_pauses
 from support.wait import eventually
 from support.web_client import redis_web_client
 
@@ -52,22 +51,11 @@ def shows(job: Job, branch: str) -> bool:
 async def test_nobody_waits_for_a_huge_hash(redis_url: str, redis_client: Redis) -> None:
     await fill(redis_client, "job:42")
     async with redis_web_client(redis_url) as client, client.broker.watch("42") as job:
-        longest_s = 0.0
-
-        async def watch_the_clock() -> None:
-            nonlocal longest_s
-            while True:
-                began_s = time.monotonic()
-                await anyio.sleep(0.001)
-                longest_s = max(longest_s, time.monotonic() - began_s)
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(watch_the_clock)
+        async with watching_pauses() as pauses:
             for number in range(10):
                 await redis_client.hset("job:42", "branch", f"branch-{number}")
                 await eventually(partial(shows, job, f"branch-{number}"))
-            tasks.cancel_scope.cancel()
-        assert longest_s < 0.5
+        assert pauses.longest_s < 0.5
 
 
 async def test_a_hash_that_was_huge_is_whole_again(redis_url: str, redis_client: Redis) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from broker import Broker
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.redis_broker import redis_broker
 from web.app import create_app
 from web.auth import mint_token
 from web.draining import DrainingServer
@@ -73,11 +72,7 @@ async def served_status(
     made = Settings(**settings)
     if tailed:
         assert redis_url is not None
-        broker = Broker(
-            lambda broker: RedisTailer(broker, redis_url),
-            lambda broker: RedisLedger(broker, redis_url),
-            tables=status_tables(made),
-        )
+        broker = redis_broker(redis_url, tables=status_tables(made))
     else:
         broker = Broker(tables=status_tables(made))
     sources = StatusSources.of(broker, made, redis_url)

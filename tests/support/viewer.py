@@ -15,8 +15,7 @@ import orjson
 
 from broker import Batch, Broker, BrokerLimits, CaughtUp, Closed, Diverged, Lost, Presence, SourceUnavailableError
 from broker.jobs import JOB
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.redis_broker import redis_broker
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ async def tailing(
     url: str, *, limits: BrokerLimits | None = None, ready: Callable[[Broker], bool] | None = None
 ) -> AsyncIterator[Broker]:
     """A running broker that follows that Redis, once it has found its way of following."""
-    broker = Broker(lambda b: RedisTailer(b, url), lambda b: RedisLedger(b, url), limits=limits)
+    broker = redis_broker(url, limits=limits)
     async with broker.running():
         await eventually(lambda: (ready or is_tracking)(broker), what="a way of following")
         yield broker

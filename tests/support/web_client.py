@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from broker import Broker
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.redis_broker import redis_broker
 from web.app import create_app
 from web.auth import mint_token
 from web.settings import Settings
@@ -60,6 +59,5 @@ async def web_client(
 @asynccontextmanager
 async def redis_web_client(redis_url: str, **settings: Any) -> AsyncIterator[WebClient]:
     """The same over a real Redis, which is the truth then."""
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
-    async with web_client(broker, **settings) as client:
+    async with web_client(redis_broker(redis_url), **settings) as client:
         yield client

@@ -8,9 +8,8 @@ import anyio
 import httpx
 import pytest
 
-from broker import Broker, entry_of
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from broker import entry_of
+from support.redis_broker import redis_broker
 from support.served_app import served_app
 from support.wait import eventually
 from support.web_client import redis_web_client, web_client
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
 
     from support.served_app import ServedApp
     from support.web_client import WebClient
-
-
-@pytest.fixture(params=["library", "redis"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
-    if request.param == "library":
-        async with web_client() as made:
-            yield made
-    else:
-        async with redis_web_client(request.getfixturevalue("redis_url")) as made:
-            yield made
 
 
 @pytest.fixture
@@ -256,8 +245,7 @@ async def test_a_wrong_offset_is_refused_with_what_is_wrong(client: WebClient) -
 @pytest.fixture
 async def app(redis_url: str) -> AsyncIterator[ServedApp]:
     """On a real socket, over a real Redis."""
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
-    async with served_app(broker) as made:
+    async with served_app(redis_broker(redis_url)) as made:
         yield made
 
 

@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from broker import Broker, BrokerLimits, entry_of
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.redis_broker import redis_broker
 from support.served_app import served_app
 from support.wait import eventually
 from support.web_client import redis_web_client, web_client
@@ -29,21 +28,10 @@ if TYPE_CHECKING:
 _DOWNLOAD = "/api/jobs/{}/output?download=1"
 
 
-@pytest.fixture(params=["library", "redis"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
-    if request.param == "library":
-        async with web_client() as made:
-            yield made
-    else:
-        async with redis_web_client(request.getfixturevalue("redis_url")) as made:
-            yield made
-
-
 @asynccontextmanager
 async def served_redis(redis_url: str, **settings: Any) -> AsyncIterator[ServedApp]:
     """An application on a real socket, over a real Redis."""
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
-    async with served_app(broker, **settings) as app:
+    async with served_app(redis_broker(redis_url), **settings) as app:
         yield app
 
 

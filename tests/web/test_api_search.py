@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,8 +9,8 @@ import httpx
 import pytest
 
 from broker import Broker, BrokerLimits, entry_of
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.loop_pauses import watching_pauses
+from support.redis_broker import redis_broker
 from support.served_app import served_app
 from support.wait import eventually
 from support.web_client import redis_web_client, web_client
@@ -24,16 +23,6 @@ if TYPE_CHECKING:
 
     from support.served_app import ServedApp
     from support.web_client import WebClient
-
-
-@pytest.fixture(params=["library", "redis"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
-    if request.param == "library":
-        async with web_client() as made:
-            yield made
-    else:
-        async with redis_web_client(request.getfixturevalue("redis_url")) as made:
-            yield made
 
 
 async def make(client: WebClient | ServedApp, lines: Sequence[str], job_id: str = "42") -> None:
@@ -211,22 +200,11 @@ async def test_no_pattern_freezes_the_server(pattern: str, redis_url: str) -> No
     """Each would keep a backtracking engine busy for years; here nobody else even waits (trap 45)."""
     async with redis_web_client(redis_url) as client:
         await make(client, ["x" * 2000 + "!"] * 100)
-        longest_s = 0.0
-
-        async def watch_the_clock() -> None:
-            nonlocal longest_s
-            while True:
-                began_s = time.monotonic()
-                await anyio.sleep(0.001)
-                longest_s = max(longest_s, time.monotonic() - began_s)
-
         with anyio.fail_after(20):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(watch_the_clock)
+            async with watching_pauses() as pauses:
                 found = await search(client, pattern, regex=1)
-                tasks.cancel_scope.cancel()
         assert found["total"] == 0
-        assert longest_s < 1.0
+        assert pauses.longest_s < 1.0
 
 
 async def test_a_search_that_takes_too_long_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,8 +229,7 @@ async def test_lines_that_are_gone_are_not_counted_as_searched() -> None:
 @pytest.fixture
 async def app(redis_url: str) -> AsyncIterator[ServedApp]:
     """On a real socket, over a real Redis, with a log that takes a while to search."""
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
-    async with served_app(broker) as made:
+    async with served_app(redis_broker(redis_url)) as made:
         await make(made, ["abc " * 100] * 60_000)
         yield made
 

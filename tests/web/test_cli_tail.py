@@ -12,11 +12,9 @@ import anyio
 import orjson
 import pytest
 
-from broker import Broker
 from broker.position import log_position
 from broker.producers.job_writer import NewJob, open_job
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.redis_broker import redis_broker
 from support.served_app import served_app
 from support.tcp_proxy import tcp_proxy
 from support.wait import eventually
@@ -196,8 +194,11 @@ async def test_a_job_written_at_full_speed_is_followed_exactly_over_many_cuts(re
     lines = [str(number) for number in range(20_000)]
     chance = random.Random(2)
     screen = Screen()
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
-    async with served_app(broker) as app, tcp_proxy(app.port) as proxy, open_job(redis_url, NewJob(id="42")) as job:
+    async with (
+        served_app(redis_broker(redis_url)) as app,
+        tcp_proxy(app.port) as proxy,
+        open_job(redis_url, NewJob(id="42")) as job,
+    ):
 
         async def write() -> None:
             for start in range(0, len(lines), 1000):

@@ -12,8 +12,7 @@ import orjson
 import pytest
 
 from broker import Broker, BrokerLimits
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
+from support.redis_broker import redis_broker
 from support.served_app import served_app
 from support.tcp_proxy import tcp_proxy
 from support.wait import eventually
@@ -21,7 +20,7 @@ from support.web_client import SECRET, redis_web_client, web_client
 from web.auth import mint_token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from support.redis_server import RedisServer
     from support.served_app import ServedApp
@@ -30,16 +29,16 @@ if TYPE_CHECKING:
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
-@pytest.fixture(params=["library", "redis"])
-async def client(request: pytest.FixtureRequest) -> AsyncIterator[WebClient]:
-    if request.param == "library":
-        async with web_client(body_bytes=64 * 1024) as made:
-            await made.broker.ledger.create_job("42", {"status": "running"})
-            yield made
-    else:
-        async with redis_web_client(request.getfixturevalue("redis_url"), body_bytes=64 * 1024) as made:
-            await made.broker.ledger.create_job("42", {"status": "running"})
-            yield made
+@pytest.fixture
+def client_settings() -> dict[str, Any]:
+    return {"body_bytes": 64 * 1024}
+
+
+@pytest.fixture
+async def client(client: WebClient) -> WebClient:
+    """One that has a job 42."""
+    await client.broker.ledger.create_job("42", {"status": "running"})
+    return client
 
 
 @asynccontextmanager
@@ -52,9 +51,30 @@ async def served(**settings: Any) -> AsyncIterator[ServedApp]:
 
 @asynccontextmanager
 async def served_redis(redis_url: str, **settings: Any) -> AsyncIterator[ServedApp]:
-    broker = Broker(lambda broker: RedisTailer(broker, redis_url), lambda broker: RedisLedger(broker, redis_url))
-    async with served_app(broker, **settings) as app:
+    async with served_app(redis_broker(redis_url), **settings) as app:
         yield app
+
+
+@asynccontextmanager
+async def held_upload(
+    send: Callable[[AsyncIterator[bytes]], Awaitable[httpx.Response]], first: bytes, rest: bytes
+) -> AsyncIterator[list[httpx.Response]]:
+    """Sends a body whose rest is held back while the context lasts; behind it the answer is there."""
+    go_on = anyio.Event()
+    answers: list[httpx.Response] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        yield first
+        await go_on.wait()
+        yield rest
+
+    async def upload() -> None:
+        answers.append(await send(body()))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(upload)
+        yield answers
+        go_on.set()
 
 
 async def post(
@@ -166,23 +186,9 @@ async def test_two_writers_at_one_offset_write_it_once(client: WebClient) -> Non
 async def test_a_writer_that_comes_between_stops_an_upload_that_said_where(redis_url: str) -> None:
     async with redis_web_client(redis_url) as client:
         await client.broker.ledger.create_job("42", {})
-        go_on = anyio.Event()
-
-        async def body() -> AsyncIterator[bytes]:
-            yield b"a\nb\n"
-            await go_on.wait()
-            yield b"c\nd\n"
-
-        answers: list[Any] = []
-
-        async def upload() -> None:
-            answers.append(await post(client, body(), at=0))
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(upload)
+        async with held_upload(lambda body: post(client, body, at=0), b"a\nb\n", b"c\nd\n") as answers:
             await eventually(lambda: client.broker.job("42").output.tail == 2)
             await post(client, b"another\n")
-            go_on.set()
         (answer,) = answers
         assert answer.status_code == 409
         assert answer.json() == {
@@ -396,25 +402,12 @@ async def test_a_token_that_expires_during_an_upload_ends_the_upload() -> None:
 
 
 async def test_a_job_deleted_during_an_upload_ends_the_upload(client: WebClient) -> None:
-    go_on = anyio.Event()
-
-    async def body() -> AsyncIterator[bytes]:
-        yield b"one\n"
-        await go_on.wait()
-        yield b"two\n"
-
-    answers: list[Any] = []
-
-    async def upload() -> None:
-        answers.append(await post(client, body()))
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(upload)
+    async with held_upload(lambda body: post(client, body), b"one\n", b"two\n") as answers:
         await eventually(lambda: client.broker.job("42").output.tail == 1)
         assert (await client.http.delete("/api/jobs/42")).status_code == 204
-        go_on.set()
-    assert answers[0].status_code == 404
-    assert answers[0].json()["count"] == 1
+    (answer,) = answers
+    assert answer.status_code == 404
+    assert answer.json()["count"] == 1
 
 
 async def test_redis_away_during_an_upload_is_told_and_the_client_goes_on_later(redis_server: RedisServer) -> None:
@@ -423,23 +416,10 @@ async def test_redis_away_during_an_upload_is_told_and_the_client_goes_on_later(
         await app.broker.ledger.create_job("42", {})
         async with httpx.AsyncClient(base_url=app.url, timeout=20) as http:
             assert (await http.post("/api/jobs/42/output?from=0", content=b"one\n")).status_code == 200
-            go_on = anyio.Event()
-
-            async def body() -> AsyncIterator[bytes]:
-                yield b"two\n"
-                await go_on.wait()
-                yield b"three\n"
-
-            answers: list[httpx.Response] = []
-
-            async def upload() -> None:
-                answers.append(await http.post("/api/jobs/42/output?from=1", content=body()))
-
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(upload)
+            path = "/api/jobs/42/output?from=1"
+            async with held_upload(lambda body: http.post(path, content=body), b"two\n", b"three\n") as answers:
                 await eventually(lambda: tail(app) == 2)
                 proxy.refuse()
-                go_on.set()
             (answer,) = answers
             assert answer.status_code == 503
             assert answer.json() == {
