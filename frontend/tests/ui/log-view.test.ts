@@ -241,6 +241,33 @@ describe("the reader's place", () => {
   });
 });
 
+describe("an entry that is kept", () => {
+  it("stays where it is while what it hid comes in below, wherever the reader jumped to before", () => {
+    start(2_000);
+    view.setProjection(without([{ from: 1_001, to: 1_600 }]));
+    view.jumpTo(1_605);
+    settle();
+    const place = placeOf(1_000);
+    expect(place).not.toBeNull();
+    view.keep(1_000);
+    view.setProjection(without([]));
+    settle();
+    expect(placeOf(1_000)).toBe(place);
+  });
+
+  it("is not scrolled away by following the end", () => {
+    start(2_000);
+    view.setProjection(without([{ from: 1_991, to: 1_998 }]));
+    settle();
+    const place = placeOf(1_990);
+    view.keep(1_990);
+    view.setProjection(without([]));
+    settle();
+    expect(placeOf(1_990)).toBe(place);
+    expect(view.following).toBe(false);
+  });
+});
+
 it("has a row for a page that cannot be had, and the rows when it is asked for again", async () => {
   start(5_000, 4_500);
   served.failure = "HTTP 500";

@@ -6,6 +6,7 @@ import { plainOf } from "../../stream/row-text";
 import { formatDuration, plural } from "../format";
 import { useNow } from "../useNow";
 import { LineText } from "./LineText";
+import { useSteadyLogControls } from "./log-controls";
 import { useLogSearch } from "./log-search-context";
 import { LogOutlineContext, useLogOutline } from "./outline-context";
 
@@ -37,6 +38,7 @@ interface GroupHeadProps {
 
 export function GroupHead({ group, row }: GroupHeadProps) {
   const known = useLogOutline();
+  const controls = useSteadyLogControls();
   const { offset, depth, errors } = group;
   const button = useHeldFocus(useLogSearch().group === offset);
   if (!known) return null;
@@ -49,7 +51,10 @@ export function GroupHead({ group, row }: GroupHeadProps) {
         type="button"
         title={group.title}
         aria-expanded={!folded}
-        onClick={() => known.fold([offset], !folded)}
+        onClick={() => {
+          controls.keep(offset);
+          known.fold([offset], !folded);
+        }}
       >
         <span className="group-sign" aria-hidden="true" />
         <span className="group-title">

@@ -118,6 +118,10 @@ export class LogController implements LogControls {
     this.view.pause();
   }
 
+  keep(offset: number): void {
+    this.view.keep(offset);
+  }
+
   setProjection(projection: Projection): void {
     this.view.setProjection(projection);
   }

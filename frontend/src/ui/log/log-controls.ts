@@ -35,6 +35,8 @@ export interface LogControls {
   toStart(): void;
   follow(): void;
   pause(): void;
+  /** Leaves an entry where it is on the screen, whatever now changes around it; leaves following. */
+  keep(offset: number): void;
   /** What is displayed. The row at the upper edge stays there, or the one that takes its place. */
   setProjection(projection: Projection): void;
   /** Writes the link into the address, and marks the lines; `null` takes it away. */

@@ -248,6 +248,13 @@ export class LogView {
     this.#goTo(anchor, seen ? depth : (viewUnits - height) / 2);
   }
 
+  /** Leaves an entry where it is on the screen, whatever now changes around it. */
+  keep(offset: number): void {
+    this.pause();
+    this.#anchor = { offset: this.log.shownAt(offset), part: 0, units: 0 };
+    this.#anchorDepth = this.#layout.unitOf(this.#anchor) - unitAt(this.#space, this.#top);
+  }
+
   /** The scroller was scrolled, by the reader or by ourselves. */
   scrolled(): void {
     const scroller = this.#scroller;
