@@ -43,4 +43,17 @@ describe("a job that runs again", () => {
     const mark = "The output was written anew; what follows is the new one";
     await expect.poll(() => shown(page)).toEqual([mark, "new 1", "new 2"]);
   });
+
+  it("takes nobody from its end to an error that it meets now", async () => {
+    writeJob(server, "worse", 200, "old %d");
+    const page = await open("/jobs/worse");
+    await stands(page, "Complete", "success");
+    await page.locator('.slot[data-offset="199"]').waitFor();
+    writeJob(server, "worse", 1, "error: it broke at %d", "running");
+    writeJob(server, "worse", 100, "new %d", "running");
+    await page.getByRole("button", { name: "1 error" }).waitFor();
+    await page.locator('.slot[data-offset="300"]').waitFor();
+    const follows = page.getByRole("button", { name: "Follow" });
+    expect(await follows.getAttribute("aria-pressed")).toBe("true");
+  });
 });

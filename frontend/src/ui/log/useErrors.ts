@@ -35,17 +35,20 @@ export function useErrors({ controls, known, begin, arrive }: ErrorsOf): Errors 
   return { at: left ? null : at, step, leave: () => setAt(null) };
 }
 
-/** A log that is finished opens at its first error, once it is known which that is. */
+/** A log that is finished opens at its first error, once it is known which that is; a later one is news like any other. */
 function useOpening(controls: LogControls, known: LogOutline | null, open: (offset: number) => void): void {
   const { firstError } = use(LogKnowledgeContext);
   const [ranAtFirst] = useState(known?.running ?? true);
+  const decided = useRef(false);
   const latest = useRef(open);
   useEffect(() => {
     latest.current = open;
   });
   useEffect(() => {
+    if (decided.current || firstError === undefined) return;
+    decided.current = true;
     // Who has scrolled already is not taken elsewhere.
-    if (ranAtFirst || typeof firstError !== "number" || controls.linked || !controls.following) return;
+    if (ranAtFirst || firstError === null || controls.linked || !controls.following) return;
     latest.current(firstError);
   }, [controls, ranAtFirst, firstError]);
 }
