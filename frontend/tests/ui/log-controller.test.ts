@@ -33,6 +33,19 @@ it("copies of those only what is there, and leaves a copy to the browser where n
   expect(controller.notice).toBeNull();
 });
 
+it("says once that a line is not there, and only when none can come any more", () => {
+  controller.openHash("#L9");
+  expect(controller.notice).toBeNull();
+  controller.log.settle("5-0badc0de.end");
+  controller.openHash("#L9");
+  expect(controller.notice).toBe("There is no line 9: the log ends with line 5");
+  controller.say(null);
+  controller.toStart();
+  expect(controller.notice).toBeNull();
+  controller.openHash("#L5");
+  expect(controller.notice).toBeNull();
+});
+
 it("copies of a selection what a filter displays of it, and all of a group that is folded", () => {
   controller.selectAll();
   controller.setProjection(around([1, 4], 0, 5));

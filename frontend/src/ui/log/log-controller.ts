@@ -18,7 +18,7 @@ import {
 } from "../../stream/log-text";
 import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../stream/projection";
 import { provenOutput } from "../../stream/proven-output";
-import { plural } from "../format";
+import { formatCount, plural } from "../format";
 import { writeText } from "./clipboard";
 import { hashOf, readHash } from "./line-links";
 import type { LogControls } from "./log-controls";
@@ -39,6 +39,8 @@ export class LogController implements LogControls {
   readonly #api: JobsApi;
   readonly #listeners = new Set<() => void>();
   #linked: OffsetRange | null = null;
+  /** The link of which it was said that it leads nowhere. */
+  #vain: OffsetRange | null = null;
   #notice: string | null = null;
   #noticeTimer: ReturnType<typeof setTimeout> | undefined;
   #selection: TextRange | null = null;
@@ -50,7 +52,10 @@ export class LogController implements LogControls {
   constructor(log: LineStore, jobId: string, api: JobsApi) {
     this.#api = provenOutput(api, log);
     this.view = new LogView(log, jobId, this.#api);
-    this.view.subscribe(() => this.#changed());
+    this.view.subscribe(() => {
+      this.#tellVain();
+      this.#changed();
+    });
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -137,6 +142,7 @@ export class LogController implements LogControls {
   openHash(hash: string): boolean {
     this.#linked = readHash(hash);
     if (this.#linked) this.view.jumpTo(this.#linked.from);
+    this.#tellVain();
     this.#changed();
     return this.#linked !== null;
   }
@@ -224,6 +230,14 @@ export class LogController implements LogControls {
     this.view.close();
     this.#fetching?.abort.abort();
     clearTimeout(this.#noticeTimer);
+  }
+
+  /** A line that the address names may still come while the stream goes on; behind the end of it there is none. */
+  #tellVain(): void {
+    const [linked, { proof, total }] = [this.#linked, this.log];
+    if (!linked || linked === this.#vain || proof === null || linked.from < total) return;
+    this.#vain = linked;
+    this.say(`There is no line ${formatCount(linked.from + 1)}: the log ends with line ${formatCount(total)}`);
   }
 
   /** Rows that are empty for a while say nothing themselves. */
