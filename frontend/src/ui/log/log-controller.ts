@@ -237,7 +237,9 @@ export class LogController implements LogControls {
     const [linked, { proof, total }] = [this.#linked, this.log];
     if (!linked || linked === this.#vain || proof === null || linked.from < total) return;
     this.#vain = linked;
-    this.say(`There is no line ${formatCount(linked.from + 1)}: the log ends with line ${formatCount(total)}`);
+    this.say(
+      `There is no line ${formatCount(linked.from + 1)}: the log ends with line ${formatCount(total)}`,
+    );
   }
 
   /** Rows that are empty for a while say nothing themselves. */
