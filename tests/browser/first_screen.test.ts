@@ -66,6 +66,20 @@ beforeAll(() => {
     },
     linesOf(2_000, (at) => TEXTS[at % 8] ?? ""),
   );
+  const trouble = { error_message: "It went\nwrong <b>", mr_warning: "No & merge" };
+  writeEntries(
+    server,
+    "warned",
+    { status: "running", created_at: startedAt, ...trouble },
+    linesOf(5, (at) => `line ${at}`),
+  );
+  const lease = { lease_s: 10 };
+  writeEntries(
+    server,
+    "silent",
+    { status: "running", created_at: startedAt, ...lease },
+    linesOf(5, (at) => `line ${at}`),
+  );
   writeEntries(
     server,
     "failed",
@@ -150,15 +164,25 @@ const PHONE = { viewport: { width: 390, height: 844 } };
 
 describe("the first screen of a job", () => {
   it.each([
-    ["a job that runs", "/jobs/live", {}, {}],
-    ["a job of a few lines", "/jobs/short", {}, {}],
-    ["a finished job with all that can be known of it", "/jobs/done", {}, {}],
-    ["a reader's choices", "/jobs/live", {}, { timestamps: "delta", raw: true, theme: "dark" }],
-    ["times since the start", "/jobs/done", {}, { timestamps: "relative", theme: "light" }],
-    ["a phone", "/jobs/done", PHONE, {}],
-  ])("is what the page draws then, in the same places: %s", async (_, path, options, stored) => {
+    ["a job that runs", "900 lines", "/jobs/live", {}, {}],
+    ["a job of a few lines", "5 lines", "/jobs/short", {}, {}],
+    ["a finished job with all that can be known of it", "Merge request", "/jobs/done", {}, {}],
+    ["a job that failed", "exit code 2", "/jobs/failed", {}, {}],
+    ["a job with an error of its own, and a warning", "No & merge", "/jobs/warned", {}, {}],
+    ["a job whose runner has gone silent", "runner silent", "/jobs/silent", {}, {}],
+    [
+      "a reader's choices",
+      "Theme: dark",
+      "/jobs/live",
+      {},
+      { timestamps: "delta", raw: true, theme: "dark" },
+    ],
+    ["times since the start", "2,000 lines", "/jobs/done", {}, { timestamps: "relative", theme: "light" }],
+    ["a phone", "2 min 05 s", "/jobs/done", PHONE, {}],
+  ])("is what the page draws then, in the same places: %s", async (_, words, path, options, stored) => {
     const { page, release } = await openHeld(path, options, stored);
     const first = await firstLook(page);
+    expect(first.written).toContain(words);
     release();
     await page.waitForFunction(() => "takenOver" in globalThis);
     const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
@@ -171,7 +195,6 @@ describe("the first screen of a job", () => {
     ["at the address of a line", "/jobs/live#L10", {}],
     ["at the address of the diff", "/jobs/live#diff", {}],
     ["where lines wrap", "/jobs/live", { wrap: true }],
-    ["of a job that failed", "/jobs/failed", {}],
     ["of a job that is not there", "/jobs/nowhere", {}],
   ])("is not drawn %s", async (_, path, stored) => {
     const { page, release } = await openHeld(path, {}, stored);

@@ -4,7 +4,7 @@
  *
  * It is what React draws first, element by element (a browser test holds the two against each other), so that nothing
  * moves when React puts its own in its place. Where that cannot be promised nothing is drawn here: at an address that
- * names a line, where lines wrap, where something above the log says what is wrong with the job, where lines are missing.
+ * names a line, where lines wrap, where lines are missing.
  */
 import type { InitialData, InitialView, User } from "../../stream/initial-data";
 import { type Job, isTerminal } from "../../stream/job";
@@ -36,21 +36,14 @@ type JobView = Extract<InitialView, { page: "job" }>;
 
 /** Draws it into `root`; says whether it did. */
 export function drawJobScreen(root: HTMLElement, { view, user }: InitialData): boolean {
-  if (view.page !== "job" || !view.job || !isPlain(view.job) || location.hash !== "" || preference("wrap"))
-    return false;
+  if (view.page !== "job" || !view.job || location.hash !== "" || preference("wrap")) return false;
+  if (view.job.outputExpired === true || Math.abs(view.job.startedAt ?? 0) > CALENDAR_MS) return false;
   const log = logOf(view);
   if (log.end === 0) return false;
   root.replaceChildren(filled(textsOf(view.job, user, log.total)));
   if (drawLines(root, log, view.job)) return true;
   root.replaceChildren();
   return false;
-}
-
-/** Whether nothing is said of it above its lines, and all of its times can be told. */
-function isPlain({ status, stale, errorMessage, outputExpired, mrWarning, startedAt = 0 }: Job): boolean {
-  const troubled = status === "failed" || errorMessage !== undefined || mrWarning !== undefined;
-  const silent = stale === true && !isTerminal(status);
-  return !troubled && !silent && outputExpired !== true && Math.abs(startedAt) <= CALENDAR_MS;
 }
 
 function logOf({ output, from, total }: JobView): LineStore {
@@ -69,6 +62,7 @@ function textsOf(job: Job, user: User, lines: number): Texts {
   return {
     ...lookOfStatus(job.status, job.stale === true),
     ...timesOf(job, Date.now()),
+    ...troublesOf(job),
     admin: when(user.admin),
     user: user.name ?? undefined,
     themeLabel: themeLabel(theme),
@@ -107,6 +101,18 @@ function timesOf({ startedAt, finishedAt, status }: Job, nowMs: number): Texts {
           ? "–"
           : formatDuration(lastedMs),
     durationClass: lastedMs === false ? "muted" : "figures",
+  };
+}
+
+function troublesOf({ status, errorMessage, exitCode, stale, mrWarning }: Job): Texts {
+  const failed = status === "failed";
+  const ended = exitCode === undefined ? "" : `The command ended with exit code ${exitCode}.`;
+  return {
+    failure: failed ? "Failed" : errorMessage === undefined ? undefined : "Error",
+    reason: errorMessage ?? ended,
+    stale: when(stale === true),
+    silent: when(stale === true && !isTerminal(status)),
+    warning: mrWarning,
   };
 }
 
