@@ -105,3 +105,21 @@ describe("a log opened at a link", () => {
     expect(await firstSeen(page)).toBe(before + 2_000);
   });
 });
+
+describe("a filter chosen before the errors are known", () => {
+  it("stays: the log does not open at its first error any more, which it leaves out", async () => {
+    writeJob(server, "filtered", 1_000, "line %d");
+    writeJob(server, "filtered", 1, "error: it broke at %d");
+    const page = await newPage();
+    const outline = await holdBack(page, "**/output/outline*");
+    await visit(page, "/jobs/filtered");
+    await page.getByLabel("Lines shown").selectOption("stderr");
+    outline.release();
+    await expect.poll(() => page.locator(".tick-error").getAttribute("d")).not.toBe("");
+    // What follows from the errors follows in the next frame.
+    await page.evaluate(
+      () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))),
+    );
+    expect(await page.getByLabel("Lines shown").inputValue()).toBe("stderr");
+  });
+});

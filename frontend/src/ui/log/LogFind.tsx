@@ -34,7 +34,8 @@ export function LogFind({ jobId, children }: { readonly jobId: string; readonly 
     if (place) goTo(place.offset);
   };
   const hits = useHits({ controls, session, search, root, origin, arrive });
-  const errors = useErrors({ controls, known, begin: origin.begin, arrive });
+  const filtered = filtering.filter.kind !== "all";
+  const errors = useErrors({ controls, known, begin: origin.begin, arrive, filtered });
   /** The group whose head is to have the focus, until something has it: who is elsewhere by then is left there. */
   const [group, setGroup] = useState<number | null>(null);
 

@@ -20,9 +20,11 @@ interface ErrorsOf {
   readonly known: LogOutline | null;
   readonly begin: (before: number | null, step: 1 | -1) => number;
   readonly arrive: (place: Place | null, step: 1 | -1) => void;
+  /** Whether the reader has chosen what is displayed. */
+  readonly filtered: boolean;
 }
 
-export function useErrors({ controls, known, begin, arrive }: ErrorsOf): Errors {
+export function useErrors({ controls, known, begin, arrive, filtered }: ErrorsOf): Errors {
   const [at, setAt] = useState<number | null>(null);
   const goTo = (place: Place | null, direction: 1 | -1): void => {
     setAt(place?.offset ?? null);
@@ -30,13 +32,17 @@ export function useErrors({ controls, known, begin, arrive }: ErrorsOf): Errors 
   };
   const step = (direction: 1 | -1): void =>
     goTo(known?.outline.nearestError(begin(at, direction), direction) ?? null, direction);
-  useOpening(controls, known, (offset) => goTo({ offset, wrapped: false }, 1));
+  useOpening(controls, known, filtered ? null : (offset) => goTo({ offset, wrapped: false }, 1));
   const left = controls.following;
   return { at: left ? null : at, step, leave: () => setAt(null) };
 }
 
 /** A log that is finished opens at its first error, once it is known which that is; a later one is news like any other. */
-function useOpening(controls: LogControls, known: LogOutline | null, open: (offset: number) => void): void {
+function useOpening(
+  controls: LogControls,
+  known: LogOutline | null,
+  open: ((offset: number) => void) | null,
+): void {
   const { firstError } = use(LogKnowledgeContext);
   const [ranAtFirst] = useState(known?.running ?? true);
   const decided = useRef(false);
@@ -47,8 +53,8 @@ function useOpening(controls: LogControls, known: LogOutline | null, open: (offs
   useEffect(() => {
     if (decided.current || firstError === undefined) return;
     decided.current = true;
-    // Who has scrolled already is not taken elsewhere.
+    // Who has scrolled or filtered already is not taken elsewhere.
     if (ranAtFirst || firstError === null || controls.linked || !controls.following) return;
-    latest.current(firstError);
+    latest.current?.(firstError);
   }, [controls, ranAtFirst, firstError]);
 }
