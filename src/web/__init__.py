@@ -8,6 +8,7 @@ The application:
     limits.py          every bound
     problems.py        from exception to answer
     pages.py           HTML with its first data
+    assets.py          what that loads
 
 Streams:
 

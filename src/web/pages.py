@@ -25,7 +25,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.staticfiles import StaticFiles
 
 from broker import BrokerError, SourceUnavailableError
 from broker.tables import owner_of
@@ -33,6 +32,7 @@ from web.api_exchange import fresh_tables, seen_job
 from web.api_jobs import TABLE, newest_rows
 from web.api_log import OutputPage, read_page
 from web.api_shapes import shown
+from web.assets import Assets
 from web.context import viewer_of
 from web.limits import INITIAL_BYTES_MAX, INITIAL_LINES_MAX, INITIAL_ROWS_MAX
 from web.login import login_path
@@ -62,7 +62,6 @@ _HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_KEPT_FOR_EVER: Final = "public, max-age=31536000, immutable"
 _NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fantail</title>
 <p>Fantail is running, and its dashboard has not been built. In a checkout, run <code>make setup</code>.</p></html>"""
 _MOUNTED: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Fantail</title>
@@ -87,13 +86,10 @@ def routes(context: Context, dashboard: Path = DASHBOARD) -> list[Route]:
         dashboard: where the build is.
     """
     pages = Pages(context, dashboard)
-    assets = StaticFiles(directory=dashboard / "assets", check_dir=False)
+    assets = Assets(directory=dashboard / "assets", check_dir=False)
 
     async def asset(request: Request) -> Response:
-        answer = await assets.get_response(request.path_params["path"], request.scope)
-        answer.headers["Cache-Control"] = _KEPT_FOR_EVER
-        answer.headers["X-Content-Type-Options"] = "nosniff"
-        return answer
+        return await assets.get_response(request.path_params["path"], request.scope)
 
     return [
         Route("/", _at_the_root(pages.jobs)),

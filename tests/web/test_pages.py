@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from contextlib import asynccontextmanager
@@ -256,6 +257,24 @@ async def test_assets_are_kept_for_ever_and_nothing_beside_them_is_served(dashbo
             answer = await made.get(f"/assets/{path}")
             assert answer.status_code == 404, path
             assert "immutable" not in answer.headers.get("cache-control", "")
+
+
+async def test_an_asset_comes_packed_for_those_who_take_it_so(dashboard: Path) -> None:
+    (dashboard / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(b"let bird = 'packed'"))
+    async with site(dashboard) as made:
+        packed = await made.get("/assets/app-1a2b.js", **{"Accept-Encoding": "br, gzip"})
+        assert (packed.status_code, packed.text) == (200, "let bird = 'packed'")
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.headers["content-type"].startswith("text/javascript")
+        whole = await made.get("/assets/app-1a2b.js", **{"Accept-Encoding": "identity"})
+        assert (whole.status_code, whole.text) == (200, "let bird = 'fantail'")
+        assert "content-encoding" not in whole.headers
+        # A cache between keeps the two apart, and so does a browser that asks whether it has changed.
+        assert packed.headers["vary"] == whole.headers["vary"] == "Accept-Encoding"
+        assert packed.headers["etag"] != whole.headers["etag"]
+        assert packed.headers["cache-control"] == whole.headers["cache-control"]
+        held = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["etag"]}
+        assert (await made.get("/assets/app-1a2b.js", **held)).status_code == 304
 
 
 async def test_a_dashboard_that_was_not_built_says_how_to_build_it(dashboard: Path) -> None:
