@@ -80,7 +80,7 @@ class Batch:
 
     def records(self) -> Records:
         """The records themselves."""
-        return self._segment.records(self._start, self._stop)
+        return self._store._records(self._segment, self._start, self._stop)  # noqa: SLF001 - one module
 
     def encoded(self, encoding: Encoding) -> bytes:
         """The records as a face writes them: made at the first demand, then shared."""
@@ -248,7 +248,7 @@ class MsgStore:
         segment = self._open_segment(now_s)
         while (taken := self.tail - first) < len(columns):
             if segment.full:
-                segment = self._sealed_and_next(segment, now_s)
+                segment = self._sealed_and_next(now_s)
             self.tail += segment.take(columns, taken, now_s)
         self._last_crc = columns.crcs[-1]
         self._recount(segment)
@@ -375,6 +375,11 @@ class MsgStore:
         self.retained_bytes += size - segment.counted_bytes
         segment.counted_bytes = size
 
+    def _records(self, segment: Segment, start: int, stop: int) -> Records:
+        records = segment.records(start, stop)
+        self._recount(segment)
+        return records
+
     def _encoded(self, segment: Segment, encoding: Encoding, start: int, stop: int) -> bytes:
         taken = segment.recently_encoded(encoding, start, stop)
         if taken is None:
@@ -389,15 +394,16 @@ class MsgStore:
             return self._segments[-1]
         return self._add(len(self._segments), self.tail, now_s)
 
-    def _sealed_and_next(self, segment: Segment, now_s: float) -> Segment:
-        segment.seal()
-        self._recount(segment)
+    def _sealed_and_next(self, now_s: float) -> Segment:
+        self._seal_last()
         return self._add(len(self._segments), self.tail, now_s)
 
     def _seal_last(self) -> None:
         if self._segments:
-            self._segments[-1].seal()
-            self._recount(self._segments[-1])
+            last = self._segments[-1]
+            last.seal()
+            last.compact()
+            self._recount(last)
 
     def _add(self, index: int, base: int, now_s: float) -> Segment:
         segment = Segment(base, now_s, next(self._uses))

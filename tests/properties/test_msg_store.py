@@ -336,9 +336,9 @@ class LogWithoutArchiveMachine(LogMachine):
 
 def counted_anew(segment: segments.Segment) -> int:
     """What a segment holds, from its parts."""
-    records = segment.records(0, len(segment))
-    table = segments.SEALED_RECORD_BYTES if segment.sealed else segments.OPEN_RECORD_BYTES
-    total = segments.SEGMENT_FIXED_BYTES + sum(len(record.data) + table for record in records)
+    records = segment._lines.split(b"\n") if segment._listed is None else segment._listed
+    table = segments.COMPACT_RECORD_BYTES if segment._listed is None else segments.LISTED_RECORD_BYTES
+    total = segments.SEGMENT_FIXED_BYTES + sum(len(data) + table for data in records)
     for cache in segment._encoded.values():
         total += len(cache._whole or b"") + len(cache._buffer) + len(cache._recent[2]) + 8 * len(cache._ends)
     return total

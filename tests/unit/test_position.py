@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
 from broker.entries import record_of
 from broker.limits import POSITION_BYTES_MAX
 from broker.msg_store import MsgStore
-from broker.position import Position, checksum, empty_log_position, log_position, log_tag, parse_position
+from broker.position import Position, checksum, empty_log_position, log_position, log_tag, log_tags, parse_position
 
 
 def check(text: str | None, expected: Position | None) -> None:
@@ -80,6 +82,11 @@ def test_the_longest_position_is_within_the_bound() -> None:
 def test_the_tag_of_a_log_is_the_crc_32_of_the_entry_in_eight_hex_digits() -> None:
     assert log_tag(checksum(b"123456789")) == "cbf43926"  # the check value of CRC-32/ISO-HDLC
     assert log_tag(checksum(b"")) == "00000000"
+
+
+@pytest.mark.parametrize("crcs", [[0], [1, 0xFFFFFFFF], [0x0A0B0C0D, 0x20202020, 7]])
+def test_the_tags_of_many_are_those_of_each(crcs: list[int]) -> None:
+    assert log_tags(array("I", crcs)) == [log_tag(crc).encode() for crc in crcs]
     assert str(log_position(3, 0xAB)) == "3-000000ab"
 
 

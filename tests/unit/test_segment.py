@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +39,7 @@ def filled(count: int, base: int = 0, *, sealed: bool = False) -> Segment:
         assert put(segment, Record(b"line %d" % offset, checksum(b"%d" % offset))) == 1
     if sealed:
         segment.seal()
+        segment.compact()
     return segment
 
 
@@ -64,6 +66,8 @@ def test_records_are_the_same_open_and_sealed(base: int) -> None:
     for _ in range(2):  # sealing twice does nothing
         segment.seal()
         check(segment, base, 20)
+        segment.compact()
+        check(segment, base, 20)
 
 
 def test_a_sealed_segment_does_not_grow() -> None:
@@ -75,7 +79,25 @@ def test_a_sealed_segment_holds_little_more_than_its_bytes() -> None:
     segment = filled(500)
     raw, before = segment.raw_bytes, segment.size
     segment.seal()
+    assert segment.size == before
+    list(segment.records(0, 1))  # its first reader makes it compact
     assert raw < segment.size < raw + 8 * 500 + 1000 < before
+    segment.compact()
+    check(segment, 0, 500)
+
+
+def test_a_segment_is_compact_only_once_it_is_sealed() -> None:
+    with pytest.raises(AssertionError):
+        filled(1).compact()
+
+
+def test_a_record_that_holds_a_line_feed_is_never_cut_in_two() -> None:
+    segment = Segment(0, 0.0, 0)
+    put(segment, Record(b"one\nline", 0))
+    segment.seal()
+    segment.compact()
+    with pytest.raises(AssertionError):
+        segment.records(0, 1)
 
 
 def test_it_is_full_at_its_count_or_its_bytes() -> None:
@@ -97,7 +119,7 @@ def test_it_is_full_at_its_count_or_its_bytes() -> None:
     ids=["one that fills", "one beyond", "the one that fills is taken whole", "all", "no more than its count"],
 )
 def test_it_takes_records_until_it_is_full(sizes: list[int], taken: int) -> None:
-    records = Records([b"not this one", *(b"x" * size for size in sizes)], [0, *range(len(sizes))])
+    records = Records([b"not this one", *(b"x" * size for size in sizes)], array("I", [0, *range(len(sizes))]))
     segment = Segment(0, 0.0, 0)
     assert segment.take(records, 1, 0.0) == taken
     assert list(segment.records(0, taken)) == list(records)[1 : taken + 1]
@@ -124,6 +146,18 @@ def test_readers_of_a_whole_sealed_segment_share_one_object() -> None:
     assert segment.encoded(face.encoding, 0, 10) is segment.encoded(face.encoding, 0, 10)
 
 
+def test_a_reader_who_resumes_within_a_replayed_segment_gets_the_rest_of_the_same_bytes() -> None:
+    face = Counting()
+    segment = filled(10, sealed=True)
+    whole = segment.encoded(face.encoding, 0, 10)
+    for start, stop in ((7, 10), (0, 3), (2, 10), (9, 10)):
+        assert segment.encoded(face.encoding, start, stop) == b"".join(
+            b"%d:line %d;" % (i, i) for i in range(start, stop)
+        )
+    assert segment.encoded(face.encoding, 0, 10) is whole
+    assert face.records == 20  # once for the bytes, once more for where each record ends in them
+
+
 def test_readers_of_the_same_live_lines_share_one_object() -> None:
     face = Counting()
     segment = filled(10)
@@ -141,6 +175,7 @@ def test_every_byte_that_is_kept_is_counted() -> None:
     whole = b"".join(b"%d:line %d;" % (i, i) for i in range(10))
     assert segment.size == bare + len(whole) + 8 * 10 + len(tail)
     segment.seal()
+    segment.compact()
     sealed = segment.size
     assert segment.encoded(face.encoding, 0, 10) == whole
     assert segment.size == sealed - len(tail)  # whoever wants the last lines again cuts them from the whole

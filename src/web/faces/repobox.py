@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from broker import JOB, WORK_SESSION, Encoding
 from broker.jobs import checked_id, number
+from broker.position import log_tags
 from web.faces.job_stream import JobStreamEndpoint
 from web.sse import Ending, frame
 
@@ -36,8 +37,8 @@ TIMEOUT: Final = "Stream timeout"
 def _output_frames(first: int, records: Records) -> list[bytes]:
     """A record's data is JSON on one line (`broker.entries`), so nothing is left to escape here."""
     return [
-        b"id: %d-%08x\nevent: output\ndata: %b\n\n" % row
-        for row in zip(itertools.count(first), records.crcs, records.data, strict=False)
+        b"id: %d-%b\nevent: output\ndata: %b\n\n" % row
+        for row in zip(itertools.count(first), log_tags(records.crcs), records.data, strict=False)
     ]
 
 
