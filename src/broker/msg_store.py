@@ -269,23 +269,14 @@ class MsgStore:
         self._last_crc = last_crc
         self._on_change()
 
-    def use(self) -> int:
-        """The present moment, as `fill` counts moments: what is read or filled from now on is used later."""
-        return next(self._uses)
+    def fill(self, start: int, records: Sequence[Record], now_s: float) -> None:
+        """Takes a page of the archive into the window; what is there already is left alone.
 
-    def fill(self, start: int, records: Sequence[Record], now_s: float, filled_since: int | None = None) -> None:
-        """Takes records from the archive into the window; those that are there already are left alone.
-
-        What is over the bounds then is evicted, but nothing of what was just taken in: its reader has yet to look.
-
-        Args:
-            start: the offset of the first record.
-            records: the records.
-            now_s: when.
-            filled_since: where they are a part of a page: the `use` at which its first part came; the other parts stay.
+        What is over the bounds then is evicted, but nothing of the page, however small the window is: its reader has
+        yet to look, and a page that pushes itself out would be read again for ever.
         """
         assert 0 <= start <= start + len(records) <= self.tail, "the archive has nothing past the tail"
-        filled_since = self.use() if filled_since is None else filled_since
+        filled_since = next(self._uses)
         columns = Records.of(records)
         position = start
         stop = start + len(records)

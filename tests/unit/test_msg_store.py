@@ -289,6 +289,27 @@ def test_what_is_counted_is_what_python_allocates() -> None:  # trap 26
         tracemalloc.stop()
 
 
+def test_a_page_of_the_archive_is_counted_as_what_it_takes_before_and_after_it_is_read() -> None:  # trap 26
+    entries = [entry_of(1_700_000_000_000 + n, f"line {n} " + "x" * (n % 150), "stdout") for n in range(20_000)]
+    log = MsgStore(Retention(bytes_max=10**9), archived=True)
+    log.advance(len(entries), 1)
+    tracemalloc.start()
+    try:
+        for start in range(0, len(entries), 4000):
+            log.fill(start, records_of([bytes(bytearray(entry)) for entry in entries[start : start + 4000]], 0), 0.0)
+        unread = log.retained_bytes
+        check_counted(log, tracemalloc.get_traced_memory()[0])
+        cursor = log.start()
+        while isinstance(batch := log.read(cursor), Batch):
+            assert batch.records().data == entries[batch.first : batch.next.offset]
+            cursor = batch.next
+        assert log.retained_bytes < unread
+        del batch
+        check_counted(log, tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+
+
 def check_counted(log: MsgStore, allocated: int) -> None:
     assert 0.85 * allocated < log.retained_bytes < 1.15 * allocated
 

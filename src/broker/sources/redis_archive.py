@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from broker.entries import Records
 from broker.errors import SourceUnavailableError
 from broker.limits import LIVE_PAGE_RECORDS_MAX, PAGE_BYTES, PAGE_RECORDS_MAX, PAGE_TRIES_MAX, SEARCH_RECORDS_MAX
 from broker.outcomes import Behind
@@ -135,21 +136,16 @@ class RedisArchive:
             page.done.set()
 
     async def _keep(self, follower: JobFollower, first: int, entries: Sequence[bytes], generation: int) -> None:
-        """Takes a page into memory, in slices, so that nobody waits long for the event loop.
-
-        All of it stays until its readers have looked, however small the window is: a page that pushes itself out would
-        be read again for ever.
-        """
+        """Takes a page into memory; looks at its entries in slices, so that nobody waits long for the event loop."""
         log = follower.tail.log
-        since = log.use()
         created_ms = follower.created_ms
         follower.tail.pages.seen(entries)
+        page = Records.of([])
         for at in range(0, len(entries), LIVE_PAGE_RECORDS_MAX):
-            records = follower.tail.records(entries[at : at + LIVE_PAGE_RECORDS_MAX], created_ms)
-            if log.generation != generation:
-                return
-            log.fill(first + at, records, self._now_s(), since)
+            page.extend(follower.tail.records(entries[at : at + LIVE_PAGE_RECORDS_MAX], created_ms))
             await anyio.lowlevel.checkpoint()
+        if log.generation == generation:
+            log.fill(first, page, self._now_s())
 
     # -- pages as they are stored -----------------------------------------------------------------------------------
 
