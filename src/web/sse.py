@@ -30,8 +30,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import anyio
+import anyio.lowlevel
 
-from web.limits import RETRY_DRAIN_MS, RETRY_MS, STREAM_END_S, STREAM_TIME_JITTER, WRITE_LOOK_PART
+from web.limits import RETRY_DRAIN_MS, RETRY_MS, SEND_BYTES_MAX, STREAM_END_S, STREAM_TIME_JITTER, WRITE_LOOK_PART
 from web.sinks import connection_of, sink_for
 
 if TYPE_CHECKING:
@@ -248,6 +249,8 @@ class EventStreamResponse:
             self._sent_at_s = self._now_s()
         if sink.full:
             await sink.flush()
+        if len(frames) >= SEND_BYTES_MAX:
+            await anyio.lowlevel.checkpoint()  # a client that takes whatever it is sent would keep all others waiting
 
     def _take(self, frames: bytes) -> bool:
         """Sends what another reader of the same log has read, while the face sleeps (`broker.crowd`)."""

@@ -9,19 +9,25 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import orjson
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from broker.wakeup import Waker
 from support.served_app import ServedApp, served_app
 from support.sse_client import open_stream
 from support.wait import eventually
-from web.auth import mint_token
+from web.auth import Viewer, mint_token
+from web.limits import SEND_BYTES_MAX
 from web.settings import Settings
+from web.sse import EventStreamResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
+
+    from starlette.types import Message
 
 SECRET = "a secret of more than thirty-two bytes"
 
@@ -172,6 +178,39 @@ async def test_a_slow_client_delays_nobody_else() -> None:
                 with anyio.fail_after(5):
                     for _ in range(400):
                         await quick.next()
+
+
+async def test_a_client_that_takes_whatever_it_is_sent_keeps_nobody_waiting() -> None:
+    others_turns: list[int] = []
+
+    async def history() -> AsyncGenerator[bytes, None]:
+        for _ in range(50):
+            others_turns.append(0)
+            yield b"data: %b\n\n" % (b"x" * SEND_BYTES_MAX)
+
+    async def others() -> None:
+        while True:
+            await anyio.lowlevel.checkpoint()
+            if others_turns:
+                others_turns[-1] += 1
+
+    async def stay() -> Message:
+        await anyio.sleep_forever()
+        raise AssertionError("for ever is over")
+
+    async def take(_: Message) -> None:
+        """Never waits, as a socket never does whose other end reads as fast as it can."""
+
+    async with served_app() as served, anyio.create_task_group() as tasks:
+        tasks.start_soon(others)
+        response = EventStreamResponse(
+            served.context, history(), Waker(), viewer=Viewer(None, admin=True), face="a long history"
+        )
+        scope = {"type": "http", "method": "GET", "http_version": "1.1", "headers": [], "client": ("127.0.0.1", 1)}
+        await response(scope, stay, take)
+        tasks.cancel_scope.cancel()
+    assert len(others_turns) == 50
+    assert all(others_turns)
 
 
 async def test_sockets_have_bounded_buffers_and_a_user_timeout() -> None:
