@@ -96,7 +96,7 @@ async function opened(browser, url, options = {}) {
 /** From the press of the tab, in a page that is already there. */
 async function pressed(browser, url) {
   const page = await opened(browser, url);
-  await page.locator(".connection").first().waitFor();
+  await page.locator("#root:not([inert]) .connection").first().waitFor();
   const found = await page.evaluate(async () => {
     const { seen } = globalThis;
     const startMs = performance.now();

@@ -58,10 +58,12 @@ export class Stage {
     return context;
   }
 
-  /** A page of a new profile; close its context when done. */
+  /** A live page of a new profile; close its context when done. */
   async page(path) {
     const page = await (await this.context()).newPage();
     await page.goto(this.url + path);
+    // A first screen can be seen, and not used.
+    await page.locator("#root:not([inert]) > *").first().waitFor({ state: "attached" });
     return page;
   }
 
