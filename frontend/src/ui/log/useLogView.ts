@@ -54,7 +54,7 @@ export interface LogHandlers {
   readonly onKeyDown: (event: KeyboardEvent) => void;
   readonly onMouseDown: (event: MouseEvent) => void;
   readonly onClick: (event: MouseEvent) => void;
-  readonly onCopy: (event: ClipboardEvent) => void;
+  readonly onCopy: (event: ClipboardEvent<HTMLElement>) => void;
 }
 
 /** Binds the controller to the element that scrolls; draws again whenever its frame is another. */
@@ -130,7 +130,10 @@ function numberPressed(controller: LogController, event: MouseEvent): void {
   controller.link(extended(event.shiftKey ? controller.linked : null, place));
 }
 
-function copyAsked(controller: LogController, event: ClipboardEvent): void {
+function copyAsked(controller: LogController, event: ClipboardEvent<HTMLElement>): void {
+  // A browser tells of a selection a moment after it was made, and a copy may come in between.
+  const points = selectionWithin(event.currentTarget);
+  if (points) controller.select(points.anchor, points.focus);
   const text = controller.copied();
   if (text === undefined) return;
   event.preventDefault();
