@@ -6,6 +6,7 @@ each that is worth it: a network in a house carries a third of the bytes, and no
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import Headers
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 _KEPT_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_REFUSED: Final = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
 
 
 class Assets(StaticFiles):
@@ -31,7 +33,7 @@ class Assets(StaticFiles):
         return answer
 
     async def _packed(self, path: str, scope: Scope) -> Response | None:
-        if "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
+        if not _takes_gzip(Headers(scope=scope).get("accept-encoding", "")):
             return None
         try:
             answer = await super().get_response(f"{path}.gz", scope)
@@ -39,3 +41,12 @@ class Assets(StaticFiles):
             return None
         answer.headers["Content-Encoding"] = "gzip"
         return answer
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether `Accept-Encoding` names gzip, and not with a weight of nought, which refuses it (RFC 9110, 12.5.3)."""
+    for one in accepted.split(","):
+        coding, _, weight = one.partition(";")
+        if coding.strip().lower() == "gzip":
+            return _REFUSED.fullmatch(weight) is None
+    return False

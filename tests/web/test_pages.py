@@ -277,6 +277,19 @@ async def test_an_asset_comes_packed_for_those_who_take_it_so(dashboard: Path) -
         assert (await made.get("/assets/app-1a2b.js", **held)).status_code == 304
 
 
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [("GZIP", True), ("gzip;q=0.5, br", True), ("gzip;q=0", False), ("br, gzip; q=0.000", False), ("x-gzipped", False)],
+)
+async def test_an_asset_comes_whole_for_those_who_refuse_it_packed(
+    dashboard: Path, accepted: str, is_packed: bool
+) -> None:
+    (dashboard / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(b"let bird = 'packed'"))
+    async with site(dashboard) as made:
+        answer = await made.get("/assets/app-1a2b.js", **{"Accept-Encoding": accepted})
+        assert ("content-encoding" in answer.headers) is is_packed
+
+
 async def test_a_dashboard_that_was_not_built_says_how_to_build_it(dashboard: Path) -> None:
     (dashboard / "index.html").unlink()
     async with site(dashboard) as made:
