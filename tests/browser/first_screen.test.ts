@@ -4,7 +4,7 @@
  */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard, withChoices } from "./dashboard";
+import { type Dashboard, dashboard, withChoices } from "./dashboard";
 import { holdBack } from "./held-back";
 import { writeEntries } from "./stored-job";
 
@@ -86,6 +86,26 @@ beforeAll(() => {
     { status: "failed", exit_code: 2, created_at: startedAt },
     linesOf(50, (at) => `line ${at}`),
   );
+  writeEntries(
+    server,
+    "odd",
+    {
+      status: "constructor",
+      name: "{id} $& </h1><script>alert(1)</script> \"'&amp; \u202eabc\r\0 __proto__",
+      created_at: startedAt,
+      started_at: -5_000,
+      finished_at: 8e18,
+      branch: "{title}",
+      repo_name: "constructor",
+      environment: "  two  blanks  ",
+      command: "\n\nmake\r\nall\0 {prompt}",
+      prompt: "",
+      mr_url: 'https://example.org/{id}?"<>&amp;',
+      mr_warning: "{warning}",
+      error_message: "\r\0{reason}",
+    },
+    linesOf(60, (at) => ["{id}\0", "", "\r", "\u202eabc"][at % 4] ?? ""),
+  );
 });
 
 /** What is in the page, a line for each element and each text, and where the rows are. Runs in the page. */
@@ -139,6 +159,7 @@ interface Look {
 
 /** A page whose dashboard is held back until `release`. */
 async function openHeld(
+  newPage: Dashboard["newPage"],
   path: string,
   options: BrowserContextOptions,
   chosen: Readonly<Record<string, unknown>>,
@@ -160,6 +181,23 @@ async function firstLook(page: Page): Promise<Look> {
   });
 }
 
+/** Looks before the dashboard has come, and in the step in which it has; the two are alike. */
+async function checkTakeOver(
+  { page, release }: { readonly page: Page; readonly release: () => void },
+  words: string,
+): Promise<void> {
+  const first = await firstLook(page);
+  expect(first.written).toContain(words);
+  release();
+  await page.waitForFunction(() => "takenOver" in globalThis);
+  const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
+  expect(first.written).toBe(then.written);
+  expect(first.places).toEqual(then.places);
+  expect([first.isUsable, then.isUsable]).toEqual([false, true]);
+}
+
+const NAME = 'o"hara <{id}> & co';
+
 const PHONE = { viewport: { width: 390, height: 844 } };
 
 describe("the first screen of a job", () => {
@@ -179,16 +217,16 @@ describe("the first screen of a job", () => {
     ],
     ["times since the start", "2,000 lines", "/jobs/done", {}, { timestamps: "relative", theme: "light" }],
     ["a phone", "2 min 05 s", "/jobs/done", PHONE, {}],
+    ["a window of a few lines", "2,000 lines", "/jobs/done", { viewport: { width: 320, height: 180 } }, {}],
+    [
+      "texts that look like markup, and a status and times that are none",
+      "{id} $& </h1>",
+      "/jobs/odd",
+      {},
+      {},
+    ],
   ])("is what the page draws then, in the same places: %s", async (_, words, path, options, stored) => {
-    const { page, release } = await openHeld(path, options, stored);
-    const first = await firstLook(page);
-    expect(first.written).toContain(words);
-    release();
-    await page.waitForFunction(() => "takenOver" in globalThis);
-    const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
-    expect(first.written).toBe(then.written);
-    expect(first.places).toEqual(then.places);
-    expect([first.isUsable, then.isUsable]).toEqual([false, true]);
+    await checkTakeOver(await openHeld(newPage, path, options, stored), words);
   });
 
   it.each([
@@ -197,7 +235,7 @@ describe("the first screen of a job", () => {
     ["where lines wrap", "/jobs/live", { wrap: true }],
     ["of a job that is not there", "/jobs/nowhere", {}],
   ])("is not drawn %s", async (_, path, stored) => {
-    const { page, release } = await openHeld(path, {}, stored);
+    const { page, release } = await openHeld(newPage, path, {}, stored);
     // The first script has run by then.
     await page.waitForLoadState("domcontentloaded");
     expect(await page.locator("#root > *").count()).toBe(0);
@@ -214,5 +252,44 @@ describe("the first screen of a job", () => {
     await page.unroute("**/assets/dashboard-*.js");
     await page.getByRole("link", { name: "Runs" }).click();
     await page.getByRole("heading", { name: "Runs" }).waitFor();
+  });
+
+  it("is what the page draws then where the browser keeps nothing", async () => {
+    const held = await openHeld(newPage, "/jobs/short", {}, {});
+    await held.page.addInitScript(() =>
+      Object.defineProperty(globalThis, "localStorage", {
+        get: () => {
+          throw new DOMException("refused", "SecurityError");
+        },
+      }),
+    );
+    await held.page.reload({ waitUntil: "commit" });
+    await checkTakeOver(held, "5 lines");
+  });
+});
+
+describe("the first screen of a job, for a user whom a proxy names", () => {
+  const { server, newPage } = dashboard(() => ({
+    FANTAIL_AUTH: "proxy",
+    FANTAIL_PROXY_ADDRESSES: "127.0.0.1",
+    FANTAIL_PROXY_ADMINS: "root",
+  }));
+
+  beforeAll(() => {
+    const fields = { status: "running", created_at: Date.now() - DAY_MS, user_id: NAME };
+    writeEntries(
+      server,
+      "own",
+      fields,
+      linesOf(60, (at) => `line ${at}`),
+    );
+  });
+
+  it.each([
+    ["a user", NAME],
+    ["an admin", "root"],
+  ])("is what the page draws then, in the same places: %s", async (_, name) => {
+    const options = { extraHTTPHeaders: { "X-Forwarded-User": name } };
+    await checkTakeOver(await openHeld(newPage, "/jobs/own", options, {}), JSON.stringify(name));
   });
 });

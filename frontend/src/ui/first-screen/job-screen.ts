@@ -120,19 +120,31 @@ function when(condition: boolean): string | undefined {
   return condition ? "" : undefined;
 }
 
-/** The markup without the white space that only indents it, with the texts in their places. */
+/**
+ * The markup without the white space that only indents it, with the texts in their places. Contents are put in when it
+ * has been parsed: a parser drops or changes a NUL, a carriage return, and a line feed that a `<pre>` begins with.
+ */
 function filled(texts: Texts): DocumentFragment {
   const template = document.createElement("template");
+  const textOf = (_: string, name: string): string => texts[name] ?? "";
   template.innerHTML = markup
     .replaceAll(/(>)\s*\n\s*|\s*\n\s*(?=<)/g, "$1")
     .replaceAll(/\s*\n\s*/g, " ")
-    .replaceAll(/\{(\w+)\}/g, (_, name: string) => escaped(texts[name] ?? ""));
+    .replaceAll(ATTRIBUTE, (all, name: string) => escaped(textOf(all, name)));
   for (const part of template.content.querySelectorAll<HTMLElement>("[data-if]")) {
     if (texts[part.dataset.if ?? ""] === undefined) part.remove();
     else delete part.dataset.if;
   }
+  const walker = document.createTreeWalker(template.content, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode as Text;
+    if (node.data.includes("{")) node.data = node.data.replaceAll(/\{(\w+)\}/g, textOf);
+  }
   return template.content;
 }
+
+/** A name within a tag. */
+const ATTRIBUTE = /\{(\w+)\}(?=[^<>]*>)/g;
 
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 
