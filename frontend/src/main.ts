@@ -30,8 +30,12 @@ async function begin(into: HTMLElement, initial: InitialData): Promise<void> {
   if (into.inert) await shown();
   // Another version of the server has other files; the browser's console says what it met.
   const dashboard = await import("./dashboard").catch(() => null);
-  if (dashboard) await dashboard.startDashboard(into, initial);
-  else sayNotLoaded(into);
+  try {
+    if (dashboard) return await dashboard.startDashboard(into, initial);
+  } catch (error) {
+    reportError(error);
+  }
+  sayNotLoaded(into);
 }
 
 /** What is there stays, and its links lead on. */

@@ -266,6 +266,24 @@ describe("the first screen of a job", () => {
     await held.page.reload({ waitUntil: "commit" });
     await checkTakeOver(held, "5 lines");
   });
+
+  it("can be used, and says what happened, where the rest does not start", async () => {
+    const page = await newPage();
+    await page.addInitScript(() => {
+      const listen = globalThis.addEventListener.bind(globalThis);
+      const listenUnlessStorage = (type: string, listener: () => void, options?: boolean): void => {
+        if (type === "storage") throw new Error("not in this browser");
+        listen(type, listener, options);
+      };
+      Object.assign(globalThis, { addEventListener: listenUnlessStorage });
+      // It is told as any fault is; here it is meant.
+      listen("error", (event) => event.preventDefault());
+    });
+    await page.goto("/jobs/live");
+    await page.getByText("could not be loaded").waitFor();
+    expect(await page.locator("#root[inert]").count()).toBe(0);
+    expect(await page.locator(".slot").count()).toBeGreaterThan(10);
+  });
 });
 
 describe("the first screen of a job, for a user whom a proxy names", () => {
