@@ -20,6 +20,8 @@ function linesOf(count: number, text: (at: number) => string): readonly object[]
   }));
 }
 
+const marked = (mark: string): readonly object[] => linesOf(60, (at) => (at === 20 ? mark : `line ${at}`));
+
 const TEXTS = [
   "plain",
   "\u001b[1;32mgreen\u001b[0m and \u001b[38;2;200;80;10mtrue\u001b[0m, \u001b[44;97mon blue\u001b[0m, \u001b[7mturned\u001b[0m",
@@ -106,6 +108,12 @@ beforeAll(() => {
     },
     linesOf(60, (at) => ["{id}\0", "", "\r", "\u202eabc"][at % 4] ?? ""),
   );
+});
+
+beforeAll(() => {
+  const fields = { status: "running", created_at: Date.now() - DAY_MS };
+  writeEntries(server, "grouped", fields, marked("##[group]Build"));
+  writeEntries(server, "wrong", fields, marked("##[error]it broke"));
 });
 
 /** What is in the page, a line for each element and each text, and where the rows are. Runs in the page. */
@@ -234,6 +242,8 @@ describe("the first screen of a job", () => {
     ["at the address of the diff", "/jobs/live#diff", {}],
     ["where lines wrap", "/jobs/live", { wrap: true }],
     ["of a job that is not there", "/jobs/nowhere", {}],
+    ["of a log that came whole, with a group", "/jobs/grouped", {}],
+    ["of a log that came whole, with an error", "/jobs/wrong", {}],
   ])("is not drawn %s", async (_, path, stored) => {
     const { page, release } = await openHeld(newPage, path, {}, stored);
     // The first script has run by then.

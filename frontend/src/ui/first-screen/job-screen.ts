@@ -4,11 +4,13 @@
  *
  * It is what React draws first, element by element (a browser test holds the two against each other), so that nothing
  * moves when React puts its own in its place. Where that cannot be promised nothing is drawn here: at an address that
- * names a line, where lines wrap, where lines are missing.
+ * names a line, where lines wrap, where lines are missing; and in a log that came whole and has errors or groups, which
+ * are then known at once: lines fold away, and a finished log opens at its first error.
  */
 import type { InitialData, InitialView, User } from "../../stream/initial-data";
-import { type Job, isTerminal } from "../../stream/job";
+import { type Job, type JobOutput, isTerminal } from "../../stream/job";
 import { jobPath } from "../../stream/jobs-api";
+import { MarkReader } from "../../stream/line-marks";
 import { LineStore } from "../../stream/line-store";
 import { isWebAddress } from "../../stream/links";
 import { type PlacedRow, layOut } from "../../stream/log-layout";
@@ -39,7 +41,7 @@ export function drawJobScreen(root: HTMLElement, { view, user }: InitialData): b
   if (view.page !== "job" || !view.job || location.hash !== "" || preference("wrap")) return false;
   if (view.job.outputExpired === true || Math.abs(view.job.startedAt ?? 0) > CALENDAR_MS) return false;
   const log = logOf(view);
-  if (log.end === 0) return false;
+  if (log.end === 0 || (view.from === 0 && hasMarks(view.output))) return false;
   root.replaceChildren(filled(textsOf(view.job, user, log.total)));
   if (drawLines(root, log, view.job)) return true;
   root.replaceChildren();
@@ -51,6 +53,13 @@ function logOf({ output, from, total }: JobView): LineStore {
   output.forEach((entry, at) => log.append({ offset: from + at, output: entry }));
   log.announce(total);
   return log;
+}
+
+function hasMarks(output: readonly JobOutput[]): boolean {
+  const reader = new MarkReader();
+  return (
+    output.some((entry, offset) => reader.push({ ...entry, offset }).length > 0) || reader.flush().length > 0
+  );
 }
 
 /** What stands for `{name}` in the markup; parts with `data-if` are there if what they name is. */
