@@ -242,6 +242,7 @@ describe("the first screen of a job", () => {
     ["at the address of the diff", "/jobs/live#diff", {}],
     ["where lines wrap", "/jobs/live", { wrap: true }],
     ["of a job that is not there", "/jobs/nowhere", {}],
+    ["at an address that is no text", "/jobs/%ff", {}],
     ["of a log that came whole, with a group", "/jobs/grouped", {}],
     ["of a log that came whole, with an error", "/jobs/wrong", {}],
   ])("is not drawn %s", async (_, path, stored) => {

@@ -75,8 +75,17 @@ export function App({ initial }: AppProps) {
 /** The page's own data, where they are of this job, or say that there is none at this address. */
 function viewOfJob(view: InitialView, id: string): Extract<InitialView, { page: "job" }> | null {
   if (view.page !== "job") return null;
-  const meant = view.job?.id ?? decodeURIComponent(FIRST_PATH.split("/")[2] ?? "");
+  const meant = view.job?.id ?? decoded(FIRST_PATH.split("/")[2] ?? "");
   return meant === id ? view : null;
+}
+
+/** An address that nobody encoded (`%ff` is no UTF-8) means what it says. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** The address that the server rendered the data for; later ones are this page's own navigation. */
