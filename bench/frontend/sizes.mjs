@@ -1,13 +1,13 @@
-/** What must be fetched before the first line, and before the first diff: scripts as the server would send them, gzipped. */
-import { readFileSync, readdirSync } from "node:fs";
+/** What must be fetched before the first line, and before the first diff: scripts as the server sends them, packed by the build. */
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 import { atMost, row } from "./figures.mjs";
 
 const DASHBOARD = fileURLToPath(new URL("../../src/web/dashboard/", import.meta.url));
 
 const read = (name) => readFileSync(DASHBOARD + name);
-const kilobytes = (names) => names.reduce((sum, name) => sum + gzipSync(read(name)).length, 0) / 1000;
+const sent = (name) => read(existsSync(`${DASHBOARD}${name}.gz`) ? `${name}.gz` : name);
+const kilobytes = (names) => names.reduce((sum, name) => sum + sent(name).length, 0) / 1000;
 
 /** A script and what it imports at once. */
 function withImports(name, found = new Set()) {
