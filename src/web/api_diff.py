@@ -43,12 +43,18 @@ async def answer_diff(context: Context, request: Request) -> Response:
 def patch_of(entries: Sequence[Mapping[str, Any]]) -> bytes:
     """All entries as one patch; what is left out is named before it."""
     left_out = [
-        f"# left out ({entry['omitted']}): {json.dumps(entry['file'])}, +{entry['additions']} -{entry['deletions']}\n"
+        f"# left out ({_in_comment(entry['omitted'])}): {json.dumps(entry['file'])},"
+        f" +{entry['additions']} -{entry['deletions']}\n"
         for entry in entries
         if entry.get("omitted")
     ]
     patches = [_whole_lines(str(entry["diff"])) for entry in entries]
     return "".join(left_out + patches).encode("utf-8", "replace")
+
+
+def _in_comment(text: str) -> str:
+    """Escapes a producer's text as JSON does, in ASCII, so that it stays within one line of the patch."""
+    return json.dumps(text)[1:-1]
 
 
 def _whole_lines(patch: str) -> str:

@@ -280,3 +280,17 @@ async def test_the_whole_diff_is_one_patch_or_json(served: ServedApp) -> None:
         assert (await client.get("/api/jobs/7/diff?format=x")).status_code == 400
         saved = await client.get("/api/jobs/7/diff?download=1")
         assert saved.headers["content-disposition"] == 'attachment; filename="7.diff"'
+
+
+@pytest.mark.parametrize(
+    "reason", ["size\ndiff --git a/x b/x", "size\r\n+x", "\u2028\x85\x0b", "\x1b[2Jsize", "a\x00b"]
+)
+async def test_a_hand_written_reason_stays_within_its_comment(served: ServedApp, reason: str) -> None:
+    put(served.broker, {**LEFT_OUT, "omitted": reason}, A)
+    async with httpx.AsyncClient(base_url=served.url) as client:
+        patch = (await client.get("/api/jobs/7/diff")).content
+    comment, rest = patch.split(b"\n", 1)
+    assert comment.startswith(b"# left out (")
+    assert comment.endswith(b'): "big", +2 -1')
+    assert comment.decode("ascii").isprintable()
+    assert rest == str(A["diff"]).encode()
