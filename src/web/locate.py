@@ -7,16 +7,19 @@ server left in its data directory, else the default.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from broker.embedded import default_data_dir, find_url, read_server_address
 from broker.errors import BrokerError
-from broker.sources.redis_link import check_address
+from broker.sources.redis_address import WrongRedisAddressError, check_address
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+logger = logging.getLogger("fantail")
 
 DEFAULT_URL: Final = "http://127.0.0.1:8765"
 
@@ -35,15 +38,12 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
     Raises:
         NotLocatedError: none was found, or what was named is no address of one.
     """
-    named = said
-    if named is None and data_dir is None:
-        named = os.environ.get("FANTAIL_REDIS_URL") or os.environ.get("REDIS_URL")
-    if named:
-        try:
-            check_address(named)
-        except ValueError as error:
-            raise NotLocatedError(str(error)) from error
-        return named
+    sources = {"--redis-url": said}
+    if said is None and data_dir is None:
+        sources = {name: os.environ.get(name) for name in ("FANTAIL_REDIS_URL", "REDIS_URL")}
+    for setting, url in sources.items():
+        if url:
+            return _checked(setting, url)
     directory = data_dir or default_data_dir()
     found = find_url(directory)
     if found is None:
@@ -52,6 +52,16 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
             "start one with `fantail serve`, or name a Redis with --redis-url or FANTAIL_REDIS_URL"
         )
     return found
+
+
+def _checked(setting: str, url: str) -> str:
+    try:
+        address = check_address(url)
+    except WrongRedisAddressError as error:
+        raise NotLocatedError(f"{setting} is not allowed: {error}") from error
+    if address.ignored:
+        logger.warning("%s has options that are ignored: %s", setting, ", ".join(address.ignored))
+    return url
 
 
 def server_address(said: str | None, data_dir: Path | None) -> str:

@@ -25,6 +25,7 @@ import anyio
 
 from broker import Broker, BrokerError, BrokerLimits
 from broker.embedded import EmbeddedValkey, default_data_dir, remove_server_address, write_server_address
+from broker.sources.redis_address import read_address
 from broker.sources.redis_ledger import RedisLedger
 from broker.sources.redis_tailer import RedisTailer
 from web.app import create_app
@@ -67,6 +68,7 @@ def serve(**given: Any) -> int:
         settings = load_settings(**given)
         configure_logging(settings.log_level, settings.log_format)
         _tell_unknown_names()
+        _tell_about_redis(settings.redis_url)
         _raise_file_limit()
         with listening_socket(settings) as listener:
             anyio.run(_run, settings, listener, backend_options={"use_uvloop": find_spec("uvloop") is not None})
@@ -203,6 +205,17 @@ def _note_address(data_dir: Path, url: str) -> None:
 def _tell_unknown_names() -> None:
     for name, nearest in unknown_names().items():
         logger.warning("%s is no setting%s", name, f"; did you mean {nearest}?" if nearest else "")
+
+
+def _tell_about_redis(url: str | None) -> None:
+    """Logs which options of the address are ignored, and that its socket is missing: it may be made later."""
+    address = None if url is None else read_address(url)
+    if address is None:
+        return
+    if address.ignored:
+        logger.warning("FANTAIL_REDIS_URL has options that are ignored: %s", ", ".join(address.ignored))
+    if address.path is not None and not address.path.exists():
+        logger.warning("FANTAIL_REDIS_URL names a socket that does not exist yet: %s", address.path)
 
 
 def _raise_file_limit() -> None:

@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker import limits as broker_limits
 from broker.errors import BrokerError
-from broker.sources.redis_link import check_address
+from broker.sources.redis_address import check_address
 from web import limits
 
 if TYPE_CHECKING:
@@ -330,10 +330,10 @@ def load_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as fault:
-        raise WrongSettingError(_one_line(fault.errors()[0])) from None
+        raise WrongSettingError(_one_line(fault.errors()[0], given)) from None
 
 
-def _one_line(error: ErrorDetails) -> str:
+def _one_line(error: ErrorDetails, given: Mapping[str, Any]) -> str:
     what = error["msg"].removeprefix("Value error, ").replace("\n", " ")
     if not error["loc"]:
         return what
@@ -341,6 +341,8 @@ def _one_line(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"there is no setting {name}"
     shown = "(not shown)" if name in SECRETS else repr(error["input"])[:80]
+    if name == "redis_url" and given.get(name) is None and not os.environ.get("FANTAIL_REDIS_URL"):
+        shown += " (from REDIS_URL)"
     return f"{PREFIX}{name.upper()}={shown} is not allowed: {what[0].lower()}{what[1:]}"
 
 

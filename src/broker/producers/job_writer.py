@@ -49,8 +49,9 @@ from broker.limits import (
     UNSENT_BYTES_MAX,
 )
 from broker.producers.delivery import AWAY, Delivery, DeliveryStatistics, Opened
-from broker.producers.redis_job import JobTakenError, RedisJob, address_without_password, connected, now_ms
+from broker.producers.redis_job import JobTakenError, RedisJob, connected, now_ms
 from broker.producers.spool import Spool
+from broker.sources.redis_address import shown_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -360,7 +361,6 @@ async def _patiently(attempt: Callable[[], Awaitable[Opened]], redis_url: str) -
         except AWAY as error:
             hopeless = "WRONGTYPE" in str(error)  # a key of the job's is something else
             if hopeless or anyio.current_time() + pause_s > deadline_s:
-                address = address_without_password(redis_url)
-                raise SourceUnavailableError(f"Redis at {address} cannot be used: {error}") from error
+                raise SourceUnavailableError(f"Redis at {shown_address(redis_url)} cannot be used: {error}") from error
         await anyio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter is no secret
         pause_s = min(2 * pause_s, REDIS_BACKOFF_S_MAX)

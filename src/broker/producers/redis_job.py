@@ -26,7 +26,6 @@ import hashlib
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
 
 import anyio
 from redis.asyncio import Redis
@@ -38,6 +37,7 @@ from broker.errors import AlreadyExistsError
 from broker.jobs import JOB, checked_id
 from broker.limits import JOB_TTL_S, LEASE_S, REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S, TAIL_COMPARED
 from broker.producers.append_window import Seen
+from broker.sources.redis_address import read_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -76,14 +76,14 @@ async def connected(url: str, *, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncIte
     """A client that never repeats a command by itself; closed at the end, after a cancellation too.
 
     Args:
-        url: as redis-py reads it: redis://, rediss:// or unix://.
+        url: redis://, rediss:// or unix://.
         timeout_s: after so many seconds without a reply the connection is given up.
 
     Raises:
-        ValueError: the address is not of a known form.
+        WrongRedisAddressError: the address is malformed, or has an option that is not understood.
     """
     client = Redis.from_url(
-        url,
+        read_address(url).url,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout_s,
         socket_connect_timeout=min(timeout_s, REDIS_CONNECT_TIMEOUT_S),
@@ -94,14 +94,6 @@ async def connected(url: str, *, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncIte
     finally:
         with anyio.move_on_after(timeout_s, shield=True):
             await client.aclose()
-
-
-def address_without_password(url: str) -> str:
-    """The address as it may be shown."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
 
 
 class RedisJob:

@@ -17,6 +17,7 @@ Redis, followed:
     redis_ledger.py      writing
     redis_keys.py        which key feeds what
     redis_link.py        one connection
+    redis_address.py     what an address may say
     backoff.py           the wait before the next attempt
 
 Pipelines, polled:

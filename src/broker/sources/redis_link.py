@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
@@ -28,6 +27,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, RedisError, Res
 
 from broker.errors import SourceUnavailableError
 from broker.limits import REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S
+from broker.sources.redis_address import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,19 +36,14 @@ log = logging.getLogger("fantail.sources.redis")
 
 Command: TypeAlias = "tuple[str | bytes | int, ...]"
 
-# Members of an address that are meant for redis-py's pools.
-_POOL_SETTINGS: Final = ("max_connections", "timeout")
-
 
 def connection_to(url: str, *, protocol: int) -> AbstractConnection:
     """An unconnected connection to an address, without any retry or time-out of its own but that for connecting.
 
     Raises:
-        ValueError: the address is not of the form redis://, rediss:// or unix://.
+        WrongRedisAddressError: the address is malformed, or has an option that is not understood.
     """
-    settings: dict[str, Any] = dict(parse_url(url))
-    for name in _POOL_SETTINGS:
-        settings.pop(name, None)
+    settings: dict[str, Any] = dict(parse_url(read_address(url).url))
     kind: type[AbstractConnection] = settings.pop("connection_class", Connection)
     settings |= {
         "socket_timeout": None,
@@ -58,25 +53,6 @@ def connection_to(url: str, *, protocol: int) -> AbstractConnection:
         "driver_info": None,
     }
     return kind(**settings)
-
-
-def check_address(url: str) -> None:
-    """Makes sure that a server could be at an address, before anything depends on it; connects to nothing.
-
-    Raises:
-        ValueError: none could; the message does not repeat the address, which may hold a password.
-    """
-    try:
-        connection_to(url, protocol=2)
-        parts = urlsplit(url)
-        named = bool(parts.path) if parts.scheme == "unix" else (parts.path.strip("/") or "0").isdecimal()
-    except (ValueError, TypeError):  # the latter for a parameter that redis-py does not know
-        named = False
-    if not named:
-        raise ValueError(
-            "an address of Redis is like redis://user:password@host:6379/0 or unix:///path, "
-            "and a / or @ in a password is written %2F or %40"
-        )
 
 
 class RedisLink:
