@@ -10,7 +10,11 @@ SHELL  := /bin/bash
 DASHBOARD := src/web/dashboard/index.html
 FRONTEND_SOURCES := $(shell find frontend -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
-.PHONY: help setup run test test-python test-frontend test-browser check bench fmt lock wheel clean
+# The Python tests run in this many processes at once; 0 runs them in one, with readable output while they run.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 4 ? n : 4 )))
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+
+.PHONY: help setup run test test-fast test-python test-frontend test-browser test-file check bench fmt lock wheel clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -39,8 +43,20 @@ run: setup ## start the server and, beside it, a first real job (or CMD="…")
 
 test: setup test-python test-frontend test-browser ## everything: Python, front end, browser
 
+test-fast: $(VENV)/.ready frontend/node_modules/.ready ## unit and property tests of both sides
+	$(PYTEST) -q -m "not slow" tests/unit tests/properties tests/conformance
+	cd frontend && npm run --silent test
+
+test-file: setup ## one test file of either side: FILE=tests/unit/test_jobs.py, frontend/tests/… or tests/browser/…
+	@case '$(FILE)' in \
+	  tests/browser/*) scripts/browser_tests.sh '$(notdir $(FILE))' ;; \
+	  frontend/*) cd frontend && npm run --silent test -- '$(FILE:frontend/%=%)' ;; \
+	  ?*) $(BIN)/python -m pytest '$(FILE)' ;; \
+	  *) echo "Name a test file: make test-file FILE=tests/unit/test_jobs.py"; exit 2 ;; \
+	esac
+
 test-python: $(VENV)/.ready
-	$(BIN)/python -m pytest --ignore=tests/browser
+	$(PYTEST) --ignore=tests/browser
 
 test-frontend: frontend/node_modules/.ready
 	cd frontend && npm run --silent test

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ from broker.valkey_program import LOG, find_binary, health
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 # A server of its own process, for what only a process can show: to be killed with -9, to have another id.
 SERVER = """
@@ -309,13 +310,20 @@ def deep_dir(tmp_path: Path) -> Path:
     return tmp_path / ("d" * 60) / ("e" * 60)
 
 
+@pytest.fixture
+def runtime_dir() -> Iterator[Path]:
+    """A directory whose path leaves room for a socket's; pytest's `tmp_path` may be too long."""
+    with tempfile.TemporaryDirectory(prefix="run-") as directory:
+        yield Path(directory)
+
+
 async def test_a_path_too_long_for_a_socket_gets_a_short_one(
-    deep_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deep_dir: Path, tmp_path: Path, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime_dir))
     async with EmbeddedValkey(deep_dir) as valkey:
         assert len(os.fsencode(valkey.socket)) <= 107
-        assert valkey.socket.is_relative_to(tmp_path)
+        assert valkey.socket.is_relative_to(runtime_dir)
         assert find_url(deep_dir) == valkey.url
         # A client whose environment knows no runtime directory, and one that comes through a link.
         monkeypatch.delenv("XDG_RUNTIME_DIR")

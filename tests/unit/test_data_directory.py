@@ -92,7 +92,7 @@ def test_the_address_of_another_server_is_not_removed(tmp_path: Path) -> None:
     assert (tmp_path / "server.json").read_text() == content
 
 
-def pid_of_nobody() -> int:
+def ended_pid() -> int:
     with subprocess.Popen(["true"]) as process:
         process.wait()
     return process.pid
@@ -113,9 +113,13 @@ def pid_of_nobody() -> int:
         '{"url": "http://x", "pid": 1e99}',
         '{"url": "http://x", "pid": 99999999999999999999}',
         "\udcff",
-        json.dumps({"url": "http://x", "pid": pid_of_nobody()}),
     ],
 )
-def test_an_address_nobody_stands_behind_is_none(tmp_path: Path, content: str) -> None:
+def test_a_malformed_server_address_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "server.json").write_bytes(content.encode(errors="surrogateescape"))
+    assert read_server_address(tmp_path) is None
+
+
+def test_the_server_address_of_a_process_that_ended_is_none(tmp_path: Path) -> None:
+    (tmp_path / "server.json").write_text(json.dumps({"url": "http://x", "pid": ended_pid()}))
     assert read_server_address(tmp_path) is None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Read: TypeAlias = Callable[[SimulatedWorld], Coroutine[Any, Any, None]]
 
+pytestmark = pytest.mark.slow
+
 on_both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-pytestmark = pytest.mark.usefixtures("hermetic_git")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hermetic_git")]
 
 # -- the base --------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from support.git_repository import GitRepository
 
 
-pytestmark = pytest.mark.usefixtures("hermetic_git")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hermetic_git")]
 
 # -- limits (traps 23 and 33) ------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ WAIT_S = 15.0
 linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
 
 
-pytestmark = pytest.mark.usefixtures("hermetic_git")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hermetic_git")]
 
 
 @pytest.fixture

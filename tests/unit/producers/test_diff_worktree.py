@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytestmark = pytest.mark.usefixtures("hermetic_git")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hermetic_git")]
 
 # -- kinds of change -----------------------------------------------------------------------------------------------
 

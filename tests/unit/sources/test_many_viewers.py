@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import orjson
+import pytest
 
 from broker.limits import POLL_STEADY_S
 from broker.wakeup import Waker
@@ -17,6 +18,8 @@ from web.faces.pipeline_frames import PipelineFollower, SharedFrames
 
 if TYPE_CHECKING:
     from broker.sources.health_poller import HealthPoller
+
+pytestmark = pytest.mark.slow
 
 PIPELINES = 500
 CHANGES = 1_000

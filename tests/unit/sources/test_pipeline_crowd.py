@@ -6,6 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 import anyio
+import pytest
 
 from broker.limits import PIPELINES_PER_STREAM_MAX, POLL_STEADY_S
 from broker.wakeup import Waker
@@ -15,6 +16,8 @@ from web.faces.pipeline_frames import PipelineFollower, SharedFrames
 
 if TYPE_CHECKING:
     from broker.sources.health_poller import HealthPoller
+
+pytestmark = pytest.mark.slow
 
 STATUSES = ("active", "paused", "stopped", "failed", "starting")
 CHANGES = 1_000
