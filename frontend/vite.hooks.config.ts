@@ -42,6 +42,7 @@ function types(): Plugin {
         },
       );
       copyFileSync(here("../LICENSE"), here("dist/LICENSE"));
+      writeFileSync(here("dist/streams.worker.d.ts"), "export {};\n");
       for (const name of readdirSync(here("dist"), { recursive: true, encoding: "utf8" })) {
         if (!name.endsWith(".d.ts")) continue;
         const file = join(here("dist"), name);

@@ -37,6 +37,15 @@ describe("the package", () => {
     );
   });
 
+  it(
+    "passes publint and @arethetypeswrong/cli as a package of ES modules",
+    () => {
+      packed.lint("publint", "run", "--strict");
+      packed.lint("attw", "--profile", "esm-only");
+    },
+    PATIENCE_MS,
+  );
+
   it("names the worker's file so that a bundler finds it", () => {
     expect(read("dist/index.js")).toContain(
       'new SharedWorker(new URL("./streams.worker.js", import.meta.url), {',

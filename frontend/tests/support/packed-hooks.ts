@@ -23,11 +23,17 @@ const OTHERS = [
 export class PackedHooks {
   /** The example's folder, with its packages in it. */
   readonly example: string;
+  /** The packed archive. */
+  readonly archive: string;
   readonly #folder: string;
 
   private constructor(folder: string) {
     this.#folder = folder;
     this.example = join(folder, "example");
+    const { version } = JSON.parse(readFileSync(join(FRONTEND, "package.json"), "utf8")) as {
+      version: string;
+    };
+    this.archive = join(folder, `fantail-dashboard-${version}.tgz`);
   }
 
   /** Packs and installs; takes some seconds. */
@@ -39,12 +45,12 @@ export class PackedHooks {
       recursive: true,
       filter: (path) => !path.includes("node_modules"),
     });
-    const { version } = JSON.parse(readFileSync(join(FRONTEND, "package.json"), "utf8")) as {
-      version: string;
-    };
     mkdirSync(packed.installed, { recursive: true });
-    const archive = join(packed.#folder, `fantail-dashboard-${version}.tgz`);
-    packed.#run("tar", ["-xzf", archive, "--strip-components=1", "-C", packed.installed], packed.#folder);
+    packed.#run(
+      "tar",
+      ["-xzf", packed.archive, "--strip-components=1", "-C", packed.installed],
+      packed.#folder,
+    );
     for (const name of OTHERS) {
       const link = join(packed.example, "node_modules", name);
       mkdirSync(dirname(link), { recursive: true });
@@ -60,6 +66,11 @@ export class PackedHooks {
   /** Checks the example's types against the package's. Throws with what the compiler says. */
   check(...options: readonly string[]): void {
     this.#node("typescript/bin/tsc", "--noEmit", ...options);
+  }
+
+  /** Runs a program of the front end's packages on the archive. Throws with what it prints where it finds a fault. */
+  lint(program: string, ...args: readonly string[]): void {
+    this.#run(join(PACKAGES, ".bin", program), [...args, this.archive], this.#folder);
   }
 
   /** Builds the example, and returns the folder with what a browser needs. */
