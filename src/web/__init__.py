@@ -3,6 +3,7 @@
 The application:
 
     app.py             what is served where: start here
+    slashes.py         an address with and without a slash at its end
     context.py         what every route is given
     settings.py        every setting
     limits.py          every bound
@@ -52,6 +53,7 @@ Who is asking:
     auth.py            who, and what they may see
     login.py           a browser's way to show a token
     origin.py          whether a page of ours asks
+    proxies.py         what trusted proxies say
 
 Programs:
 

@@ -7,7 +7,6 @@ examples/mounted.py. `web.server` is the program that puts a broker, this applic
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -20,7 +19,9 @@ from web.limiter import Limiter, Limits, Rate
 from web.look_through import Places
 from web.outlines import Outlines
 from web.problems import exception_handlers
+from web.proxies import TrustedProxies
 from web.settings import load_settings
+from web.slashes import either_slash
 from web.status_sources import StatusSources
 from web.streams import Streams
 
@@ -51,7 +52,8 @@ def create_app(broker: Broker, settings: Settings | None = None, sources: Status
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )
-    app.router.default = pages.unknown(context, app.router.default)
+    app.router.redirect_slashes = False
+    app.router.default = either_slash(routes, pages.unknown(context, app.router.default))
     app.state.context = context
     return app
 
@@ -64,6 +66,6 @@ def create_context(broker: Broker, settings: Settings) -> Context:
         streams_per_address_max=settings.streams_per_address,
         stream_rate=Rate(settings.streams_per_s, settings.streams_burst),
         ingest_rate=Rate(settings.ingest_bytes_per_s, settings.ingest_bytes_per_s),
-        proxies=tuple(ipaddress.ip_network(network, strict=False) for network in settings.proxy_addresses),
+        proxies=TrustedProxies(settings.proxy_addresses).networks,
     )
     return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s), Outlines(Places()))

@@ -17,11 +17,9 @@ is with rights that a browser adds by itself, must come from a page of our own.
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
-from urllib.parse import urlsplit
 
 import jwt
 from starlette.middleware import Middleware
@@ -30,8 +28,9 @@ from starlette.requests import HTTPConnection
 
 from web.context import VIEWER_KEY, viewer_of
 from web.limits import TOKEN_BYTES_MAX, USER_CHARS_MAX
-from web.origin import asks_local_host, comes_from_elsewhere, only, says_its_origin
+from web.origin import comes_from_elsewhere, host_of, is_local, only, origin_of, says_its_origin
 from web.problems import ProblemError, forbidden, refusal, unauthorized
+from web.proxies import TrustedProxies, forwarded_hosts
 from web.settings import WrongSettingError
 
 if TYPE_CHECKING:
@@ -112,22 +111,41 @@ class Door(Protocol):
         """
 
 
+class PageOrigins:
+    """Tells requests of our own pages from those of other pages; trusted proxies may say under which name we run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = allowed_origins(settings)
+        self._proxies = TrustedProxies(settings.proxy_addresses)
+
+    def hosts(self, connection: HTTPConnection) -> list[str]:
+        """The authorities that a trusted proxy says it was asked for; none from anybody else."""
+        return forwarded_hosts(connection.headers) if self._proxies.trusts(connection.scope) else []
+
+    def are_ours(self, connection: HTTPConnection, *, changes: bool) -> bool:
+        """Whether no page of another origin sent this; see `comes_from_elsewhere`."""
+        return not comes_from_elsewhere(connection.headers, self._allowed, self.hosts(connection), changes=changes)
+
+
 class OpenDoor:
     """Everyone who reaches this machine's own address, and no page of another origin."""
 
     def __init__(self, settings: Settings) -> None:
         self._hosts = frozenset(host.lower() for host in settings.allowed_hosts)
-        self._origins = allowed_origins(settings)
+        self._origins = PageOrigins(settings)
 
     def viewer(self, connection: HTTPConnection) -> Viewer | None:
         """See `Door`."""
-        headers = connection.headers
-        host = only(headers, "host")
-        if not asks_local_host(headers) and (host is None or host.lower() not in self._hosts):
+        host = only(connection.headers, "host")
+        # What a proxy says it was asked for counts as well as what it asks us for: a rebound name is in the former.
+        if host is None or not all(map(self._is_ours, [host, *self._origins.hosts(connection)])):
             raise forbidden("The Host header does not name this machine")
-        if comes_from_elsewhere(headers, self._origins, changes=changes_something(connection)):
+        if not self._origins.are_ours(connection, changes=changes_something(connection)):
             raise forbidden("Pages of other origins may not ask")
         return EVERYONE
+
+    def _is_ours(self, authority: str) -> bool:
+        return is_local(authority) or not self._hosts.isdisjoint({authority.lower(), host_of(authority)})
 
 
 class TokenDoor:
@@ -135,7 +153,7 @@ class TokenDoor:
 
     def __init__(self, settings: Settings) -> None:
         self._tokens = Tokens(settings)
-        self._origins = allowed_origins(settings)
+        self._origins = PageOrigins(settings)
 
     def viewer(self, connection: HTTPConnection) -> Viewer | None:
         """See `Door`."""
@@ -144,10 +162,9 @@ class TokenDoor:
             return self._tokens.viewer(bearer)
         cookie = connection.cookies.get(COOKIE)
         viewer = None if cookie is None else self._tokens.viewer(cookie)
-        if viewer is not None and changes_something(connection):
-            headers = connection.headers
-            if not says_its_origin(headers) or comes_from_elsewhere(headers, self._origins, changes=True):
-                raise forbidden("With a cookie, only pages of this server may change something")
+        changes = viewer is not None and changes_something(connection)
+        if changes and not (says_its_origin(connection.headers) and self._origins.are_ours(connection, changes=True)):
+            raise forbidden("With a cookie, only pages of this server may change something")
         return viewer
 
 
@@ -155,34 +172,21 @@ class ProxyDoor:
     """Whoever a proxy says it is, if the proxy is one of ours."""
 
     def __init__(self, settings: Settings) -> None:
-        self._networks = [ipaddress.ip_network(address, strict=False) for address in settings.proxy_addresses]
+        self._proxies = TrustedProxies(settings.proxy_addresses)
         self._header = settings.proxy_header.lower()
         self._admins = frozenset(settings.proxy_admins)
-        self._origins = allowed_origins(settings)
+        self._origins = PageOrigins(settings)
 
     def viewer(self, connection: HTTPConnection) -> Viewer | None:
         """See `Door`."""
-        if not self._from_our_proxy(connection):
+        if not self._proxies.trusts(connection.scope):
             return None
         name = only(connection.headers, self._header)
         if not name or len(name) > USER_CHARS_MAX:
             return None
-        hosts = connection.headers.getlist("x-forwarded-host")
-        if changes_something(connection) and comes_from_elsewhere(
-            connection.headers, self._origins, hosts, changes=True
-        ):
+        if changes_something(connection) and not self._origins.are_ours(connection, changes=True):
             raise forbidden("Pages of other origins may not change anything")
         return Viewer(name, admin=name in self._admins)
-
-    def _from_our_proxy(self, connection: HTTPConnection) -> bool:
-        if connection.client is None:
-            return False
-        try:
-            address = ipaddress.ip_address(connection.client.host)
-        except ValueError:
-            return False
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        return any((mapped or address) in network for network in self._networks)
 
 
 class Tokens:
@@ -255,8 +259,7 @@ def allowed_origins(settings: Settings) -> frozenset[str]:
     """Origins whose pages are as good as ours: those of the CORS allow-list, and the public address."""
     origins = set(settings.cors_origins)
     if settings.public_url is not None:
-        parts = urlsplit(settings.public_url)
-        origins.add(f"{parts.scheme}://{parts.netloc}".lower())
+        origins.add(origin_of(settings.public_url))
     return frozenset(origins)
 
 

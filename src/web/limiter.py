@@ -15,18 +15,17 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from web.limits import LIMITER_KEYS_MAX
+from web.proxies import is_among, parsed_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self
 
     from web.auth import Viewer
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+    from web.proxies import Address, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,31 +188,18 @@ def _address_of(scope: Mapping[str, Any], proxies: Sequence[Network]) -> str:
     client = scope.get("client")
     if not client:
         return "local"
-    found = _parsed(str(client[0]))
-    if found is None or not _is_among(found, proxies):
+    found = parsed_address(str(client[0]))
+    if found is None or not is_among(found, proxies):
         return str(client[0])[:64] if found is None else _shown(found)
     forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
     for entry in reversed(forwarded.decode("latin-1").split(",")):
-        before = _parsed(entry.strip())
+        before = parsed_address(entry.strip())
         if before is None:
             break
         found = before
-        if not _is_among(before, proxies):
+        if not is_among(before, proxies):
             break
     return _shown(found)
-
-
-def _parsed(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def _is_among(address: Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
 
 
 def _shown(address: Address) -> str:

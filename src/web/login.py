@@ -20,11 +20,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from web.api_exchange import json_response
-from web.auth import COOKIE, Tokens, allowed_origins
+from web.auth import COOKIE, PageOrigins, Tokens
 from web.bodies import whole_body
 from web.limits import LOGIN_BYTES_MAX
-from web.origin import comes_from_elsewhere
 from web.problems import bad_request, forbidden, unauthorized
+from web.proxies import TrustedProxies, forwarded_scheme
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -103,7 +103,8 @@ class Desk:
 
     def __init__(self, context: Context) -> None:
         self._tokens = Tokens(context.settings)
-        self._origins = allowed_origins(context.settings)
+        self._origins = PageOrigins(context.settings)
+        self._proxies = TrustedProxies(context.settings.proxy_addresses)
         self._secure = (context.settings.public_url or "").startswith("https:")
 
     async def answer(self, request: Request) -> Response:
@@ -144,13 +145,17 @@ class Desk:
             token,
             max_age=None if viewer.expires_s is None else max(0, int(viewer.expires_s - time.time())),
             path=_root(request) or "/",
-            secure=self._secure or request.url.scheme == "https",
+            secure=self._secure or self._scheme(request) == "https",
             httponly=True,
             samesite="strict",
         )
 
+    def _scheme(self, request: Request) -> str:
+        forwarded = forwarded_scheme(request.headers) if self._proxies.trusts(request.scope) else None
+        return forwarded or request.url.scheme
+
     def _refuse_elsewhere(self, request: Request) -> None:
-        if comes_from_elsewhere(request.headers, self._origins, changes=True):
+        if not self._origins.are_ours(request, changes=True):
             raise forbidden("Only this server's own page may do that")
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 RETRY_AFTER_S_MIN: Final = 3
 RETRY_AFTER_S_MAX: Final = 8
 
-_JOB_STREAM: Final = re.compile(r"/api/(jobs|work-sessions)/[^/]*/stream$")
+_JOB_STREAM: Final = re.compile(r"/api/(jobs|work-sessions)/[^/]*/stream/?$")
 _STREAM_WORDS: Final = {401: "Unauthorized", 403: "Forbidden", 404: "Job not found"}
 _NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

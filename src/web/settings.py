@@ -30,6 +30,7 @@ from broker import limits as broker_limits
 from broker.errors import BrokerError
 from broker.sources.redis_address import check_address
 from web import limits
+from web.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s]+$",
-        description="address under which browsers reach it, for links that are shown",
+        description="address under which browsers reach it: its pages may ask, and it is the address that is shown",
     )
 
     # -- where the truth is
@@ -154,7 +155,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Listed = Field(
         default=(),
-        description="host names under which it may be asked beside its own address, with auth `none`, `a,b,…`",
+        description="host names, with or without a port, under which it may be asked beside its own address, "
+        "with auth `none`, `a,b,…`",
     )
 
     # -- streams
@@ -244,6 +246,16 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(network, strict=False)
             except ValueError:
                 raise ValueError(f"allowed are addresses and networks; `{network}` is neither") from None
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                origin_of(value)
+            except ValueError:
+                raise ValueError("allowed is an address such as `https://fantail.example:8443`") from None
         return value
 
     @field_validator("cors_origins")

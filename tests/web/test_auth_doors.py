@@ -34,6 +34,32 @@ async def test_a_name_that_was_rebound_to_this_machine_gets_nothing(path: str) -
 
 
 @pytest.mark.parametrize("path", PATHS)
+async def test_the_browsers_word_helps_no_page_under_a_rebound_name(path: str) -> None:
+    """To the browser it is same-origin: the name that it asked for resolves to this machine."""
+    async with web_client() as client:
+        sent = {"Host": "evil.example:8765", "Origin": "http://evil.example:8765", "Sec-Fetch-Site": "same-origin"}
+        assert (await client.http.get(path, headers=sent)).status_code == 403
+        assert (await client.http.post(path, headers=sent)).status_code == 403
+        forwarded = {**sent, "X-Forwarded-Host": "localhost", "Forwarded": "host=localhost"}
+        assert (await client.http.get(path, headers=forwarded)).status_code == 403
+
+
+async def test_a_rebound_name_is_refused_too_where_a_proxy_passes_it_on_beside_its_own() -> None:
+    sent = {"X-Forwarded-Host": "evil.example", "Sec-Fetch-Site": "same-origin"}
+    async with web_client(proxy_addresses="127.0.0.1") as client:
+        assert (await client.http.get("/api/jobs", headers=sent)).status_code == 403
+        local = {**sent, "X-Forwarded-Host": "localhost:8080"}
+        assert (await client.http.get("/api/jobs", headers=local)).status_code == 200
+
+
+async def test_two_hosts_are_none() -> None:
+    async with web_client() as client:
+        sent = [("Host", "localhost:8765"), ("Host", "evil.example")]
+        assert (await client.http.get("/api/jobs", headers=sent)).status_code == 403
+        assert (await client.http.get("/api/jobs", headers=[("Host", "")])).status_code == 403
+
+
+@pytest.mark.parametrize("path", PATHS)
 async def test_a_page_of_another_origin_gets_nothing_from_a_server_on_loopback(path: str) -> None:
     async with web_client() as client:
         answer = await client.http.get(path, headers={"Origin": "http://evil.example"})
@@ -70,6 +96,15 @@ async def test_a_host_that_was_allowed_may_be_asked() -> None:
     async with web_client(allowed_hosts="box.lan:8765") as client:
         assert (await client.http.get("/healthz", headers={"Host": "box.lan:8765"})).status_code == 200
         assert (await client.http.get("/healthz", headers={"Host": "box.lan.evil.example"})).status_code == 403
+        assert (await client.http.get("/healthz", headers={"Host": "box.lan:8766"})).status_code == 403
+
+
+async def test_a_host_that_was_allowed_without_a_port_may_be_asked_on_any() -> None:
+    async with web_client(allowed_hosts="box.lan") as client:
+        for host in ("box.lan", "Box.LAN:8443"):
+            assert (await client.http.get("/healthz", headers={"Host": host})).status_code == 200
+        for host in ("box.lan.evil.example", "evil.example:box.lan", "box.lan:"):
+            assert (await client.http.get("/healthz", headers={"Host": host})).status_code == 403
 
 
 # -- jwt --------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import Headers
 
-from web.origin import asks_local_host, comes_from_elsewhere
+from web.origin import comes_from_elsewhere, is_local, origin_of
 
 OURS = "localhost:8765"
 
@@ -19,7 +19,7 @@ def headers(*pairs: tuple[str, str]) -> Headers:
     ["localhost", "LOCALHOST:8765", "127.0.0.1", "127.0.0.1:8765", "127.255.3.4:1", "[::1]", "[::1]:8765"],
 )
 def test_this_machine_is_local(host: str) -> None:
-    assert asks_local_host(headers(("host", host)))
+    assert is_local(host)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,7 @@ def test_this_machine_is_local(host: str) -> None:
     ],
 )
 def test_no_other_name_is_local(host: str) -> None:
-    assert not asks_local_host(headers(("host", host)))
-
-
-def test_two_hosts_are_none() -> None:
-    assert not asks_local_host(headers(("host", OURS), ("host", "evil.example")))
-    assert not asks_local_host(headers())
+    assert not is_local(host)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +101,58 @@ def test_a_default_port_may_be_written_or_not() -> None:
     assert not comes_from_elsewhere(headers(("host", "fantail.example"), ("origin", "https://fantail.example")), ())
     assert not comes_from_elsewhere(headers(("host", "fantail.example:443"), ("origin", "https://fantail.example")), ())
     assert comes_from_elsewhere(headers(("host", "fantail.example:443"), ("origin", "http://fantail.example")), ())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8765", "fantail.example", "fantail.example:80", "upstream"])
+@pytest.mark.parametrize("origin", ["https://fantail.example:8443", "http://fantail.example:8080", "null"])
+def test_the_browsers_own_comparison_holds_whatever_a_proxy_made_of_the_host(host: str, origin: str) -> None:
+    ours = headers(("host", host), ("origin", origin), ("sec-fetch-site", "same-origin"))
+    assert not comes_from_elsewhere(ours, (), changes=True)
+    for site in ("same-site", "cross-site", "none", "", "same-origin, same-origin"):
+        assert comes_from_elsewhere(headers(("host", host), ("origin", origin), ("sec-fetch-site", site)), ())
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site", "unheard-of"])
+def test_an_origin_that_is_the_host_helps_nobody_whom_the_browser_calls_another_site(site: str) -> None:
+    """A page over http of the same name, or one that was redirected through another site."""
+    sent = headers(("host", OURS), ("origin", f"http://{OURS}"), ("sec-fetch-site", site))
+    assert comes_from_elsewhere(sent, ())
+    assert not comes_from_elsewhere(sent, {f"http://{OURS}"})
+
+
+def test_two_sites_are_as_good_as_another_one() -> None:
+    sent = headers(("host", OURS), ("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site"))
+    assert comes_from_elsewhere(sent, ())
+
+
+def test_without_the_browsers_comparison_the_origin_is_that_of_the_host_or_of_a_forwarded_one() -> None:
+    sent = headers(("host", "fantail.example"), ("origin", "http://fantail.example:8080"))
+    assert comes_from_elsewhere(sent, ())
+    assert not comes_from_elsewhere(sent, (), ["fantail.example:8080"])
+    assert not comes_from_elsewhere(sent, {"http://fantail.example:8080"})
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Fantail.Example", "https://fantail.example"),
+        ("https://fantail.example:443/", "https://fantail.example"),
+        ("http://fantail.example:443/path?query", "http://fantail.example:443"),
+        ("http://user:word@fantail.example:80", "http://fantail.example"),
+        ("http://[2001:DB8::1]:8080/", "http://[2001:db8::1]:8080"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_address_gives_the_origin_that_browsers_send(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://fantail.example", "https://", "https://:8443", "https://[::1", "http://a:99999"]
+)
+def test_an_address_that_no_browser_could_ask_has_no_origin(url: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        origin_of(url)
 
 
 def test_an_allowed_origin_may_ask() -> None:

@@ -37,6 +37,7 @@ from web.faces.pipeline_status import NotConfigured
 from web.faces.stream_request import StreamEndpoint
 from web.limits import TOPIC_CHARS_MAX, TOPIC_REFUSAL_BYTES_MAX, TOPICS_ARRAY_BYTES, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
 from web.problems import Problem, ProblemError, bad_request, refusal
+from web.slashes import with_other_slash
 from web.sse import RELAY_KEY, EventStreamResponse, comment
 
 if TYPE_CHECKING:
@@ -261,11 +262,12 @@ def _endpoint(streams: Sequence[Route], scope: Scope) -> Any:
     Raises:
         ProblemError: 404, no stream has this path.
     """
-    for route in streams:
-        match, found = route.matches(scope)
-        if match is Match.FULL:
-            scope.update(found)
-            return route.endpoint
+    for form in (scope, with_other_slash(scope)):
+        for route in streams:
+            match, found = route.matches(form)
+            if match is Match.FULL:
+                scope.update({**form, **found})
+                return route.endpoint
     raise ProblemError(Problem(404, "No such stream"))
 
 
