@@ -141,8 +141,12 @@ export class Server {
   }
 
   async close(): Promise<void> {
+    // A job's command outlives its killed runner; one that still waits for a pipe's first line would wait for ever.
+    for (const fifo of this.#fifos) {
+      await fifo.end();
+      await fifo.close();
+    }
     for (const job of this.#jobs) job.kill();
-    for (const fifo of this.#fifos) await fifo.close();
     await this.end("SIGTERM");
     if (this.#dataDir) await rm(this.#dataDir, { recursive: true, force: true });
   }
