@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from broker.errors import BrokerError
 from broker.limits import SOCKET_PATH_BYTES_MAX
+from broker.own_directories import hide_from_git
 
 if TYPE_CHECKING:
     from typing import Self
@@ -89,6 +90,8 @@ def prepare(data_dir: Path) -> None:
         raise DataDirectoryError(data_dir, f"{fault.strerror}; {advice}") from fault
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise DataDirectoryError(data_dir, f"user {os.getuid()} may not write there; {advice}")
+    if not any(data_dir.iterdir()) or (data_dir / VALKEY_LOCK).exists():
+        hide_from_git(data_dir)
 
 
 class FileLock:

@@ -258,8 +258,13 @@ GIT_TURN_LOOK_S_MAX: Final = 0.05
 # What one git process may print into memory: a list of 200,000 files. Patches are read as they come.
 GIT_OUTPUT_BYTES_MAX: Final = 64 * MIB
 GIT_ERROR_BYTES_MAX: Final = 64 * KIB
-# Files that git refuses to read are left out one by one; each costs one more process.
-GIT_REFUSED_FILES_MAX: Final = 16
+# Files that git refuses to read, or to compare, are found one by one; each costs one more process. Past this the files
+# that are tried together with them are left out too.
+GIT_REFUSED_FILES_MAX: Final = 64
+# Names of files whose contents are lost, in the arguments of one git process: every system takes 128 KiB.
+DIFF_LOST_CHARS_MAX: Final = 100_000
+# Git LFS compares a file by its SHA-256, which takes about a second for so much. A larger one is listed and not read.
+DIFF_LFS_BYTES_MAX: Final = 1024 * MIB
 # Names of ignored files that are remembered, so that a log that is written all day starts no git.
 DIFF_IGNORED_NAMES_MAX: Final = 100_000
 # Directories below refs/ that are watched: one for each part of a branch's name.

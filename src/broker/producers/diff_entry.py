@@ -9,8 +9,8 @@ An entry is the value of one field in the hash `job:{id}:diff` (PROTOCOL.md, sec
 - `change` is added, modified, deleted, renamed or copied; a change of mode or type is `modified`, and its patch says
   which.
 - `file` and `oldPath` are names as `file_name` writes them: the few that are no UTF-8 in git's quotes.
-- `additions` and `deletions` are right whether the patch is left out or not, except for what git calls binary and for
-  files of more than 32 MiB, which are not read: there they are 0.
+- `additions` and `deletions` are right whether the patch is left out for its size or its encoding, or not. They are 0
+  for what git calls binary, and for what is not read or cannot be: files of more than 32 MiB, files of a filter.
 
 Which patches fit is a function of what differs now, and of nothing else: smallest first, as many as the total takes.
 So a patch that was left out comes back when it, or the others, have shrunk, and being sent again costs nothing (trap
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import orjson
 
+from broker.producers.worktree.patch_stream import Unreadable
 from broker.producers.worktree.raw_diff import file_name
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Omitted = Literal["size", "binary", "encoding"]
+Omitted = Literal["size"] | Unreadable
 
 
 @dataclass(frozen=True, slots=True)

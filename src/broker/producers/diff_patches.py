@@ -42,6 +42,14 @@ class DiffPatches:
         """Drops all: git would make them differently now."""
         self._patches.clear()
 
+    def forget_lost(self) -> None:
+        """Drops those without a text because a content could not be read: it may be there now."""
+        self._patches = {
+            change: patch
+            for change, patch in self._patches.items()
+            if patch.unreadable not in {"missing", "unreadable"}
+        }
+
     async def entries(self, changes: Sequence[Change]) -> dict[str, DiffEntry]:
         """The entries of these changes, by file; makes the patches that are missing, and drops those of others."""
         kept = {change: self._patches[change] for change in changes if change in self._patches}
@@ -53,8 +61,11 @@ class DiffPatches:
 
     def _without_git(self, change: Change) -> Patch | None:
         """The patch of a change that no lines must be compared for."""
-        if self._snapshot.is_stand_in(change):
+        reason = self._snapshot.reason_for(change)
+        if reason == "size":
             return Patch(0, 0, self._file_bytes_max + 1, None)
+        if reason is not None:
+            return Patch(0, 0, 0, None, reason)
         return without_lines(change) if change.same_content else None
 
     async def _make(self, changes: Sequence[Change]) -> None:

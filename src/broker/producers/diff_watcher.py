@@ -249,7 +249,8 @@ class DiffWatcher:
             if await self._passed(last=True):
                 return True
             faults += bool(self._dirt)
-            await anyio.sleep(self._retry_s())
+            # How often git failed before says nothing of how long to wait now.
+            await anyio.sleep(DIFF_RETRY_S_MIN if self._dirt else self._retry_s())
         return False
 
     # -- when ----------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from broker.limits import (
 )
 from broker.producers.diff_patches import DiffPatches
 from broker.producers.worktree.dirt import RULES, Dirt
+from broker.producers.worktree.fair_share import folder_words
 from broker.producers.worktree.git_process import Git, Trouble, WorktreeError
 from broker.producers.worktree.inotify import WatchesUsedUpError
 from broker.producers.worktree.location import Base, Location, find_base, locate
@@ -69,10 +70,17 @@ class Notices:
         self._on_notice = on_notice
         self._told: dict[str, str] = {}
 
-    def tell(self, topic: str, text: str) -> None:
-        """Tells it, if it was not what was told last about this topic."""
-        if self._told.get(topic) != text:
-            self._told[topic] = text
+    def tell(self, topic: str, text: str, once: str | None = None) -> None:
+        """Tells it, if it was not what was told last about this topic.
+
+        Args:
+            topic: what it is about.
+            text: the sentence.
+            once: what must differ from the last time; None: the text.
+        """
+        key = text if once is None else once
+        if self._told.get(topic) != key:
+            self._told[topic] = key
             _log.warning("%s", text)
             self._on_notice(text)
 
@@ -114,8 +122,14 @@ class WorktreeDiff:
         self._limits = limits
         self._notices = notices
         self._snapshot = Snapshot(
-            git, location, scratch, source_bytes_max=limits.source_bytes, store_bytes_max=limits.store_bytes
+            git,
+            location,
+            scratch,
+            source_bytes_max=limits.source_bytes,
+            store_bytes_max=limits.store_bytes,
+            files_max=limits.files,
         )
+        self._snapshot.point_at(_commit_of(base))
         self.patches = DiffPatches(self._snapshot, file_bytes_max=limits.file_bytes, total_bytes_max=limits.total_bytes)
         self._ignored: set[bytes] | None = None
         self.tree = self._watched()
@@ -143,16 +157,26 @@ class WorktreeDiff:
             await self._follow_base()
         owed = Dirt()
         paths = await self._reported(dirt)
+        surveyed = paths is None
         if paths is None:
             paths = await self._surveyed(dirt, owed, cover=cover)
         elif not paths and not dirt.base:
             return owed
-        self._tell_of(await self._snapshot.stage(paths))
+        staged = await self._snapshot.stage(paths, surveyed=surveyed)
+        if staged.new_folders and not dirt.fresh:
+            # Part of such a folder is in the private index already.
+            dirt.fresh = True
+            staged = await self._snapshot.stage(await self._surveyed(dirt, owed, cover=cover))
+        self._tell_of(staged)
         if dirt.forget:
             self.patches.forget()
+        if dirt.fresh or dirt.base:
+            self._snapshot.forget_lost()
+            self.patches.forget_lost()
         changes = await self._snapshot.changes(self.base.tree)
-        self._tell_of_limits(changes)
-        self.entries = await self.patches.entries(changes[: self._limits.files])
+        listed, left_out = await self._snapshot.listed(changes, self._limits.files)
+        self._tell_of_limits(changes, len(listed), self._snapshot.left_out | left_out)
+        self.entries = await self.patches.entries(listed)
         return owed
 
     def tell_of_turns(self) -> None:
@@ -176,6 +200,7 @@ class WorktreeDiff:
             self._notices.tell("base", f"{error}; the last base stays")
         else:
             self._notices.settle("base")
+            self._snapshot.point_at(_commit_of(self.base))
 
     async def _reported(self, dirt: Dirt) -> set[bytes] | None:
         """The paths that were reported, without the ignored ones; None where all files must be surveyed."""
@@ -225,9 +250,19 @@ class WorktreeDiff:
             self._notices.tell("unreadable", f"left out of the diff, as they may not be read: {names}")
         if staged.too_large:
             self._notices.tell("large", f"too large to be compared: {_names(staged.too_large)}")
+        if staged.filtered:
+            names = _names(staged.filtered)
+            self._notices.tell("filtered", f"not compared, as a filter program would have to convert them: {names}")
+        if staged.unconverted:
+            names = _names(staged.unconverted)
+            self._notices.tell("unconverted", f"not compared, as git cannot convert their encoding: {names}")
 
-    def _tell_of_limits(self, changes: Sequence[Change]) -> None:
-        if len(changes) > self._limits.files:
+    def _tell_of_limits(self, changes: Sequence[Change], listed: int, left_out: Mapping[bytes, str]) -> None:
+        if left_out:
+            # Folders are told of once, not whenever they grow.
+            text = f"left out of the diff, as too much is new: {folder_words(left_out)}"
+            self._notices.tell("folders", text, once=repr(sorted(left_out)))
+        if listed == self._limits.files < len(changes):
             text = f"{len(changes):,} files differ, the first {self._limits.files:,} are listed; see `git diff`"
             self._notices.tell("files", text)
         new = sum(change.kind in {"added", "copied", "renamed"} for change in changes)
@@ -246,10 +281,14 @@ async def open_diff(worktree: Path, *, asked_base: str | None, limits: DiffLimit
     location = await locate(git)
     base = await find_base(git, asked_base, None)
     try:
-        scratch = Scratch(location.objects)
+        scratch = Scratch(location)
     except OSError as error:
         raise WorktreeError(Trouble.NOT_ALLOWED, f"no temporary directory can be made: {error}") from error
     return WorktreeDiff(git, location, base, scratch, asked_base=asked_base, limits=limits, notices=notices)
+
+
+def _commit_of(base: Base) -> str | None:
+    return base.tree if base.ref else None
 
 
 def _names(paths: Sequence[bytes]) -> str:

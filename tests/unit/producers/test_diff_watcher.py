@@ -20,7 +20,7 @@ from broker.producers import diff_watcher, worktree_diff
 from broker.producers.diff_watcher import DiffWatcher, watching_diff
 from broker.producers.worktree.dirt import Dirt, everything
 from broker.producers.worktree.git_process import Git, WorktreeError
-from broker.producers.worktree.location import locate
+from broker.producers.worktree.location import Location, locate
 from broker.producers.worktree.scratch import Scratch
 from broker.producers.worktree.tree_watch import InotifyTree, PollingTree
 from broker.producers.worktree.watchfiles_tree import WatchfilesTree
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from broker.producers.diff_entry import DiffEntry
-    from broker.producers.worktree.location import Location
 
 WAIT_S = 15.0
 linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
@@ -314,13 +313,14 @@ async def test_an_error_within_the_context_arrives_as_it_is(repository: GitRepos
 
 def test_what_a_killed_watcher_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    living = Scratch(tmp_path)
-    dead = Scratch(tmp_path)
+    location = Location(tmp_path, tmp_path, tmp_path, tmp_path / "index", tmp_path, 40)
+    living = Scratch(location)
+    dead = Scratch(location)
     os.close(dead._lock)
     dead._lock = -1
     for directory in (living.directory, dead.directory):
         os.utime(directory, (1, 1))
-    Scratch(tmp_path).close()
+    Scratch(location).close()
     assert living.directory.exists()
     assert not dead.directory.exists()
     living.close()

@@ -60,6 +60,9 @@ const OMITTED: ReadonlyMap<string, string> = new Map([
   ["size", "Past the limit of size (--diff-file-bytes, --diff-total-bytes); in the worktree:"],
   ["binary", "A binary file: there are no lines to show; in the worktree:"],
   ["encoding", "Not UTF-8 text: its lines cannot be shown here; in the worktree:"],
+  ["filter", "A git filter would have to convert it, and those programs do not run here; in the worktree:"],
+  ["missing", "Its content in the repository is missing or damaged; in the worktree:"],
+  ["unreadable", "Git could not compare it; in the worktree:"],
 ]);
 
 function noteOf(file: FileDiff, known: Parsed | null, rows: number, all: number): Note | null {

@@ -11,6 +11,7 @@ The rules, by where something happened:
                       HEAD, refs, packed-refs, reftable     find the base again
                       config, info/*       all of that
     in a submodule's  anything             look at the submodule's entry
+    in the directory of a watcher of ours  nothing
 
 A file that git is known to ignore means nothing, so a log written all day starts no git process.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from broker.limits import DIFF_IGNORED_NAMES_MAX
+from broker.producers.worktree.scratch import is_scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,6 +115,8 @@ class Meaning:
             came: it was created or moved here.
             went: it was deleted or moved away.
         """
+        if is_scratch(directory + b"/" + name):
+            return  # the temporary directory may be within the worktree
         if directory in self._git_dirs:
             self._note_git(dirt, name)
         elif directory in self._info:

@@ -3,8 +3,10 @@
 What holds:
 - At most one git process of ours runs in a worktree, however many watchers and processes we have (trap 22; `turns`).
 - The caller's environment cannot redirect it: GIT_DIR and its like are what a hook or an alias leaves behind.
-- It takes no lock in the repository (GIT_OPTIONAL_LOCKS), asks nothing, prints no translated text, and is not hit by
-  the Ctrl-C that the terminal sends to a command beside us.
+- It takes no lock in the repository (GIT_OPTIONAL_LOCKS), asks nothing, fetches nothing, prints no translated text,
+  and is not hit by the Ctrl-C that the terminal sends to a command beside us.
+- Where it looks at files it runs with a git directory of ours, in which no program of the user's is named
+  (`private_git`).
 - Whatever goes wrong is a `WorktreeError` that says so in a sentence.
 
 Decided against: GitPython and dulwich (they wrap the same program, or answer ignore rules and attributes differently
@@ -14,6 +16,7 @@ from it), and libgit2 (no intent on private indexes, and a second opinion on eve
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from enum import Enum
@@ -42,6 +45,7 @@ class Trouble(Enum):
     NOT_ALLOWED = "permission denied"
     GONE = "worktree gone"
     GIT_FAILED = "git failed"
+    GIT_SLOW = "git took too long"
 
 
 class WorktreeError(BrokerError):
@@ -49,11 +53,13 @@ class WorktreeError(BrokerError):
 
     Attributes:
         trouble: why, for programs.
+        said: all that git wrote to stderr.
     """
 
-    def __init__(self, trouble: Trouble, message: str) -> None:
+    def __init__(self, trouble: Trouble, message: str, *, said: str = "") -> None:
         super().__init__(message)
         self.trouble = trouble
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +71,29 @@ class Finished:
     error: str
 
 
-# What `git rev-parse --local-env-vars` lists, and what changes the form of a diff. The configuration that a caller
-# passes in the environment (GIT_CONFIG_COUNT: safe.directory in containers) stays.
-_REMOVED: Final = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_CONFIG",
-        "GIT_DIFF_OPTS",
-        "GIT_DIR",
-        "GIT_EXTERNAL_DIFF",
-        "GIT_GLOB_PATHSPECS",
-        "GIT_GRAFT_FILE",
-        "GIT_ICASE_PATHSPECS",
-        "GIT_IMPLICIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_INTERNAL_SUPER_PREFIX",
-        "GIT_LITERAL_PATHSPECS",
-        "GIT_NAMESPACE",
-        "GIT_NOGLOB_PATHSPECS",
-        "GIT_NO_REPLACE_OBJECTS",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_QUARANTINE_PATH",
-        "GIT_REPLACE_REF_BASE",
-        "GIT_SHALLOW_FILE",
-        "GIT_WORK_TREE",
-    }
+# Variables of git's that the caller's environment may set: where its configuration is (safe.directory in containers),
+# and where a search for a repository ends. All others redirect git, change what it prints, trace into files, or name
+# programs.
+_KEPT: Final = re.compile(
+    r"GIT_(CONFIG_(NOSYSTEM|SYSTEM|GLOBAL|COUNT|PARAMETERS|KEY_\d+|VALUE_\d+)"
+    r"|ATTR_NOSYSTEM|CEILING_DIRECTORIES|DISCOVERY_ACROSS_FILESYSTEM)"
 )
-_ADDED: Final = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
+ANY_CODE: Final = range(-64, 256)
+"""All exit codes; a negative one is the signal that ended the process."""
+_ADDED: Final = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    # Missing objects of a partial clone stay missing: a fetch would start ssh or a credential helper. The first
+    # variable is of git 2.44; the second refuses every protocol in older versions too.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    # The variables win over targets of traces in the user's configuration.
+    "GIT_TRACE2": "0",
+    "GIT_TRACE2_EVENT": "0",
+    "GIT_TRACE2_PERF": "0",
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+}
 
 
 class Git:
@@ -142,7 +142,8 @@ class Git:
         if collected.overflowed:
             raise WorktreeError(Trouble.GIT_FAILED, f"git {name} printed more than {GIT_OUTPUT_BYTES_MAX:,} bytes")
         if code not in accepted:
-            raise WorktreeError(Trouble.GIT_FAILED, f"git {name} failed: {last_words(error) or f'exit code {code}'}")
+            reason = last_words(error) or f"exit code {code}"
+            raise WorktreeError(Trouble.GIT_FAILED, f"git {name} failed: {reason}", said=error)
         return Finished(code, bytes(collected.data), error)
 
     async def stream(
@@ -168,10 +169,12 @@ class Git:
                         error = await _converse(process, stdin, take)
                         return await process.wait(), error
             except TimeoutError:
-                raise WorktreeError(Trouble.GIT_FAILED, f"git took longer than {GIT_TIMEOUT_S:.0f} s") from None
+                raise WorktreeError(Trouble.GIT_SLOW, f"git took longer than {GIT_TIMEOUT_S:.0f} s") from None
 
     async def _started(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Process:
-        inherited = {name: value for name, value in os.environ.items() if name not in _REMOVED}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _KEPT.fullmatch(name)
+        }
         try:
             return await anyio.open_process(
                 ["git", *arguments],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from broker.producers.worktree.raw_diff import Change
 
-Unreadable = Literal["binary", "encoding"]
+Unreadable = Literal["binary", "encoding", "filter", "missing", "unreadable"]
 
 _MARK: Final = b"\ndiff --git "
 # What the header of a section may have, names of 4,096 bytes in octal included.

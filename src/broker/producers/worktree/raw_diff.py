@@ -30,6 +30,7 @@ _KINDS: Final[dict[str, Kind]] = {
     "C": "copied",
 }
 NO_MODE: Final = "000000"
+GITLINK_MODE: Final = "160000"
 _TYPE_DIGITS: Final = 2  # of a mode: 10 a file, 12 a symlink, 16 a submodule
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -17,39 +18,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from broker.limits import DIFF_SCRATCH_AGE_S
-from broker.producers.worktree.raw_diff import quoted
+from broker.own_directories import hide_from_git
+from broker.producers.worktree.private_git import PrivateGit
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_PREFIX: Final = "fantail-diff-"
+    from broker.producers.worktree.location import Location
+
+SCRATCH_PREFIX: Final = "fantail-diff-"
 _FAN_OUT_CHARS: Final = 2
+_NAME: Final = re.compile(rb"(?:^|/)fantail-diff-[a-z0-9_]{8}(?:/|$)")  # what `tempfile.mkdtemp` makes of the prefix
+
+
+def is_scratch(path: bytes) -> bool:
+    """Whether a path is, or lies in, the directory of a watcher: this one or another."""
+    return _NAME.search(path) is not None
 
 
 class Scratch:
-    """The directory; `close` removes it."""
+    """The directory; `close` removes it.
 
-    def __init__(self, shared_objects: Path) -> None:
-        """Makes it.
+    Attributes:
+        directory: where it is.
+        private: the git directory in it.
+    """
 
-        Args:
-            shared_objects: the repository's object directory, which git reads behind ours.
+    def __init__(self, location: Location) -> None:
+        """Makes it for one worktree.
 
         Raises:
             OSError: there is no room, or no right to.
         """
         _remove_abandoned()
-        self.directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self.directory = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
         self._lock = os.open(self.directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        (self.objects / "info").mkdir(parents=True)
-        alternates = quoted(os.fsencode(shared_objects))
-        (self.objects / "info" / "alternates").write_text(f"{alternates}\n", encoding="utf-8")
+        hide_from_git(self.directory)
+        self.private = PrivateGit(
+            self.directory / "git",
+            root=location.root,
+            git_dir=location.git_dir,
+            common_dir=location.common_dir,
+            objects=location.objects,
+        )
 
     @property
     def index(self) -> Path:
         """Where the private index is."""
-        return self.directory / "index"
+        return self.private.index
 
     @property
     def pair_index(self) -> Path:
@@ -59,7 +76,7 @@ class Scratch:
     @property
     def objects(self) -> Path:
         """Where the private objects are."""
-        return self.directory / "objects"
+        return self.private.objects
 
     def sweep(self, live: Collection[str]) -> int:
         """Removes the objects that are not named, and returns the bytes of those that are left."""
@@ -85,7 +102,7 @@ class Scratch:
 def _remove_abandoned() -> None:
     """Removes the directories of this user's watchers that were killed."""
     oldest_s = time.time() - DIFF_SCRATCH_AGE_S
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for directory in Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*"):
         with suppress(OSError):
             status = directory.lstat()
             if status.st_uid != os.geteuid() or status.st_mtime > oldest_s:

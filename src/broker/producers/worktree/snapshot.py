@@ -11,62 +11,64 @@ for as long as the change is there.
     changes   the private index against the base, renames and copies found: `git diff-index --raw`
     patches   the lines of change, of the files that are asked for
 
-The number of processes is bounded whatever changes: a survey is one, staging at most four, `changes` one, patches four
-for each 1,000 files (eight where a file has become a folder, or a folder a file).
-
-To make the patch of a renamed file, its old content is put under its new name: two private trees are compared in which
-every path is the new one. So a patch never depends on which others are made with it, as it would if git looked for the
-rename among the paths that it is given.
+The number of processes is bounded whatever changes: a survey is one, or two where it is fresh; staging is at most four,
+`changes` one, patches four for each 1,000 files (eight where a file has become a folder, or a folder a file). Filters,
+refused files and lost contents cost some more.
 
 What is written is ours: the index and new objects in the scratch directory; git reads the repository's objects behind
-them (and may note there that one is in use, by its time). Clean filters run as they do for `git add`.
+them (and may note there that one is in use, by its time). It runs with a git directory of ours, so it starts no program
+of the user's (`private_git`).
+
+What holds: a file that cannot be taken as it is takes nothing else away. One that is too large, that a filter would
+have to convert, or whose encoding git refuses is represented by a stand-in: a content of ours that is another one
+whenever the file changes. Its entry is listed, and its patch left out with the reason.
 
 Decided against: comparing the worktree itself with `git diff` (each pass would hash every new file anew to look for
 renames, and what is listed and what is compared are two moments), `git add --intent-to-add` for new files (the same),
 and writing to the user's index or objects.
 """
-# ruff: noqa: PTH118, PTH120 - paths are bytes here, which pathlib does not have
+# ruff: noqa: PTH118 - paths are bytes here, which pathlib does not have
 
 from __future__ import annotations
 
 import os
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio.to_thread
 
-from broker.limits import DIFF_BATCH_FILES, DIFF_IGNORED_NAMES_MAX, DIFF_RENAME_FILES_MAX, GIT_REFUSED_FILES_MAX
-from broker.producers.worktree.git_process import Git, Trouble, WorktreeError, last_words
-from broker.producers.worktree.patch_stream import Patch, PatchStream
+from broker.limits import DIFF_IGNORED_NAMES_MAX, DIFF_LOST_CHARS_MAX, DIFF_RENAME_FILES_MAX
+from broker.producers.worktree.comparison import DIFF, Comparison, folders_of
+from broker.producers.worktree.content_filters import parse_conversions, pattern_of
+from broker.producers.worktree.fair_share import fair_share, tracked_folders
+from broker.producers.worktree.filtered_files import FilteredFiles
+from broker.producers.worktree.git_process import ANY_CODE, Git, Trouble, WorktreeError, last_words
+from broker.producers.worktree.index_writer import IndexWriter, Reason, stand_in
+from broker.producers.worktree.private_git import read_settings
 from broker.producers.worktree.raw_diff import Change, parse_raw
+from broker.producers.worktree.scratch import is_scratch
 from broker.producers.worktree.staging import Sorted, sort_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from broker.producers.worktree.location import Location
+    from broker.producers.worktree.patch_stream import Patch
+    from broker.producers.worktree.private_git import Settings
     from broker.producers.worktree.scratch import Scratch
 
-# Settings of the user that would change our files, or what we print.
-_SETTINGS: Final = (
-    "core.fsync=none",
-    "core.fsmonitor=false",
-    "core.untrackedCache=false",
-    "core.splitIndex=false",
-    "index.sparse=false",
-    "core.looseCompression=0",
-    "core.safecrlf=false",
-    "core.protectNTFS=false",
-    "core.protectHFS=false",
-    "core.quotePath=true",
-    "diff.suppressBlankEmpty=false",
-    "gc.auto=0",
+_STATUS: Final = (
+    "status",
+    "--porcelain",
+    "-z",
+    "--untracked-files=all",
+    "--ignored=matching",
+    "--no-renames",
+    "--ignore-submodules=dirty",
 )
-_DIFF: Final = ("diff-index", "--cached", "--no-abbrev", "--ignore-submodules=dirty", "--no-ext-diff", "--no-textconv")
-# A tree of a few files, on disk.
-_TREE_BYTES: Final = 4096
-_REFUSAL: Final = "fatal: Unable to process path "
+_RAW: Final = (*DIFF, "--raw", "-z", f"-l{DIFF_RENAME_FILES_MAX}", "--no-rename-empty")
+_SHA256_CHARS: Final = 64
+_BAD_ENCODING: Final = "are no valid working-tree-encodings"
 
 
 class Signature(NamedTuple):
@@ -89,24 +91,41 @@ class Survey:
     ignored: set[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Staged:
     """What could not be taken as it is.
 
     Attributes:
         unreadable: paths that may not be read; their entries stay as they were.
         too_large: paths listed without having been read.
+        filtered: paths listed without their patch, as a program of the user's would have to convert them.
+        unconverted: paths listed without their patch, as git cannot convert their encoding.
+        new_folders: whether folders are left out that were not before.
     """
 
-    unreadable: list[bytes]
-    too_large: list[bytes]
+    unreadable: list[bytes] = field(default_factory=list)
+    too_large: list[bytes] = field(default_factory=list)
+    filtered: list[bytes] = field(default_factory=list)
+    unconverted: list[bytes] = field(default_factory=list)
+    new_folders: bool = False
 
 
 class Snapshot:
-    """The private index of one worktree and what can be asked of it."""
+    """The private index of one worktree and what can be asked of it.
+
+    Attributes:
+        left_out: folders without tracked files that do not fit, and how large they are, in words.
+    """
 
     def __init__(
-        self, git: Git, location: Location, scratch: Scratch, *, source_bytes_max: int, store_bytes_max: int
+        self,
+        git: Git,
+        location: Location,
+        scratch: Scratch,
+        *,
+        source_bytes_max: int,
+        store_bytes_max: int,
+        files_max: int,
     ) -> None:
         """Starts with no index; the first survey takes the user's.
 
@@ -116,55 +135,40 @@ class Snapshot:
             scratch: where our files are.
             source_bytes_max: larger files are not read.
             store_bytes_max: how many bytes of changed files may be copied.
+            files_max: how many untracked files are taken.
         """
+        self.left_out: dict[bytes, str] = {}
         self._git = git
         self._location = location
         self._scratch = scratch
+        self._private = scratch.private
         self._root = os.fsencode(location.root)
         self._source_bytes_max = source_bytes_max
         self._store_bytes_max = store_bytes_max
+        self._files_max = files_max
         self._stored_bytes = 0
         self._sweep_at_bytes = store_bytes_max // 4
-        self._large: dict[bytes, Signature | None] = {}
+        self._held: dict[bytes, Signature | None] = {}
         # What git tracks and ignores, once deleted here, would be taken for ignored when it is back.
         self._removed: set[bytes] = set()
         self._refused: dict[bytes, Signature] = {}
-        self._stand_ins: set[str] = set()
-        self._environment = {
-            "GIT_INDEX_FILE": os.fspath(scratch.index),
-            "GIT_OBJECT_DIRECTORY": os.fspath(scratch.objects),
-        }
+        self._tracked: set[bytes] | None = None
+        self._writer = IndexWriter(git, scratch, location.oid_chars)
+        self._filtered = FilteredFiles(git, location, scratch.private)
+        self._comparison = Comparison(git, self._private.environment, scratch.pair_index)
 
     async def survey(self, *, fresh: bool) -> Survey:
         """Compares all files with the private index.
 
         Args:
-            fresh: begin with a copy of the user's index as it is now. What was staged before is staged anew.
+            fresh: begin with the user's index and settings as they are now. What was staged before is staged anew.
         """
         if fresh:
-            await anyio.to_thread.run_sync(self._copy_index)
-            self._large.clear()
-            self._removed.clear()
-            self._stored_bytes, self._sweep_at_bytes = 0, 0  # what is still needed is staged, and counted, again
-        finished = await self._run(
-            "status",
-            "--porcelain",
-            "-z",
-            "--untracked-files=all",
-            "--ignored=matching",
-            "--no-renames",
-            "--ignore-submodules=dirty",
-        )
-        dirty = {path for path, before in self._large.items() if self._signature(path) != before}
-        ignored = set()
-        for record in finished.split(b"\0"):
-            state, path = record[:2], record[3:]
-            if state == b"!!":
-                ignored.add(path)
-            elif path and (state[1:] != b" " or state[:1] == b"U"):
-                dirty.add(path.rstrip(b"/"))
+            await self._start_anew()
+        dirty, ignored = await self._looked_at()
+        dirty.update(path for path, before in self._held.items() if self._signature(path) != before)
         dirty.update(
-            path for path in self._removed if path in ignored or any(f + b"/" in ignored for f in _folders(path))
+            path for path in self._removed if path in ignored or any(f + b"/" in ignored for f in folders_of(path))
         )
         return Survey(dirty, ignored)
 
@@ -177,70 +181,208 @@ class Snapshot:
         if not asked:
             return set()
         finished = await self._git.run(
-            *_configured("check-ignore", "-z", "--stdin"),
-            stdin=asked,  # with the user's index: ours no longer has what was deleted for a moment
+            *("check-ignore", "-z", "--stdin"),
+            stdin=asked,
+            environment=self._with_users_index(),  # ours no longer has what was deleted for a moment
             accepted=(0, 1, 128),
         )
         return None if finished.code > 1 else set(finished.output.split(b"\0")) - {b""}
 
-    async def stage(self, paths: Collection[bytes]) -> Staged:
-        """Takes paths into the private index as they are now."""
-        if not paths:
-            return Staged([], [])
-        found = await anyio.to_thread.run_sync(self._sort, list(paths))
-        await self._place(found)
-        refused = await self._add(found.present)
-        self._stored_bytes += sum(found.present_bytes)
-        return Staged([*found.unreadable, *refused], list(found.large))
+    async def stage(self, paths: Collection[bytes], *, surveyed: bool = True) -> Staged:
+        """Takes paths into the private index as they are now.
+
+        Args:
+            paths: relative to the worktree.
+            surveyed: they are all that a survey found; otherwise what lies in folders that are left out is passed over.
+        """
+        staged = Staged()
+        left_out_before = self.left_out
+        if surveyed:
+            self.left_out = {}
+        asked = [path for path in paths if not any(f + b"/" in self.left_out for f in folders_of(path))]
+        if not asked:
+            return staged
+        found = await anyio.to_thread.run_sync(self._sort, asked)
+        filtered = await self._filtered.find(found.files | found.large)
+        for path in filtered.paths:
+            found.files.pop(path, None)
+            found.large.pop(path, None)
+        await self._choose(found)
+        staged.new_folders = not self.left_out.keys() <= left_out_before.keys()
+        stand_ins = {path: stand_in(status, "size") for path, status in found.large.items()} | filtered.stand_ins
+        # Git would take them for unchanged.
+        small_again = [path for path in (*found.files, *found.others) if path in self._held]
+        await self._writer.place([*found.gone, *small_again], stand_ins)
+        await self._writer.hold(filtered.same)
+        refused = await self._writer.add([*found.files, *found.others])
+        unconverted = {
+            path: stand_in(found.files[path], "encoding") for path in refused if path in found.files and refused[path]
+        }
+        await self._writer.place([], unconverted)
+        self._note(found, held=[*stand_ins, *unconverted, *filtered.same], refused=refused.keys() - unconverted.keys())
+        staged.unreadable = [*found.unreadable, *filtered.unreadable, *(refused.keys() - unconverted.keys())]
+        staged.too_large = list(found.large)
+        staged.filtered = [path for path, one in filtered.stand_ins.items() if one.reason == "filter"]
+        staged.unconverted = list(unconverted)
+        return staged
 
     async def changes(self, base: str) -> list[Change]:
         """What differs from the base, by new path; a rename or a copy is one change."""
-        output = await self._run(
-            *_DIFF, "--raw", "-z", "-M", "-C", f"-l{DIFF_RENAME_FILES_MAX}", "--no-rename-empty", base
-        )
-        changes = parse_raw(output)
+        changes = await self._raw(base)
         if self._stored_bytes >= self._sweep_at_bytes:
             live = {change.new_oid for change in changes}
             self._stored_bytes = await anyio.to_thread.run_sync(self._scratch.sweep, live)
             self._sweep_at_bytes = self._stored_bytes + self._store_bytes_max // 4
         return changes
 
-    def is_stand_in(self, change: Change) -> bool:
-        """Whether the new content is too large to be read, so that no lines can be compared."""
-        return change.new_oid in self._stand_ins
+    async def listed(self, changes: Sequence[Change], files_max: int) -> tuple[list[Change], dict[bytes, str]]:
+        """Chooses the changes that are listed: of tracked files first, then new files by folder.
+
+        Returns:
+            The changes, and the folders that are left out, with how large they are.
+        """
+        if len(changes) <= files_max:
+            return list(changes), {}
+        tracked = await self._tracked_paths()
+        known = [one for one in changes if one.kind not in {"added", "copied"} or one.path in tracked][:files_max]
+        paths = {one.path for one in known}
+        new = {one.path: 0 for one in changes if one.path not in paths}
+        room = files_max - len(known)
+        share = fair_share(new, tracked_folders(tracked), files_max=room, bytes_max=0)
+        paths |= set([path for path in new if path in share.taken][:room])
+        return [one for one in changes if one.path in paths], share.left_out
+
+    def reason_for(self, change: Change) -> Reason | None:
+        """Why no lines of this change can be compared; None where they can."""
+        return self._writer.reasons.get(change.new_oid)
+
+    def forget_lost(self) -> None:
+        """Tries contents again that were not in the repository."""
+        self._comparison.forget_lost()
 
     async def patches(
         self, changes: Sequence[Change], *, file_bytes_max: int, total_bytes_max: int
     ) -> dict[Change, Patch]:
-        """The patches of changes whose content differs.
+        """The patches of changes whose content differs; see `Comparison.patches`."""
+        return await self._comparison.patches(changes, file_bytes_max=file_bytes_max, total_bytes_max=total_bytes_max)
 
-        Args:
-            changes: at most 1,000.
-            file_bytes_max: the text of a larger one is not kept, its statistics are.
-            total_bytes_max: of all texts that are kept.
-        """
-        assert len(changes) <= DIFF_BATCH_FILES, "a round takes so many and no more"
-        patches: dict[Change, Patch] = {}
-        for together in _rounds(changes):
-            left_bytes = total_bytes_max - sum(patch.size_bytes for patch in patches.values() if patch.text is not None)
-            patches |= await self._compare(together, file_bytes_max, left_bytes)
-        return patches
+    def point_at(self, base: str | None) -> None:
+        """Takes the commit that the diff is against; None for the empty tree."""
+        self._private.point_at(base)
 
-    def _copy_index(self) -> None:
-        try:
-            # With its time: git distrusts entries that are as young as the index.
-            shutil.copy2(self._location.index, self._scratch.index)
-        except FileNotFoundError:
-            self._scratch.index.unlink(missing_ok=True)
+    async def _start_anew(self) -> None:
+        settings = await read_settings(self._git)
+        await anyio.to_thread.run_sync(self._follow_user, settings)
+        self._held.clear()
+        self._removed.clear()
+        self._filtered.forget()
+        self._tracked = None
+        self._stored_bytes, self._sweep_at_bytes = 0, 0  # what is still needed is staged, and counted, again
+
+    def _follow_user(self, settings: Settings) -> None:
+        self._private.follow(settings, sha256=self._location.oid_chars == _SHA256_CHARS)
+        self._private.copy_index(self._location.index)
+
+    async def _looked_at(self) -> tuple[set[bytes], set[bytes]]:
+        """What differs from the private index, and what is ignored."""
+        finished = await self._git.run(*_STATUS, environment=self._private.environment, accepted=ANY_CODE)
+        if finished.code and _BAD_ENCODING in finished.error:
+            await self._drop_bad_encodings()
+            finished = await self._git.run(*_STATUS, environment=self._private.environment, accepted=ANY_CODE)
+        if finished.code < 0:
+            return await self._looked_at_from_outside()
+        if finished.code:
+            reason = f"git status failed: {last_words(finished.error)}"
+            raise WorktreeError(Trouble.GIT_FAILED, reason, said=finished.error)
+        dirty: set[bytes] = set()
+        ignored: set[bytes] = set()
+        for record in finished.output.split(b"\0"):
+            state, path = record[:2], record[3:]
+            if state == b"!!":
+                ignored.add(path)
+            elif path and (state[1:] != b" " or state[:1] == b"U"):
+                dirty.add(path.rstrip(b"/"))
+        return _without_scratch(dirty), _without_scratch(ignored)
+
+    async def _looked_at_from_outside(self) -> tuple[set[bytes], set[bytes]]:
+        """The same without reading contents: git ends by a signal where a file shrinks that it has mapped."""
+        changed = await self._run("diff-files", "--name-only", "-z", "--ignore-submodules=dirty")
+        new = await self._run("ls-files", "-z", "--others", "--exclude-standard")
+        ignored = await self._run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
+        dirty = {path.rstrip(b"/") for path in (changed + new).split(b"\0")}
+        return _without_scratch(dirty), _without_scratch(set(ignored.split(b"\0")))
+
+    async def _drop_bad_encodings(self) -> None:
+        """Takes an attribute at which git ends off the files that have it."""
+        names = await self._run("ls-files", "-z")
+        attributes = await self._run("check-attr", "-z", "--stdin", "working-tree-encoding", stdin=names)
+        bad = [path for path, one in parse_conversions(attributes).items() if one.encoding in {b"set", b"unset"}]
+        self._private.add_attributes(b"".join(b"%b !working-tree-encoding\n" % pattern_of(path) for path in bad))
+
+    async def _raw(self, base: str) -> list[Change]:
+        said = ""
+        if not self._comparison.lost:
+            try:
+                return parse_raw(await self._run(*_RAW, "-M", "-C", base))
+            except WorktreeError as error:
+                if error.trouble is not Trouble.GIT_FAILED:
+                    raise
+                said = error.said
+        # Looking for renames reads contents. Those that are lost are kept out of it.
+        plain = parse_raw(await self._run(*_RAW, "--no-renames", base))
+        await self._comparison.find_lost(plain, said)
+        lost = [change for change in plain if self._comparison.is_lost(change)]
+        excluded = [f":(top,exclude,literal){os.fsdecode(change.path)}" for change in lost]
+        if lost and sum(len(words) for words in excluded) < DIFF_LOST_CHARS_MAX:
+            try:
+                others = parse_raw(await self._run(*_RAW, "-M", "-C", base, "--", ":(top)", *excluded))
+            except WorktreeError:
+                pass
+            else:
+                return sorted([*others, *lost], key=lambda change: change.path)
+        # Equal contents are found by their names, without being read.
+        return parse_raw(await self._run(*_RAW, "-M100%", "-C100%", base))
 
     def _sort(self, paths: list[bytes]) -> Sorted:
         tried = [path for path in paths if path not in self._refused or self._refused[path] != self._signature(path)]
-        return sort_paths(
-            self._root,
-            tried,
-            file_bytes_max=self._source_bytes_max,
-            total_bytes_max=max(self._store_bytes_max - self._stored_bytes, 0),
+        return sort_paths(self._root, tried, file_bytes_max=self._source_bytes_max)
+
+    async def _choose(self, found: Sorted) -> None:
+        """Moves files that do not fit to `large`, or to `left_out` by folder."""
+        room_bytes = max(self._store_bytes_max - self._stored_bytes, 0)
+        # So much is kept for tracked files, whatever is new.
+        kept_bytes = self._store_bytes_max // 4
+        total_bytes = sum(status.st_size for status in found.files.values())
+        if total_bytes <= room_bytes - kept_bytes and len(found.files) + len(found.large) <= self._files_max:
+            return
+        tracked = await self._tracked_paths()
+        for path in sorted(found.files.keys() & tracked, key=lambda path: found.files[path].st_size):
+            if found.files[path].st_size > room_bytes:
+                found.large[path] = found.files.pop(path)
+            else:
+                room_bytes -= found.files[path].st_size
+        new = {path: status.st_size for path, status in found.files.items() if path not in tracked}
+        new |= dict.fromkeys(found.large.keys() - tracked, 0)
+        share = fair_share(
+            new, tracked_folders(tracked), files_max=self._files_max, bytes_max=max(room_bytes - kept_bytes, 0)
         )
+        self.left_out = self.left_out | share.left_out
+        for path in new.keys() - share.taken:
+            status = found.files.pop(path, None) or found.large.pop(path)
+            if path in share.single:
+                found.large[path] = status
+
+    def _note(self, found: Sorted, *, held: Collection[bytes], refused: Collection[bytes]) -> None:
+        if len(self._removed) > DIFF_IGNORED_NAMES_MAX:
+            self._removed.clear()
+        self._removed.update(found.gone)
+        for path in (*found.gone, *found.files, *found.others):
+            self._held.pop(path, None)
+        self._held |= {path: self._signature(path) for path in held}
+        for path in refused:
+            if (signature := self._signature(path)) is not None:
+                self._refused[path] = signature
+        self._stored_bytes += sum(status.st_size for status in found.files.values())
 
     def _signature(self, path: bytes) -> Signature | None:
         try:
@@ -249,121 +391,20 @@ class Snapshot:
             return None
         return Signature(status.st_ctime_ns, status.st_size)
 
-    async def _place(self, found: Sorted) -> None:
-        """Takes what is gone out of the index, and puts stand-ins for what is too large into it."""
-        small_again = [path for path in found.present if path in self._large]  # git would take them for unchanged
-        gone = [*found.gone, *small_again]
-        if not gone and not found.large:
-            return
-        oids = await self._stand_in_oids(found)
-        none = b"0" * self._location.oid_chars
-        lines = [b"0 %b\t%b\0" % (none, path) for path in gone]
-        for path, oid in zip(found.large, oids, strict=True):
-            mode = b"100755" if found.large[path].st_mode & 0o100 else b"100644"
-            lines.append(b"%b %b\t%b\0" % (mode, oid.encode(), path))
-        await self._run("update-index", "--add", "--replace", "-z", "--index-info", stdin=b"".join(lines))
-        if len(self._removed) > DIFF_IGNORED_NAMES_MAX:
-            self._removed.clear()
-        self._removed.update(found.gone)
-        for path in gone:
-            self._large.pop(path, None)
-        if found.large:
-            # Else git would read them at each survey, to compare them with what stands for them.
-            names = b"".join(path + b"\0" for path in found.large)
-            await self._run("update-index", "--assume-unchanged", "-z", "--stdin", stdin=names)
-            self._large |= {path: self._signature(path) for path in found.large}
+    async def _tracked_paths(self) -> set[bytes]:
+        """What the user's index has."""
+        if self._tracked is None:
+            finished = await self._git.run("ls-files", "-z", environment=self._with_users_index())
+            self._tracked = set(finished.output.split(b"\0")) - {b""}
+        return self._tracked
 
-    async def _stand_in_oids(self, found: Sorted) -> list[str]:
-        """Contents that stand for those of large files: another one whenever such a file changes."""
-        if not found.large:
-            return []
-        folder = self._scratch.directory / "stand-ins"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for number, status in enumerate(found.large.values()):
-            text = f"{status.st_size} bytes, changed at {status.st_mtime_ns}, file {status.st_ino}\n"
-            (folder / str(number)).write_text(text, encoding="ascii")
-        names = "".join(f"{folder / str(number)}\n" for number in range(len(found.large)))
-        output = await self._run("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=os.fsencode(names))
-        oids = output.decode().split()
-        self._stand_ins.update(oids)
-        return oids
+    def _with_users_index(self) -> Mapping[str, str]:
+        return {**self._private.environment, "GIT_INDEX_FILE": os.fspath(self._location.index)}
 
-    async def _add(self, present: list[bytes]) -> list[bytes]:
-        """Has git read files. One that it refuses is left out, and the rest is tried again; returns those."""
-        left = list(present)
-        refused: list[bytes] = []
-        while left:
-            arguments = _configured("update-index", "--add", "--remove", "--replace", "-z", "--stdin")
-            stdin = b"".join(path + b"\0" for path in left)
-            finished = await self._git.run(*arguments, stdin=stdin, environment=self._environment, accepted=(0, 128))
-            if finished.code == 0:
-                break
-            culprit = _refused_path(finished.error, left)
-            if culprit is None or len(refused) >= GIT_REFUSED_FILES_MAX:
-                reason = last_words(finished.error)
-                raise WorktreeError(Trouble.GIT_FAILED, f"git could not read the changed files: {reason}")
-            left.remove(culprit)
-            refused.append(culprit)
-            signature = self._signature(culprit)
-            if signature is not None:
-                self._refused[culprit] = signature
-        return refused
-
-    async def _compare(self, changes: list[Change], file_bytes_max: int, total_bytes_max: int) -> dict[Change, Patch]:
-        """The patches of changes whose paths can be in one tree."""
-        environment = {"GIT_INDEX_FILE": os.fspath(self._scratch.pair_index)}
-        self._stored_bytes += _TREE_BYTES * len({os.path.dirname(change.path) for change in changes})
-        before = [(change.old_mode, change.old_oid, change.path) for change in changes if change.kind != "added"]
-        after = [(change.new_mode, change.new_oid, change.path) for change in changes if change.kind != "deleted"]
-        await self._fill(before, environment)
-        tree = (await self._run("write-tree", "--missing-ok", environment=environment)).decode().strip()
-        await self._fill(after, environment)
-        stream = PatchStream(changes, file_bytes_max=file_bytes_max, total_bytes_max=total_bytes_max)
-        code, error = await self._git.stream(
-            *_configured(*_DIFF, "--numstat", "-z", "-p", "--no-renames", "--submodule=short", "-U3", tree),
-            take=stream.take,
-            environment={**self._environment, **environment},
-        )
-        if code:
-            raise WorktreeError(Trouble.GIT_FAILED, f"git could not compare: {last_words(error)}")
-        return stream.finish()
-
-    async def _fill(self, entries: list[tuple[str, str, bytes]], environment: dict[str, str]) -> None:
-        """Makes an index of these entries alone."""
-        self._scratch.pair_index.unlink(missing_ok=True)
-        lines = b"".join(b"%b %b\t%b\0" % (mode.encode(), oid.encode(), path) for mode, oid, path in entries)
-        await self._run("update-index", "--add", "-z", "--index-info", stdin=lines, environment=environment)
-
-    async def _run(self, *arguments: str, stdin: bytes = b"", environment: dict[str, str] | None = None) -> bytes:
-        finished = await self._git.run(
-            *_configured(*arguments), stdin=stdin, environment={**self._environment, **(environment or {})}
-        )
+    async def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
+        finished = await self._git.run(*arguments, stdin=stdin, environment=self._private.environment)
         return finished.output
 
 
-def _configured(*arguments: str) -> list[str]:
-    return [word for setting in _SETTINGS for word in ("-c", setting)] + list(arguments)
-
-
-def _refused_path(error: str, paths: list[bytes]) -> bytes | None:
-    """The path that git complains of: the longest that its last words end with."""
-    said = error[error.rfind(_REFUSAL) :].removesuffix("\n") if _REFUSAL in error else ""
-    ends = [path for path in paths if said == _REFUSAL + path.decode("utf-8", "replace")]
-    return max(ends, key=len, default=None)
-
-
-def _rounds(changes: Sequence[Change]) -> list[list[Change]]:
-    """The changes, parted so that in each part no path is a folder of another's: a file may have become a folder."""
-    names = {change.path for change in changes}
-    if not any(folder in names for change in changes for folder in _folders(change.path)):
-        return [list(changes)]
-    gone = [change for change in changes if change.kind == "deleted"]
-    return [part for part in (gone, [change for change in changes if change.kind != "deleted"]) if part]
-
-
-def _folders(path: bytes) -> Iterator[bytes]:
-    at = path.find(b"/")
-    while at >= 0:
-        yield path[:at]
-        at = path.find(b"/", at + 1)
+def _without_scratch(paths: set[bytes]) -> set[bytes]:
+    return {path for path in paths if path and not is_scratch(path)}

@@ -23,32 +23,30 @@ class Sorted:
     """Changed paths, by what is to be done with them. All are relative to the worktree.
 
     Attributes:
-        present: git reads them.
+        files: regular files that git may read, with their state.
+        others: symlinks and repositories, which git reads too.
         gone: git forgets them.
-        large: too large to be read; with their size and time of change.
+        large: too large to be read, with their state.
         unreadable: there, and not for us.
-        present_bytes: what reading `present` may copy.
     """
 
-    present: list[bytes] = field(default_factory=list)
+    files: dict[bytes, os.stat_result] = field(default_factory=dict)
+    others: list[bytes] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     large: dict[bytes, os.stat_result] = field(default_factory=dict)
     unreadable: list[bytes] = field(default_factory=list)
-    present_bytes: list[int] = field(default_factory=list)
 
 
-def sort_paths(root: bytes, paths: Iterable[bytes], *, file_bytes_max: int, total_bytes_max: int) -> Sorted:
+def sort_paths(root: bytes, paths: Iterable[bytes], *, file_bytes_max: int) -> Sorted:
     """Looks at each path; blocks for some microseconds each.
 
     Args:
         root: of the worktree.
         paths: relative to it.
         file_bytes_max: a larger file is not read.
-        total_bytes_max: of all files that are; those after are not read either.
     """
     sorted_paths = Sorted()
     folders: dict[bytes, bool] = {b"": True}
-    left_bytes = total_bytes_max
     for path in sorted(path.rstrip(b"/") for path in paths):
         try:
             status = os.lstat(os.path.join(root, path)) if _within(root, os.path.dirname(path), folders) else None
@@ -57,31 +55,27 @@ def sort_paths(root: bytes, paths: Iterable[bytes], *, file_bytes_max: int, tota
         except OSError:
             sorted_paths.unreadable.append(path)
             continue
-        size_bytes = _sort(sorted_paths, root, path, status, min(file_bytes_max, left_bytes))
-        left_bytes -= size_bytes
+        _sort(sorted_paths, root, path, status, file_bytes_max)
     return sorted_paths
 
 
-def _sort(into: Sorted, root: bytes, path: bytes, status: os.stat_result | None, bytes_max: int) -> int:
-    """Adds one path to where it belongs; returns how many bytes git will read."""
+def _sort(into: Sorted, root: bytes, path: bytes, status: os.stat_result | None, bytes_max: int) -> None:
+    """Adds one path to where it belongs."""
     if status is None:
         into.gone.append(path)
     elif stat.S_ISLNK(status.st_mode):
-        into.present.append(path)
+        into.others.append(path)
     elif stat.S_ISDIR(status.st_mode):
         nested = os.path.lexists(os.path.join(root, path, b".git"))
-        (into.present if nested else into.gone).append(path)
+        (into.others if nested else into.gone).append(path)
     elif not stat.S_ISREG(status.st_mode):
         into.gone.append(path)
-    elif status.st_size > bytes_max:
-        into.large[path] = status
     elif not _readable(os.path.join(root, path)):
         into.unreadable.append(path)
+    elif status.st_size > bytes_max:
+        into.large[path] = status
     else:
-        into.present.append(path)
-        into.present_bytes.append(status.st_size)
-        return status.st_size
-    return 0
+        into.files[path] = status
 
 
 def _within(root: bytes, folder: bytes, known: dict[bytes, bool]) -> bool:

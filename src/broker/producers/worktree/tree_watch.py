@@ -27,6 +27,7 @@ import anyio.to_thread
 from broker.limits import DIFF_POLL_S, DIFF_REF_DIRECTORIES_MAX
 from broker.producers.worktree.dirt import Dirt, Meaning, everything
 from broker.producers.worktree.inotify import Event, Inotify, Mask, WatchesUsedUpError
+from broker.producers.worktree.scratch import is_scratch
 
 if TYPE_CHECKING:
     from broker.producers.worktree.location import Location
@@ -149,7 +150,7 @@ class InotifyTree:
                 nested[folder] = _git_dir_of(directory)
                 continue
             below = (folder + b"/" + name if folder else name for name, is_directory in names.items() if is_directory)
-            waiting += [path for path in below if path not in ignored and path != b".git"]
+            waiting += [path for path in below if path not in ignored and path != b".git" and not is_scratch(path)]
 
     def _walk_repository(self, found: dict[int, bytes]) -> None:
         waiting: list[bytes] = []

@@ -9,8 +9,8 @@ What holds:
   leaves running, a monitor of files, would hold it for ever).
 - It costs load and never correctness, so no trouble with it stops a diff: where the file cannot be had, or somebody
   holds it for longer than any git of ours runs, git runs without it, and `trouble` says so.
-- Nothing is left behind but one empty file, however many worktrees there were. It is never removed: a name could then
-  be locked twice.
+- Nothing is left behind but one empty file, and a rule by which git ignores it, however many worktrees there were. The
+  file is never removed: a name could then be locked twice.
 
 Decided against: a file within `.git` (it is the user's, and may be read only), a file for each worktree (an agent makes
 thousands, and removing a lock file needs a lock), and $XDG_RUNTIME_DIR (a job started by cron has none, and would not
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from broker.limits import GIT_TURN_LOOK_S_MAX, GIT_TURN_LOOK_S_MIN, GIT_TURN_S_MAX
+from broker.own_directories import hide_from_git
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -131,5 +132,6 @@ def _open(path: Path) -> int:
     known = _opened.get(path)
     if known is None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        hide_from_git(path.parent)
         known = _opened[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     return known
