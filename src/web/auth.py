@@ -216,6 +216,16 @@ class Tokens:
         return Viewer(name, admin=claims.get("role") == ADMIN, expires_s=expires_s)
 
 
+def check_token_key(settings: Settings) -> None:
+    """Makes sure that the key fits the algorithm, where tokens are asked for.
+
+    Raises:
+        WrongSettingError: it does not.
+    """
+    if settings.auth == "jwt":
+        Tokens(settings)
+
+
 def mint_token(settings: Settings, user: str, *, admin: bool, ttl_s: float) -> str:
     """Makes a token for a user.
 

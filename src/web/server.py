@@ -29,10 +29,11 @@ from broker.sources.redis_address import read_address
 from broker.sources.redis_ledger import RedisLedger
 from broker.sources.redis_tailer import RedisTailer
 from web.app import create_app
+from web.auth import check_token_key
 from web.draining import serve_app
 from web.logs import configure_logging
 from web.settings import WrongSettingError, is_loopback, load_settings, unknown_names
-from web.status_sources import StatusSources, status_tables
+from web.status_sources import StatusSources, check_database, status_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +70,8 @@ def serve(**given: Any) -> int:
         configure_logging(settings.log_level, settings.log_format)
         _tell_unknown_names()
         _tell_about_redis(settings.redis_url)
+        check_database(settings)
+        check_token_key(settings)
         _raise_file_limit()
         with listening_socket(settings) as listener:
             anyio.run(_run, settings, listener, backend_options={"use_uvloop": find_spec("uvloop") is not None})

@@ -7,6 +7,7 @@ a database our own jobs are what is known of runs beside the channels.
 
 from __future__ import annotations
 
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from broker.sources.status_database import StatusDatabase
     from web.context import Context
     from web.settings import Settings
+
+logger = logging.getLogger("fantail.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,24 @@ class StatusSources:
                 tasks.cancel_scope.cancel()
 
 
+def check_database(settings: Settings) -> None:
+    """Checks the settings of the database and the files they name, and logs which options are ignored.
+
+    Raises:
+        WrongSettingError: see `StatusSources.of`; or a file is missing or cannot be read.
+    """
+    if settings.database_url is None or _database(settings) is None:
+        return
+    from broker.sources import database_address  # noqa: PLC0415 - as in `_database`
+
+    try:
+        ignored = database_address.check_address(settings.database_url).ignored
+    except database_address.WrongDatabaseError as fault:
+        raise WrongSettingError(f"FANTAIL_DATABASE_URL is not allowed: {fault}") from fault
+    if ignored:
+        logger.warning("FANTAIL_DATABASE_URL has options that are ignored: %s", ", ".join(ignored))
+
+
 def status_tables(settings: Settings) -> list[str]:
     """The names of the global tables: those that mirror Redis, and that of the pipelines if there is a backend."""
     names = dict.fromkeys(settings.tables)
@@ -122,14 +143,15 @@ def _database(settings: Settings) -> StatusDatabase | None:
         return None
     try:
         # Only here, and only now: the extra `sql` need not be installed where no database is set.
-        from broker.sources import status_database, status_schema  # noqa: PLC0415
+        from broker.sources import database_address, status_database, status_schema  # noqa: PLC0415
     except ImportError as fault:
         raise WrongSettingError(
             f"FANTAIL_DATABASE_URL needs packages that are not installed ({fault.name}): pip install 'fantail[sql]'"
         ) from fault
     try:
-        return status_database.StatusDatabase(settings.database_url, status_schema.Names(settings.database_names))
+        names = status_schema.Names(settings.database_names)
+        return status_database.StatusDatabase(settings.database_url, names)
     except status_schema.WrongNameError as fault:
         raise WrongSettingError(f"FANTAIL_DATABASE_NAMES is not allowed: {fault}") from fault
-    except status_database.WrongDatabaseError as fault:
+    except database_address.WrongDatabaseError as fault:
         raise WrongSettingError(f"FANTAIL_DATABASE_URL is not allowed: {fault}") from fault

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from broker import NotFoundError, SourceUnavailableError
 from broker.limits import DATABASE_CONNECTIONS_MAX, STATUS_PAGE, STATUS_TEXT_CHARS_MAX
-from broker.sources.status_database import RunDetails, RunningJob, StatusDatabase, WrongDatabaseError
+from broker.sources.database_address import WrongDatabaseError
+from broker.sources.status_database import RunDetails, RunningJob, StatusDatabase
 from broker.sources.status_schema import Names, WrongNameError
 from broker.sources.status_state import RUN, TEST, StatusKind, Subject
 from support.status_tables import JOBS, REPORTS, RUNS, PostgresTables, Tables, create, insert, new_id

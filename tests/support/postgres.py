@@ -23,6 +23,8 @@ from support.loopback import free_port
 if TYPE_CHECKING:
     from typing import Self
 
+    from support.certificates import Certificates
+
 PROGRAMS: Final = Path("/usr/lib/postgresql")
 USER: Final = "postgres"
 START_TIMEOUT_S: Final = 30.0
@@ -50,7 +52,8 @@ def postgres_missing() -> str | None:
 class PostgresServer:
     """One server with an empty database `fantail`. Construct it, `start()`, and `close()` it."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Certificates | None = None) -> None:
+        """Makes a cluster; with certificates it offers TLS."""
         found = programs()
         assert found is not None, "ask postgres_missing() first"
         self._programs = found
@@ -61,6 +64,7 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         if os.getuid() == 0:
             shutil.chown(self.directory, USER, USER)
+        self._tls = {} if certificates is None else self._tls_settings(certificates)
         self._call(
             "initdb", "--pgdata", str(self._data), "--username", USER, "--auth", "trust", "--no-sync", "-E", "UTF8"
         )
@@ -90,7 +94,7 @@ class PostgresServer:
             self._call("createdb", "fantail")
 
     def _spawned(self) -> subprocess.Popen[bytes]:
-        settings = {
+        settings: dict[str, object] = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": self.directory,
@@ -98,6 +102,7 @@ class PostgresServer:
             "full_page_writes": "off",
             "max_connections": 40,
             "shared_buffers": "16MB",
+            **self._tls,
         }
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
@@ -118,6 +123,12 @@ class PostgresServer:
         question = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'fantail'"
         return int(self._call("psql", "-d", "fantail", "-At", "-c", question))
 
+    def encrypted(self, application: str) -> list[bool]:
+        """For each connection of an application, whether it is encrypted."""
+        question = "SELECT application_name, ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+        rows = [row.split("|") for row in self._call("psql", "-d", "fantail", "-At", "-c", question).splitlines()]
+        return [encrypted == "t" for name, encrypted in rows if name == application]
+
     def kill9(self) -> None:
         """Kills the postmaster; its children find that out and end."""
         if self._process is not None and self._process.poll() is None:
@@ -135,6 +146,17 @@ class PostgresServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _tls_settings(self, certificates: Certificates) -> dict[str, object]:
+        key = self.directory / "server.key"
+        key.write_bytes(certificates.key.read_bytes())
+        key.chmod(0o600)
+        certificate = self.directory / "server.crt"
+        certificate.write_bytes(certificates.certificate.read_bytes())
+        if os.getuid() == 0:
+            shutil.chown(key, USER, USER)
+            shutil.chown(certificate, USER, USER)
+        return {"ssl": "on", "ssl_cert_file": certificate, "ssl_key_file": key}
 
     def _ready(self) -> bool:
         ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]

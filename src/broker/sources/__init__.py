@@ -35,6 +35,7 @@ Tests and runs, heard and looked up:
     status_log.py        one test or run that is watched
     status_keeper.py     the last state known, kept in Redis
     status_database.py   a dashboard's own database
+    database_address.py  what its address may say
     status_schema.py     what is really in it
     own_runs.py          our own jobs, where there is no database
     gathered.py          questions asked at the same time, asked together

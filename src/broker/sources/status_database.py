@@ -14,17 +14,15 @@ import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import anyio
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from broker.errors import BrokerError, NotFoundError, SourceUnavailableError
+from broker.errors import NotFoundError, SourceUnavailableError
 from broker.foreign_json import can_be_written
 from broker.limits import (
     DATABASE_CONNECTIONS_MAX,
@@ -33,6 +31,7 @@ from broker.limits import (
     RUNNING_JOBS_MAX,
     STATUS_PAGE,
 )
+from broker.sources.database_address import SQLITE, WrongDatabaseError, read_address
 from broker.sources.gathered import Gathered
 from broker.sources.status_schema import Names, Schema, plain, reflect, shown
 from broker.sources.status_state import RUN, TEST, Rank, iso, milliseconds, rank_of, state_of
@@ -40,23 +39,17 @@ from broker.sources.status_state import RUN, TEST, Rank, iso, milliseconds, rank
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sqlalchemy.engine import URL
-
+    from broker.sources.database_address import DatabaseAddress
     from broker.sources.status_schema import Table
     from broker.sources.status_state import StatusKind, StatusState, Subject
 
 logger = logging.getLogger("fantail.sources.database")
 
-DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlite"}
 # Columns of the one query about tests and runs, in their order.
 _STATE: Final = ("status", "started_at", "completed_at", "duration", "error_details", "artifact_paths")
 _REPORT: Final = ("report_path", "s3_url")
 # Where it is written whose they are.
 _OWNED: Final = {RUN: "runs", TEST: "tests"}
-
-
-class WrongDatabaseError(BrokerError, ValueError):
-    """The address is not one of a database that can be read here; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +81,12 @@ class StatusDatabase:
     """Asks one database. Close it when it is no longer needed.
 
     Args:
-        url: SQLAlchemy's form; `postgresql://` and `sqlite://` are given their asynchronous drivers.
+        url: `postgresql://` or `sqlite://`; see `broker.sources.database_address`.
         names: what tables and columns are called there.
         now_s: a monotonic clock, in seconds.
 
     Raises:
-        WrongDatabaseError: the address is malformed, of another database, or its driver is not installed.
+        WrongDatabaseError: the address is malformed or of another database, or the driver is not installed.
     """
 
     def __init__(self, url: str, names: Names | None = None, *, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -103,13 +96,13 @@ class StatusDatabase:
         self._reflected_s = 0.0
         self._answers = True
         self._owners = Gathered(self._ask_owners, STATUS_PAGE)
-        address = _address(url)
+        address = read_address(url)
         try:
             self._engine = create_async_engine(
-                address, isolation_level="AUTOCOMMIT", hide_parameters=True, **_pool(address)
+                address.url, isolation_level="AUTOCOMMIT", hide_parameters=True, **_pool(address)
             )
         except (SQLAlchemyError, ImportError) as fault:
-            raise WrongDatabaseError(f"the driver of {address.drivername} cannot be used: {fault}") from fault
+            raise WrongDatabaseError(f"the driver of {address.url.drivername} cannot be used: {fault}") from fault
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -242,22 +235,8 @@ class StatusDatabase:
             logger.warning("the database does not answer: %s", type(cause).__name__)
 
 
-def _address(url: str) -> URL:
-    try:
-        address = make_url(url)
-    except (ArgumentError, ValueError) as fault:
-        raise WrongDatabaseError("a database's address is like postgresql://user@host/name") from fault
-    scheme = address.drivername.partition("+")[0]
-    if scheme not in DRIVERS:
-        raise WrongDatabaseError(f"{scheme} cannot be read here; postgresql and sqlite can")
-    if scheme == "sqlite" and address.database and not address.database.startswith((":", "file:")):
-        # A file that is not there is a mistake in the address, not a database to be made.
-        address = address.set(database=f"file:{quote(address.database)}", query={"mode": "rw", "uri": "true"})
-    return address.set(drivername=DRIVERS[scheme])
-
-
-def _pool(address: URL) -> dict[str, Any]:
-    if address.drivername == DRIVERS["sqlite"]:
+def _pool(address: DatabaseAddress) -> dict[str, Any]:
+    if address.url.drivername == SQLITE:
         return {"poolclass": NullPool, "connect_args": {"timeout": DATABASE_TIMEOUT_S}}
     return {
         "pool_size": DATABASE_CONNECTIONS_MAX,
@@ -267,12 +246,11 @@ def _pool(address: URL) -> dict[str, Any]:
         "pool_pre_ping": True,
         "pool_use_lifo": True,
         "connect_args": {
-            "timeout": DATABASE_TIMEOUT_S,
+            **address.arguments,
             "command_timeout": DATABASE_TIMEOUT_S,
             # Poolers in front of PostgreSQL hand one connection to many; named statements would be another's.
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
-            "server_settings": {"application_name": "fantail"},
         },
     }
 
