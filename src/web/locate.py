@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from broker.embedded import default_data_dir, find_url, read_server_address
+from broker.embedded import DataDirectoryError, default_data_dir, find_url, read_server_address
 from broker.errors import BrokerError
 from broker.sources.redis_address import WrongRedisAddressError, check_address
 
@@ -36,7 +36,7 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
         data_dir: by a flag; it wins over the environment.
 
     Raises:
-        NotLocatedError: none was found, or what was named is no address of one.
+        NotLocatedError: none was found, the data directory is open to other users, or the address is not allowed.
     """
     sources = {"--redis-url": said}
     if said is None and data_dir is None:
@@ -45,7 +45,10 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
         if url:
             return _checked(setting, url)
     directory = data_dir or default_data_dir()
-    found = find_url(directory)
+    try:
+        found = find_url(directory)
+    except DataDirectoryError as error:
+        raise NotLocatedError(str(error)) from error
     if found is None:
         raise NotLocatedError(
             f"no Redis was named, and no Fantail server is running in {directory}; "

@@ -133,5 +133,5 @@ def _open(path: Path) -> int:
     if known is None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         hide_from_git(path.parent)
-        known = _opened[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        known = _opened[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     return known
