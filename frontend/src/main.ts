@@ -5,6 +5,7 @@
  * before, they would hold it up by as long as they take.
  */
 import { type InitialData, readInitialData } from "./stream/initial-data";
+import { onFirstPaint } from "./stream/platform";
 import { drawJobScreen } from "./ui/first-screen/job-screen";
 import "./ui/styles/tokens.css";
 import "./ui/styles/base.css";
@@ -63,11 +64,6 @@ function drawFirst(into: HTMLElement, initial: InitialData): boolean {
 function shown(): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, FRAME_PATIENCE_MS);
-    const observer = new PerformanceObserver((list) => {
-      if (list.getEntriesByName("first-contentful-paint").length === 0) return;
-      observer.disconnect();
-      resolve();
-    });
-    observer.observe({ type: "paint", buffered: true });
+    onFirstPaint(resolve);
   });
 }

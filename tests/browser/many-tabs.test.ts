@@ -24,9 +24,8 @@ afterEach(async () => {
   await expect.poll(() => server.openStreams()).toEqual({});
 });
 
-async function openTabs(count: number, prepare?: () => void): Promise<Page[]> {
+async function openTabs(count: number): Promise<Page[]> {
   context = await newContext({ viewport: { width: 900, height: 500 } });
-  if (prepare) await context.addInitScript(prepare);
   const pages: Page[] = [];
   for (let number = 0; number < count; number += 1) {
     const page = await context.newPage();
@@ -114,28 +113,3 @@ async function endWorkers(): Promise<void> {
   for (const targetId of found) await session.send("Target.closeTarget", { targetId });
   await session.detach();
 }
-
-describe("where there is no SharedWorker", () => {
-  it("one tab leads, and another when it is closed", async () => {
-    const pages = await openTabs(4, () => {
-      Reflect.deleteProperty(globalThis, "SharedWorker");
-    });
-    await writeAndSee(pages, "led", 3);
-    // Of tabs that began to lead together all but one give way, once they hear of each other.
-    await expect.poll(() => server.openStreams()).toEqual({ multiplex: 1 });
-    await pages[0]?.close();
-    const left = pages.slice(1);
-    await writeAndSee(left, "bereft", 3);
-    await see(left, "led", 3);
-    await expect.poll(() => server.openStreams()).toEqual({ multiplex: 1 });
-  });
-
-  it("nor a BroadcastChannel, each tab has its own", async () => {
-    const pages = await openTabs(2, () => {
-      Reflect.deleteProperty(globalThis, "SharedWorker");
-      Reflect.deleteProperty(globalThis, "BroadcastChannel");
-    });
-    await writeAndSee(pages, "alone", 3);
-    expect(await server.openStreams()).toEqual({ job: 2 });
-  });
-});

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 from support.wait import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from websockets.asyncio.client import ClientConnection
 
@@ -82,11 +82,12 @@ class Page:
 
 
 @asynccontextmanager
-async def firefox_page() -> AsyncIterator[Page]:
-    """Starts a Firefox with a profile of its own; it ends with the context."""
+async def firefox_page(preferences: Mapping[str, bool | int | str] | None = None) -> AsyncIterator[Page]:
+    """Starts a Firefox with a profile of its own, and more preferences (about:config); it ends with the context."""
     assert PROGRAM is not None
     home = Path(tempfile.mkdtemp(prefix="firefox-"))
-    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items()]
+    chosen = {**PREFERENCES, **(preferences or {})}
+    lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in chosen.items()]
     (home / "user.js").write_text("\n".join(lines))
     log = home / "log"
     with log.open("wb") as out:

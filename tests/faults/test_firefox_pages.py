@@ -61,6 +61,26 @@ async def test_the_log_and_the_diff_of_a_job_are_read_to_their_ends(redis_url: s
             assert await page.evaluate("window.faults") == []
 
 
+@pytest.mark.browser
+@pytest.mark.skipif(PROGRAM is None, reason="no Firefox is installed (firefox-esr)")
+@pytest.mark.skipif(not (DASHBOARD / "index.html").exists(), reason="the dashboard is not built (make setup)")
+@pytest.mark.timeout(180)
+async def test_with_all_cookies_blocked_lines_are_live(redis_url: str) -> None:
+    """Storage, workers and channels that tabs would share are refused then, each by an exception."""
+    async with open_job(redis_url, NewJob(id="42")) as job, firefox_page({"network.cookie.cookieBehavior": 2}) as page:
+        await job.append(["a line before"])
+        with fantail_process("--redis-url", redis_url) as server:
+            await page.prepare(NOTE_FAULTS)
+            await page.navigate(f"{server.url}/jobs/42")
+            await shows(page, "#root:not([inert]) .log-scroller", r"a line before")
+            refused = "(() => { try { localStorage; return false } catch { return true } })()"
+            assert await page.evaluate(refused), "the browser keeps nothing"
+            await job.append(["a live line"])
+            await shows(page, ".log-scroller", r"a live line")
+            await shows(page, ".connection output", r"Live")
+            assert await page.evaluate("window.faults") == []
+
+
 async def publish(client: Redis, added: dict[str, str]) -> None:
     entries = {}
     for file, lines in added.items():

@@ -5,6 +5,7 @@
 import { type KeyboardEvent, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { useClient } from "../hooks/client-context";
 import { type Job, isTerminal } from "../stream/job";
+import { replaceAddress } from "../stream/platform";
 import { Changes } from "./Changes";
 import { lazyPage } from "./lazy-page";
 
@@ -36,11 +37,7 @@ export function JobTabs({ id, job, log }: JobTabsProps) {
     setTab(next);
     // The address leads back to what is shown; lines have addresses of their own.
     const { pathname, search } = globalThis.location;
-    globalThis.history.replaceState(
-      globalThis.history.state,
-      "",
-      pathname + search + (next === "diff" ? "#diff" : ""),
-    );
+    replaceAddress(pathname + search + (next === "diff" ? "#diff" : ""));
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;

@@ -5,6 +5,7 @@
  * not. What is stored may be of another version, or another program's: a value that is none is the default. Where the
  * browser keeps nothing (a private window that refuses), choices last as long as the page.
  */
+import { attempt, readStored, writeStored } from "../stream/platform";
 
 const CHOICES = {
   theme: ["system", "light", "dark"],
@@ -33,13 +34,8 @@ export function preference<Name extends PreferenceName>(name: Name): Preference<
 }
 
 export function setPreference<Name extends PreferenceName>(name: Name, value: Preference<Name>): void {
-  chosen.set(name, value);
-  try {
-    localStorage.setItem(PREFIX + name, JSON.stringify(value));
-    chosen.delete(name);
-  } catch {
-    // Refused or full: `chosen` has it.
-  }
+  if (writeStored(PREFIX + name, JSON.stringify(value))) chosen.delete(name);
+  else chosen.set(name, value);
   for (const listener of listeners) listener();
 }
 
@@ -58,9 +54,5 @@ function tellAll(): void {
 }
 
 function read(name: PreferenceName): unknown {
-  try {
-    return JSON.parse(localStorage.getItem(PREFIX + name) ?? "null");
-  } catch {
-    return null;
-  }
+  return attempt(() => JSON.parse(readStored(PREFIX + name) ?? "null") as unknown, null);
 }

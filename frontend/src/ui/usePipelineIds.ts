@@ -7,6 +7,7 @@
 import { useCallback, useMemo, useState } from "react";
 import { useTables } from "../hooks/useTables";
 import { isPipelineId } from "../stream/pipeline-status";
+import { attempt, readStored, writeStored } from "../stream/platform";
 
 export const STORAGE_KEY = "fantail.pipelines";
 
@@ -49,22 +50,14 @@ export function usePipelineIds(): PipelineIds {
 }
 
 function stored(): readonly string[] {
-  try {
-    const value: unknown = JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "[]");
-    if (!Array.isArray(value)) return [];
-    return value.filter((id): id is string => typeof id === "string" && isPipelineId(id)).slice(0, IDS_MAX);
-  } catch {
-    return [];
-  }
+  const value = attempt(() => JSON.parse(readStored(STORAGE_KEY) ?? "[]") as unknown, []);
+  if (!Array.isArray(value)) return [];
+  return value.filter((id): id is string => typeof id === "string" && isPipelineId(id)).slice(0, IDS_MAX);
 }
 
 /** A browser that keeps nothing (private, or full) still shows them until the page is closed. */
 function store(ids: readonly string[]): readonly string[] {
   const kept = ids.slice(-IDS_MAX);
-  try {
-    localStorage.setItem(STORAGE_KEY, JSON.stringify(kept));
-  } catch {
-    // nothing to do: see above
-  }
+  writeStored(STORAGE_KEY, JSON.stringify(kept));
   return kept;
 }

@@ -185,7 +185,7 @@ describe("a shared worker", () => {
 
   function tab(): Tab {
     const page = new HideablePage();
-    return bench.tab([workers.way(page)], page);
+    return bench.tab(workers.way(page), page);
   }
 
   /** Lets some seconds pass in steps in which ports deliver. */

@@ -109,7 +109,7 @@ describe("a tab", () => {
   });
 
   it("goes its own way where no hub answers", async () => {
-    const mute = bench.tab([() => ({ post: () => {}, close: () => {} })]);
+    const mute = bench.tab(() => ({ post: () => {}, close: () => {} }));
     const early = mute.watch(JOB, { position: "1-a" });
     await bench.pass(WELCOME_MS + 10);
     mute.watch(OTHER);

@@ -52,9 +52,9 @@ export class Tab {
   #events: HubLinkEvents | null = null;
   #port: MessagePort | null = null;
 
-  constructor(bench: HubBench, ways?: readonly OpenHubLink[], page = new HideablePage()) {
+  constructor(bench: HubBench, way?: OpenHubLink, page = new HideablePage()) {
     this.page = page;
-    const way: OpenHubLink = (events) => {
+    const toHub: OpenHubLink = (events) => {
       const { port1, port2 } = new MessageChannel();
       const hear = bench.hub.connect({ post: (message) => port1.postMessage(message, []) });
       port1.addEventListener("message", ({ data }: MessageEvent<ToHub>) => hear(data));
@@ -70,7 +70,7 @@ export class Tab {
       return { post: (message) => port2.postMessage(message, []), close: () => port2.close() };
     };
     this.streams = new SharedStreams({
-      ways: ways ?? [way],
+      way: way ?? toHub,
       own: this.own,
       platform: this.#ownTime(bench),
       visibility: page,
@@ -119,8 +119,8 @@ export class HubBench {
   readonly platform = new SimulatedPlatform();
   hub = new Hub(this.platform);
 
-  tab(ways?: readonly OpenHubLink[], page?: HideablePage): Tab {
-    return new Tab(this, ways, page);
+  tab(way?: OpenHubLink, page?: HideablePage): Tab {
+    return new Tab(this, way, page);
   }
 
   get last(): Exchange {

@@ -1,6 +1,6 @@
 /**
- * The hub: what all tabs of a browser watch, over one connection (trap 31). It runs in a SharedWorker, or in the tab
- * that leads where there are none; it knows tabs only as ports.
+ * The hub: what all tabs of a browser watch, over one connection (trap 31). It runs in a SharedWorker; it
+ * knows tabs only as ports.
  *
  * Invariants:
  *  - A subscription is told each event once and in order, and `position` is what it has been told up to. Whatever

@@ -1,6 +1,5 @@
 /**
- * What a tab and the hub say to each other. Plain data, so that it goes over a MessagePort, a BroadcastChannel or a
- * call alike; each side hears the other's messages in order.
+ * What a tab and the hub say to each other: plain data over a MessagePort, heard in order on each side.
  *
  * The number of a subscription is the tab's own, and never used twice: what is under way for an old one means nothing.
  */

@@ -1,10 +1,9 @@
 /**
  * A StreamSource over one connection for the whole browser: the tab's side of the hub.
  *
- * Ways to a hub are tried in their order (a SharedWorker, then a leading tab); where none answers, each subscription
- * goes on with a connection of its own. Subscriptions keep their positions here as well as in the hub, so a hub may die
- * with everything it knew: the next is told where to go on. A way notices the death of its hub soon where it can
- * (`onLost`); where nothing does, a long silence tells.
+ * The hub is in a SharedWorker; where there is none, each subscription goes on with a connection of its own. Subscriptions keep their positions here as well as in the hub, so a hub may die
+ * with everything it knew: the next is told where to go on. The way notices the death of its hub soon where it
+ * can (`onLost`); where nothing does, a long silence tells.
  *
  * A page that is left says so, one that comes back from the browser's cache begins anew.
  */
@@ -33,8 +32,8 @@ export const SILENT_HUB_MS = 3 * PING_MS;
 const LOST = { state: "waiting", attempt: 1, retryAtMs: null } as const;
 
 export interface SharedStreamsSettings {
-  /** Ways to a hub, the best first. */
-  readonly ways: readonly OpenHubLink[];
+  /** The way to the hub; `null`: there is none. */
+  readonly way: OpenHubLink | null;
   /** What serves where there is no hub. */
   readonly own: StreamSource;
   readonly platform: Platform;
@@ -48,7 +47,7 @@ export class SharedStreams implements StreamSource {
   readonly #visibility: PageVisibility;
   readonly #enlisted = new Map<number, SharedSubscription>();
   #lastId = 0;
-  #way = 0;
+  #way: OpenHubLink | null;
   #link: HubLink | null = null;
   #generation = 0;
   #linked = false;
@@ -58,10 +57,11 @@ export class SharedStreams implements StreamSource {
 
   constructor(settings: SharedStreamsSettings) {
     this.#settings = settings;
+    this.#way = settings.way;
     this.#home = {
       platform: settings.platform,
       own: settings.own,
-      alone: () => this.#link === null && this.#way >= settings.ways.length,
+      alone: () => this.#way === null,
       post: (message) => {
         if (this.#linked) this.#link?.post(message);
       },
@@ -96,7 +96,7 @@ export class SharedStreams implements StreamSource {
 
   #connect(): void {
     if (this.#link) return;
-    const open = this.#settings.ways[this.#way];
+    const open = this.#way;
     if (!open) return;
     this.#generation += 1;
     const generation = this.#generation;
@@ -128,13 +128,11 @@ export class SharedStreams implements StreamSource {
     for (const subscription of this.#subscriptions()) subscription.enlistAnew();
   }
 
-  /** There is no hub this way: the next way, or none. */
+  /** There is no hub to be had. */
   #break(reason: string): void {
-    this.#settings.platform.debug(`no connection shared with other tabs this way: ${reason}`);
+    this.#settings.platform.debug(`no connection shared with other tabs: ${reason}`);
     this.#close();
-    this.#way += 1;
-    this.#connect();
-    if (this.#link) return;
+    this.#way = null;
     for (const subscription of this.#subscriptions()) subscription.goOnAlone();
   }
 

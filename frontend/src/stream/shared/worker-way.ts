@@ -1,15 +1,15 @@
 /**
- * The best way to a hub: a SharedWorker. Also the choice of ways that a page has.
+ * The way to a hub in a SharedWorker.
  *
  * A worker's file must come from the page's own origin. Bundlers that know `new URL(…, import.meta.url)` bring it along;
- * where one does not, the worker fails to load, and tabs share by the next way. An application may also make it itself.
+ * where one does not, the worker fails to load, and each tab has connections of its own. An application may also make it
+ * itself.
  */
 import { FetchStreams, type FetchStreamsSettings } from "../fetch-streams";
 import { type PageVisibility, browserVisibility } from "../page-visibility";
 import { type Platform, browserPlatform } from "../platform";
 import type { StreamSource } from "../stream-source";
 import { HubWatch } from "./hub-watch";
-import { leaderWay } from "./leader-way";
 import {
   HUB_NAME,
   type HubLink,
@@ -34,18 +34,16 @@ export function sharedStreams(
   platform: Platform = browserPlatform,
 ): StreamSource {
   const { baseUrl = "" } = settings;
-  const ways: OpenHubLink[] = [];
-  if (worker && typeof SharedWorker !== "undefined")
-    ways.push(workerWay(() => worker(HUB_NAME + baseUrl), platform));
-  if (typeof BroadcastChannel !== "undefined") ways.push(leaderWay(platform, undefined, baseUrl));
-  return new SharedStreams({ ...settings, ways, own: new FetchStreams({ ...settings, platform }), platform });
+  const way = worker && workerWay(() => worker(HUB_NAME + baseUrl), platform);
+  return new SharedStreams({ ...settings, way, own: new FetchStreams({ ...settings, platform }), platform });
 }
 
 function ownWorker(name: string): SharedWorker {
+  // oxlint-disable-next-line no-restricted-globals -- bundlers look for this very expression
   return new SharedWorker(new URL("./streams.worker.ts", import.meta.url), { type: "module", name });
 }
 
-/** The way by a worker that `make` makes, or finds where another tab has made it. */
+/** The way by a worker that `make` makes, or finds where another tab has made it; browsers may lack or refuse it. */
 export function workerWay(
   make: () => SharedWorker,
   platform: Platform,

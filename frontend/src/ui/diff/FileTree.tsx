@@ -4,6 +4,7 @@
  */
 import { type KeyboardEvent, useEffect, useId, useMemo, useState } from "react";
 import type { FileDiff } from "../../stream/diff-store";
+import { onResize } from "../../stream/platform";
 import { plural } from "../format";
 import { ChangeMark, Counts } from "./DiffFile";
 import { type Folder, type TreeRow, filesInOrder, rowsOf, treeStep } from "./tree";
@@ -171,9 +172,7 @@ function useTreeView(rows: readonly TreeRow[], current: string | null) {
   const [height, setHeight] = useState(600);
   useEffect(() => {
     if (!tree) return undefined;
-    const observer = new ResizeObserver(() => setHeight(tree.clientHeight));
-    observer.observe(tree);
-    return () => observer.disconnect();
+    return onResize(tree, () => setHeight(tree.clientHeight));
   }, [tree]);
   const reveal = (key: string | null): void => {
     const at = rows.findIndex((row) => row.key === key);

@@ -1,6 +1,7 @@
 /** Colours of the files in view, as they come: until then a file is plain, and readable at once. */
 import { useEffect, useState } from "react";
 import type { FileDiff } from "../../stream/diff-store";
+import { attempt } from "../../stream/platform";
 import { type Colours, languageOf } from "./syntax";
 import type { Answer, Question } from "./syntax.worker";
 
@@ -9,7 +10,8 @@ class Painter {
   readonly #known = new WeakMap<FileDiff, Colours>();
   readonly #asked = new Map<number, { readonly file: FileDiff; readonly done: () => void }>();
   readonly #pending = new WeakSet<FileDiff>();
-  #worker: Worker | null = null;
+  /** Undefined until one was wanted; null where the browser has none, and files stay plain. */
+  #worker: Worker | null | undefined;
   #number = 0;
 
   colours(file: FileDiff): Colours | null {
@@ -30,9 +32,13 @@ class Painter {
   }
 
   #start(): Worker | null {
-    if (this.#worker || typeof Worker === "undefined") return this.#worker;
-    const worker = new Worker(new URL("./syntax.worker.ts", import.meta.url), { type: "module" });
-    worker.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
+    if (this.#worker !== undefined) return this.#worker;
+    const worker = attempt(
+      // oxlint-disable-next-line no-restricted-globals -- bundlers look for this very expression
+      () => new Worker(new URL("./syntax.worker.ts", import.meta.url), { type: "module" }),
+      null,
+    );
+    worker?.addEventListener("message", ({ data }: MessageEvent<Answer>) => {
       const asked = this.#asked.get(data.number);
       this.#asked.delete(data.number);
       if (!asked) return;

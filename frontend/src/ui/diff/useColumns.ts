@@ -1,5 +1,6 @@
 /** How many columns of code fit beside the line numbers: where a long line is broken. */
 import { useLayoutEffect, useState } from "react";
+import { onResize } from "../../stream/platform";
 import type { DiffStyle } from "./layout";
 
 /** Padding of a number, in pixels; diff.css says the same: 1.2em of 12.5px. */
@@ -23,9 +24,7 @@ export function useColumns(scroller: HTMLElement | null, digits: number, style: 
       if (widthPx > 0) setMeasure({ widthPx, columnPx: columnIn(scroller) });
     };
     look();
-    const observer = new ResizeObserver(look);
-    observer.observe(scroller);
-    return () => observer.disconnect();
+    return onResize(scroller, look);
   }, [scroller]);
   if (!measure) return null;
   const numbers = style === "split" ? 1 : 2;

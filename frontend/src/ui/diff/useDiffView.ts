@@ -5,6 +5,7 @@
  * before the browser paints.
  */
 import { type UIEvent, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { onResize } from "../../stream/platform";
 import { type Anchor, type Section, anchorAt, neighbour, scrollTopOf, sectionAt } from "./layout";
 
 /** Past each edge, so that a flick of the wheel meets no blank. */
@@ -34,9 +35,7 @@ export function useDiffView(scroller: HTMLElement | null, sections: readonly Sec
       if (scroller.clientHeight > 0) setViewHeight(scroller.clientHeight);
     };
     measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(scroller);
-    return () => observer.disconnect();
+    return onResize(scroller, measure);
   }, [scroller]);
 
   useLayoutEffect(() => {

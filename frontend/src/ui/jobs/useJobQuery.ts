@@ -6,6 +6,7 @@
  */
 import { useEffect, useRef, useState } from "react";
 import { useSearch } from "wouter";
+import { replaceAddress } from "../../stream/platform";
 import type { Sort } from "../table/DataTable";
 import { NEWEST_FIRST } from "./job-list";
 
@@ -84,5 +85,5 @@ function write(written: string): void {
   const wanted = written === "" ? "" : `?${written}`;
   if (search === wanted) return;
   lastWritten = written;
-  globalThis.history.replaceState(globalThis.history.state, "", pathname + wanted + hash);
+  replaceAddress(pathname + wanted + hash);
 }

@@ -5,14 +5,15 @@
  * them back when it is not. Where the API is absent, rows cut themselves into `<mark>` elements instead.
  */
 
+import { attempt } from "../../stream/platform";
+
 export type HighlightKind = "fantail-hit" | "fantail-hit-current";
 
 /** Marks in one row at most: more cannot be told apart. */
 export const ROW_MARKS_MAX = 500;
 
-export function canHighlight(): boolean {
-  return typeof CSS !== "undefined" && "highlights" in CSS && typeof Highlight === "function";
-}
+export const canHighlight = (): boolean =>
+  attempt(() => CSS.highlights !== undefined && typeof Highlight === "function", false);
 
 /** Marks `[start, end)` of the text within an element; returns what takes the marks away again. */
 export function highlight(

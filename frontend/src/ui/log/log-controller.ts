@@ -16,6 +16,7 @@ import {
   textInMemory,
   wholeLines,
 } from "../../stream/log-text";
+import { replaceAddress } from "../../stream/platform";
 import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../stream/projection";
 import { provenOutput } from "../../stream/proven-output";
 import { formatCount, plural } from "../format";
@@ -134,7 +135,7 @@ export class LogController implements LogControls {
   link(range: OffsetRange | null): void {
     this.#linked = range;
     const { pathname, search } = location;
-    history.replaceState(history.state, "", pathname + search + (range ? hashOf(range) : ""));
+    replaceAddress(pathname + search + (range ? hashOf(range) : ""));
     this.#changed();
   }
 

@@ -1,4 +1,5 @@
 /** Looks at the heights of rows as they are drawn, and says which they are: one observer for all of them. */
+import { type SizeObserver, sizeObserver } from "../../stream/platform";
 import { ROW_HEIGHT } from "./geometry";
 
 export interface MeasuredRow {
@@ -8,12 +9,12 @@ export interface MeasuredRow {
 }
 
 export class RowObserver {
-  readonly #observer: ResizeObserver;
+  readonly #observer: SizeObserver;
   #observed = new Set<Element>();
 
   constructor(onMeasured: (rows: readonly MeasuredRow[]) => void) {
-    this.#observer = new ResizeObserver((entries) =>
-      onMeasured(entries.flatMap(({ target, contentRect }) => measured(target, contentRect.height))),
+    this.#observer = sizeObserver((sizes) =>
+      onMeasured(sizes.flatMap(([text, height]) => measured(text, height))),
     );
   }
 

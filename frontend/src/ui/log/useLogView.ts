@@ -15,6 +15,7 @@ import {
 } from "react";
 import { useClient } from "../../hooks/client-context";
 import type { LineStore } from "../../stream/line-store";
+import { onResize } from "../../stream/platform";
 import { usePreference } from "../usePreference";
 import { extended } from "./line-links";
 import { digitsOf } from "./geometry";
@@ -145,9 +146,7 @@ function useViewHeight({ view }: LogController, scroller: HTMLElement | null): v
     if (!scroller) return undefined;
     const measure = (): void => view.setViewHeight(scroller.clientHeight);
     measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(scroller);
-    return () => observer.disconnect();
+    return onResize(scroller, measure);
   }, [view, scroller]);
 }
 
@@ -166,9 +165,7 @@ function useFormat({ view, log }: LogController, scroller: HTMLElement | null): 
     };
     measure();
     if (!wrap || !scroller) return undefined;
-    const observer = new ResizeObserver(measure);
-    observer.observe(scroller);
-    return () => observer.disconnect();
+    return onResize(scroller, measure);
   }, [view, scroller, wrap, raw, timestamps, digits, drawn]);
 }
 
