@@ -267,6 +267,8 @@ GIT_REFUSED_FILES_MAX: Final = 64
 DIFF_LOST_CHARS_MAX: Final = 100_000
 # Git LFS compares a file by its SHA-256, which takes about a second for so much. A larger one is listed and not read.
 DIFF_LFS_BYTES_MAX: Final = 1024 * MIB
+# Submodules that are looked into: each costs a survey of its own whenever all files are looked at.
+DIFF_SUBMODULES_MAX: Final = 64
 # Names of ignored files that are remembered, so that a log that is written all day starts no git.
 DIFF_IGNORED_NAMES_MAX: Final = 100_000
 # Directories below refs/ that are watched: one for each part of a branch's name.

@@ -189,6 +189,7 @@ class WorktreeDiff:
     def close(self) -> None:
         """Ends the watching and removes what was written. May be called twice."""
         self.tree.close()
+        self._snapshot.close()
         self._scratch.close()
 
     async def _follow_base(self) -> None:
@@ -217,6 +218,7 @@ class WorktreeDiff:
         if not dirt.fresh and any(path.rpartition(b"/")[2] in RULES for path in survey.dirty):
             dirt.fresh = dirt.forget = True
             survey = await self._snapshot.survey(fresh=True)
+        self.tree.meaning.links = self._snapshot.links
         directories = {path for path in survey.ignored if path.endswith(b"/")}
         if cover and (dirt.cover or dirt.directories or directories != self._ignored):
             owed.survey = await self._covered(directories)
@@ -250,6 +252,9 @@ class WorktreeDiff:
             self._notices.tell("unreadable", f"left out of the diff, as they may not be read: {names}")
         if staged.too_large:
             self._notices.tell("large", f"too large to be compared: {_names(staged.too_large)}")
+        if staged.worktrees:
+            text = f"left out of the diff, as they are worktrees of their own: {_names(staged.worktrees)}"
+            self._notices.tell("worktrees", text)
         if staged.filtered:
             names = _names(staged.filtered)
             self._notices.tell("filtered", f"not compared, as a filter program would have to convert them: {names}")

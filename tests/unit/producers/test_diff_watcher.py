@@ -388,6 +388,18 @@ async def test_the_last_pass_gives_up_where_the_sink_stays_away(
         assert not await watcher.last_pass()
 
 
+async def test_a_last_pass_does_not_wait_longer_the_more_often_git_failed_before(repository: GitRepository) -> None:
+    """A job must not be kept from its end by faults of its diff: 15 s were seen, with a command of one second."""
+    notices: list[str] = []
+    async with following(repository.root, notices=notices) as (watcher, _):
+        repository.write(".git/index", "this is no index\n")
+        await eventually(lambda: notices, WAIT_S, "the fault")
+        watcher._failures = 10
+        with anyio.fail_after(WAIT_S):
+            assert not await watcher.last_pass()
+        assert len(notices) == 1
+
+
 async def test_a_fault_of_ours_ends_the_diff_and_not_the_job(repository: GitRepository) -> None:
     notices: list[str] = []
     async with following(repository.root, notices=notices) as (watcher, sink):

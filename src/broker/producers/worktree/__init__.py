@@ -11,6 +11,7 @@
     content_filters.py what git would convert: filters, Git LFS (pure)
     filtered_files.py  which changed files have a filter, and what represents them
     fair_share.py      which files are taken where not all can be (pure)
+    submodules.py      which submodules are modified inside
     comparison.py      patches, made of two contents each
     raw_diff.py        what `git diff-index --raw` says (pure)
     unified_diff.py    one file's patch, as `git apply` takes it (pure)

@@ -10,7 +10,7 @@ The rules, by where something happened:
     in the git dir    index                survey from the user's index (what is tracked may have changed)
                       HEAD, refs, packed-refs, reftable     find the base again
                       config, info/*       all of that
-    in a submodule's  anything             look at the submodule's entry
+    in a submodule    anything             look at the submodule's entry
     in the directory of a watcher of ours  nothing
 
 A file that git is known to ignore means nothing, so a log written all day starts no git process.
@@ -86,6 +86,7 @@ class Meaning:
         ignored: files that git is known to ignore, relative to the worktree.
         nested: repositories inside the worktree, relative to it.
         nested_git: the git directory of each, absolute, and which it belongs to.
+        links: those that are submodules: the worktree's index has an entry for them.
     """
 
     def __init__(self, location: Location) -> None:
@@ -93,6 +94,7 @@ class Meaning:
         self.ignored: set[bytes] = set()
         self.nested: set[bytes] = set()
         self.nested_git: dict[bytes, bytes] = {}
+        self.links: set[bytes] = set()
         self._root = os.fsencode(location.root)
         git, common = os.fsencode(location.git_dir), os.fsencode(location.common_dir)
         self._git_dirs = {git, common}
@@ -148,6 +150,11 @@ class Meaning:
             # Only where it appears or vanishes: what happens inside is noted there.
             dirt.survey |= came or went
             dirt.cover |= came or went
+        elif (link := self._link_of(folder)) is not None:
+            if b"/.git/" not in path + b"/":
+                dirt.paths.add(link)
+                dirt.survey |= is_directory
+                dirt.cover |= is_directory
         elif folder in self.nested:
             return
         elif is_directory:
@@ -159,6 +166,14 @@ class Meaning:
             _rules_changed(dirt)
         elif path not in self.ignored:
             dirt.paths.add(path)
+
+    def is_linked(self, folder: bytes) -> bool:
+        """Whether a folder is a submodule, or lies in one."""
+        return self._link_of(folder) is not None
+
+    def _link_of(self, folder: bytes) -> bytes | None:
+        """The submodule that a folder is, or lies in: the outermost."""
+        return next((link for link in self.links if folder == link or folder.startswith(link + b"/")), None)
 
     def forget_ignored(self, known: Iterable[bytes]) -> None:
         """Starts anew with what a survey has found ignored: the rules, or what is tracked, may have changed."""

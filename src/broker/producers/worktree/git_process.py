@@ -109,7 +109,15 @@ class Git:
         self.directory = directory
         self.processes = 0
         self._environment = dict(environment or {})
+        self._around: Git | None = None
         self.turns = Turns(directory)
+
+    def inside(self, directory: Path, environment: Mapping[str, str]) -> Git:
+        """Another that takes turns with this one and whose processes count as this one's, for a submodule."""
+        git = Git(directory, environment)
+        git.turns = self.turns
+        git._around = self
+        return git
 
     def pin(self, directory: Path, environment: Mapping[str, str]) -> None:
         """Runs in this directory from now on, with these variables: the worktree and the repository found there."""
@@ -162,7 +170,7 @@ class Git:
             WorktreeError: it could not be started, or took longer than two minutes.
         """
         async with self.turns.turn():
-            self.processes += 1
+            self._count()
             try:
                 with anyio.fail_after(GIT_TIMEOUT_S):
                     async with await self._started(arguments, environment or {}) as process:
@@ -170,6 +178,11 @@ class Git:
                         return await process.wait(), error
             except TimeoutError:
                 raise WorktreeError(Trouble.GIT_SLOW, f"git took longer than {GIT_TIMEOUT_S:.0f} s") from None
+
+    def _count(self) -> None:
+        self.processes += 1
+        if self._around is not None:
+            self._around._count()  # noqa: SLF001 - it is one of these
 
     async def _started(self, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Process:
         inherited = {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from broker.limits import GIT_REFUSED_FILES_MAX
 from broker.producers.worktree.content_filters import parse_conversions
 from broker.producers.worktree.git_process import ANY_CODE, Git, Trouble, WorktreeError, last_words
+from broker.producers.worktree.raw_diff import GITLINK_MODE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -56,11 +57,13 @@ class IndexWriter:
 
     Attributes:
         reasons: of stand-ins whose patch is left out, by git's name for their content.
+        links: commits of submodules that are modified inside, by the name that stands for that.
     """
 
     def __init__(self, git: Git, scratch: Scratch, oid_chars: int) -> None:
         """Takes git, where the index is, and the length of names of objects."""
         self.reasons: dict[str, Reason] = {}
+        self.links: dict[str, str] = {}
         self._git = git
         self._private = scratch.private
         self._environment = scratch.private.environment
@@ -75,7 +78,9 @@ class IndexWriter:
         lines = [b"0 %b\t%b\0" % (self._no_oid, path) for path in gone]
         for (path, one), oid in zip(stand_ins.items(), oids, strict=True):
             lines.append(b"%b %b\t%b\0" % (one.mode, oid.encode(), path))
-            if one.reason is not None:
+            if one.mode == GITLINK_MODE.encode():
+                self.links[oid] = one.content.decode()
+            elif one.reason is not None:
                 self.reasons[oid] = one.reason
         await self._run("--add", "--replace", "-z", "--index-info", stdin=b"".join(lines))
         await self.hold(stand_ins)

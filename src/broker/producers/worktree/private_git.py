@@ -80,6 +80,7 @@ _OURS: Final = """\
     sparse = false
 """
 _SHARED_INDEX: Final = "sharedindex."
+_LINK_MODE: Final = 0o160000.to_bytes(4, "big")
 _COPIED: Final = ("exclude", "attributes", "sparse-checkout")
 
 
@@ -215,6 +216,14 @@ class PrivateGit:
                 _copy(shared, self.directory / shared.name)
         _copy(index, self.index)
         self.remove_lock()
+
+    def may_have_links(self) -> bool:
+        """Whether the index may have entries of submodules: their mode is 0160000, as four bytes."""
+        return any(
+            _LINK_MODE in path.read_bytes()
+            for path in (self.index, *self.directory.glob(f"{_SHARED_INDEX}*"))
+            if path.exists()
+        )
 
     def remove_lock(self) -> None:
         """Removes the lock that a git process leaves when a signal ends it; no other one runs meanwhile."""

@@ -27,27 +27,30 @@ Decided against: comparing the worktree itself with `git diff` (each pass would 
 renames, and what is listed and what is compared are two moments), `git add --intent-to-add` for new files (the same),
 and writing to the user's index or objects.
 """
-# ruff: noqa: PTH118 - paths are bytes here, which pathlib does not have
+# ruff: noqa: PTH114, PTH118 - paths are bytes here, which pathlib does not have
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio.to_thread
 
-from broker.limits import DIFF_IGNORED_NAMES_MAX, DIFF_LOST_CHARS_MAX, DIFF_RENAME_FILES_MAX
+from broker.limits import DIFF_IGNORED_NAMES_MAX, DIFF_LOST_CHARS_MAX, DIFF_RENAME_FILES_MAX, DIFF_SUBMODULES_MAX
 from broker.producers.worktree.comparison import DIFF, Comparison, folders_of
 from broker.producers.worktree.content_filters import parse_conversions, pattern_of
 from broker.producers.worktree.fair_share import fair_share, tracked_folders
 from broker.producers.worktree.filtered_files import FilteredFiles
 from broker.producers.worktree.git_process import ANY_CODE, Git, Trouble, WorktreeError, last_words
-from broker.producers.worktree.index_writer import IndexWriter, Reason, stand_in
+from broker.producers.worktree.index_writer import IndexWriter, Reason, StandIn, stand_in
 from broker.producers.worktree.private_git import read_settings
-from broker.producers.worktree.raw_diff import Change, parse_raw
+from broker.producers.worktree.raw_diff import GITLINK_MODE, Change, parse_raw
 from broker.producers.worktree.scratch import is_scratch
 from broker.producers.worktree.staging import Sorted, sort_paths
+from broker.producers.worktree.submodules import Inside, Submodules, common_dir_of, git_dir_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -68,6 +71,7 @@ _STATUS: Final = (
 )
 _RAW: Final = (*DIFF, "--raw", "-z", f"-l{DIFF_RENAME_FILES_MAX}", "--no-rename-empty")
 _SHA256_CHARS: Final = 64
+_LINK: Final = re.compile(rb"\x00160000 [0-9a-f]+ \d\t([^\x00]+)")
 _BAD_ENCODING: Final = "are no valid working-tree-encodings"
 
 
@@ -101,6 +105,7 @@ class Staged:
         filtered: paths listed without their patch, as a program of the user's would have to convert them.
         unconverted: paths listed without their patch, as git cannot convert their encoding.
         new_folders: whether folders are left out that were not before.
+        worktrees: paths left out, as they are other worktrees of the same repository.
     """
 
     unreadable: list[bytes] = field(default_factory=list)
@@ -108,6 +113,7 @@ class Staged:
     filtered: list[bytes] = field(default_factory=list)
     unconverted: list[bytes] = field(default_factory=list)
     new_folders: bool = False
+    worktrees: list[bytes] = field(default_factory=list)
 
 
 class Snapshot:
@@ -115,6 +121,7 @@ class Snapshot:
 
     Attributes:
         left_out: folders without tracked files that do not fit, and how large they are, in words.
+        links: the submodules.
     """
 
     def __init__(
@@ -138,6 +145,7 @@ class Snapshot:
             files_max: how many untracked files are taken.
         """
         self.left_out: dict[bytes, str] = {}
+        self.links: set[bytes] = set()
         self._git = git
         self._location = location
         self._scratch = scratch
@@ -156,6 +164,8 @@ class Snapshot:
         self._writer = IndexWriter(git, scratch, location.oid_chars)
         self._filtered = FilteredFiles(git, location, scratch.private)
         self._comparison = Comparison(git, self._private.environment, scratch.pair_index)
+        self._submodules = Submodules(git, location.root, self._of_submodule)
+        self._inside: dict[bytes, Inside] = {}
 
     async def survey(self, *, fresh: bool) -> Survey:
         """Compares all files with the private index.
@@ -167,6 +177,10 @@ class Snapshot:
             await self._start_anew()
         dirty, ignored = await self._looked_at()
         dirty.update(path for path, before in self._held.items() if self._signature(path) != before)
+        for link in sorted(self.links):
+            self._inside[link] = await self._submodules.look(link)
+            ignored |= self._inside[link].ignored
+        dirty |= self.links
         dirty.update(
             path for path in self._removed if path in ignored or any(f + b"/" in ignored for f in folders_of(path))
         )
@@ -202,14 +216,20 @@ class Snapshot:
         asked = [path for path in paths if not any(f + b"/" in self.left_out for f in folders_of(path))]
         if not asked:
             return staged
+        if not surveyed:
+            for link in self.links.intersection(asked):
+                self._inside[link] = await self._submodules.look(link)
         found = await anyio.to_thread.run_sync(self._sort, asked)
+        modified = self._take_modified(found)
+        staged.worktrees = self._take_worktrees(found)
         filtered = await self._filtered.find(found.files | found.large)
         for path in filtered.paths:
             found.files.pop(path, None)
             found.large.pop(path, None)
         await self._choose(found)
         staged.new_folders = not self.left_out.keys() <= left_out_before.keys()
-        stand_ins = {path: stand_in(status, "size") for path, status in found.large.items()} | filtered.stand_ins
+        stand_ins = {path: stand_in(status, "size") for path, status in found.large.items()}
+        stand_ins |= filtered.stand_ins | modified
         # Git would take them for unchanged.
         small_again = [path for path in (*found.files, *found.others) if path in self._held]
         await self._writer.place([*found.gone, *small_again], stand_ins)
@@ -264,7 +284,18 @@ class Snapshot:
         self, changes: Sequence[Change], *, file_bytes_max: int, total_bytes_max: int
     ) -> dict[Change, Patch]:
         """The patches of changes whose content differs; see `Comparison.patches`."""
-        return await self._comparison.patches(changes, file_bytes_max=file_bytes_max, total_bytes_max=total_bytes_max)
+        patches = await self._comparison.patches(
+            changes, file_bytes_max=file_bytes_max, total_bytes_max=total_bytes_max
+        )
+        return {change: self._with_commit(change, patch) for change, patch in patches.items()}
+
+    async def tracked(self, paths: Collection[bytes]) -> set[bytes]:
+        """Those of the paths that the user's index has."""
+        return (await self._tracked_paths()).intersection(paths) if paths else set()
+
+    def close(self) -> None:
+        """Removes what was written for submodules."""
+        self._submodules.close()
 
     def point_at(self, base: str | None) -> None:
         """Takes the commit that the diff is against; None for the empty tree."""
@@ -278,6 +309,51 @@ class Snapshot:
         self._filtered.forget()
         self._tracked = None
         self._stored_bytes, self._sweep_at_bytes = 0, 0  # what is still needed is staged, and counted, again
+        await self._find_links()
+
+    async def _find_links(self) -> None:
+        self.links, self._inside = set(), {}
+        if await anyio.to_thread.run_sync(self._private.may_have_links):
+            links = _LINK.findall(b"\0" + await self._run("ls-files", "-z", "--stage"))
+            self.links = set(sorted(links)[:DIFF_SUBMODULES_MAX])
+        self._submodules.keep(self.links)
+
+    def _of_submodule(self, git: Git, location: Location, scratch: Scratch) -> Snapshot:
+        return Snapshot(
+            git,
+            location,
+            scratch,
+            source_bytes_max=self._source_bytes_max,
+            store_bytes_max=self._store_bytes_max,
+            files_max=self._files_max,
+        )
+
+    def _take_modified(self, found: Sorted) -> dict[bytes, StandIn]:
+        """Takes out the submodules that are modified inside; what represents them."""
+        inside = {path: self._inside[path] for path in found.others if path in self._inside}
+        modified = {path: one.commit for path, one in inside.items() if one.modified and one.commit}
+        found.others[:] = [path for path in found.others if path not in modified]
+        return {path: StandIn(GITLINK_MODE.encode(), commit.encode(), None) for path, commit in modified.items()}
+
+    def _take_worktrees(self, found: Sorted) -> list[bytes]:
+        """Takes out the worktrees of this repository that lie within this one."""
+        worktrees = [path for path in found.others if path not in self.links and self._is_worktree(path)]
+        found.others[:] = [path for path in found.others if path not in worktrees]
+        return worktrees
+
+    def _is_worktree(self, path: bytes) -> bool:
+        place = os.path.join(self._root, path)
+        git_dir = None if os.path.islink(place) else git_dir_of(place)
+        return git_dir is not None and common_dir_of(Path(os.fsdecode(git_dir))) == self._location.common_dir
+
+    def _with_commit(self, change: Change, patch: Patch) -> Patch:
+        """Names the commit of a submodule, as `git diff` does, in place of what stands for one modified inside."""
+        commit = self._writer.links.get(change.new_oid)
+        if commit is None or patch.text is None:
+            return patch
+        text = patch.text.replace(f"Subproject commit {change.new_oid}", f"Subproject commit {commit}-dirty")
+        text = text.replace(change.new_oid, commit)
+        return replace(patch, text=text, size_bytes=len(text.encode()))
 
     def _follow_user(self, settings: Settings) -> None:
         self._private.follow(settings, sha256=self._location.oid_chars == _SHA256_CHARS)

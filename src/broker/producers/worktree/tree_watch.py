@@ -3,8 +3,8 @@
 Three ways, one face:
 
 - `InotifyTree`, on Linux: each directory that git looks into, by itself. What git ignores is not watched, nor are the
-  insides of repositories within the worktree; of those, and of the worktree's own, the few directories in which HEAD,
-  the index and the refs change.
+  insides of repositories within the worktree that are no submodules; of all repositories, the few directories in which
+  HEAD, the index and the refs change.
 - `WatchfilesTree` (`watchfiles_tree`), elsewhere: the package watchfiles over the whole worktree, where the system
   itself watches recursively (FSEvents). What is ignored is sorted out afterwards.
 - `PollingTree`, where watching is refused (inotify watches used up, a file system that has none): everything, every two
@@ -13,7 +13,7 @@ Three ways, one face:
 What holds: a directory is watched before it is listed, so what appears in it in between is seen; and whoever asks for
 `cover` surveys afterwards, so what appeared before is seen too.
 """
-# ruff: noqa: PTH112, PTH118, PTH123 - paths are bytes here, which pathlib does not have
+# ruff: noqa: PTH118 - paths are bytes here, which pathlib does not have
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from broker.limits import DIFF_POLL_S, DIFF_REF_DIRECTORIES_MAX
 from broker.producers.worktree.dirt import Dirt, Meaning, everything
 from broker.producers.worktree.inotify import Event, Inotify, Mask, WatchesUsedUpError
 from broker.producers.worktree.scratch import is_scratch
+from broker.producers.worktree.submodules import git_dir_of
 
 if TYPE_CHECKING:
     from broker.producers.worktree.location import Location
@@ -147,10 +148,11 @@ class InotifyTree:
             directory = os.path.join(self._root, folder) if folder else self._root
             names = self._listed(found, directory)
             if folder and b".git" in names:
-                nested[folder] = _git_dir_of(directory)
-                continue
+                nested[folder] = git_dir_of(directory)
+                if not self.meaning.is_linked(folder):
+                    continue
             below = (folder + b"/" + name if folder else name for name, is_directory in names.items() if is_directory)
-            waiting += [path for path in below if path not in ignored and path != b".git" and not is_scratch(path)]
+            waiting += [path for path in below if path not in ignored and not _is_own(path)]
 
     def _walk_repository(self, found: dict[int, bytes]) -> None:
         waiting: list[bytes] = []
@@ -235,16 +237,6 @@ def watch_tree(location: Location) -> TreeWatch:
     return WatchfilesTree(location)
 
 
-def _git_dir_of(directory: bytes) -> bytes | None:
-    """The git directory of a repository within the worktree; None where its `.git` says nothing."""
-    git = directory + b"/.git"
-    try:
-        if os.path.isdir(git):
-            return git
-        with open(git, "rb") as file:
-            said = file.read(os.pathconf("/", "PC_PATH_MAX"))
-    except OSError:
-        return None
-    if not said.startswith(b"gitdir:"):
-        return None
-    return os.path.realpath(os.path.join(directory, said.removeprefix(b"gitdir:").strip()))
+def _is_own(path: bytes) -> bool:
+    """Whether a directory is git's, which is watched apart, or ours."""
+    return path == b".git" or path.endswith(b"/.git") or is_scratch(path)
