@@ -20,8 +20,11 @@ Streams:
     streams.py         all that are open now
     limiter.py         what one user and one address may have
     draining.py        an orderly end
-    heads.py           the head of a request, bounded
+    http1.py           requests on one connection, bounded
+    heads.py           the head of one, bounded in bytes and time
     bodies.py          the body of one, bounded
+    side_tasks.py      tasks that end with a request
+    garbage.py         garbage collection, and freed memory given back
     status_sources.py  what status dashboards are fed from
     status_metrics.py  figures of it
 

@@ -9,7 +9,7 @@ Bodies are not bounded in time: an upload may follow a job that is silent for an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from web.limits import HEAD_BYTES_MAX, HEAD_S_MAX
 
@@ -17,26 +17,20 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-_WORDS: Final = b"The head of the request is too long"
-TOO_LONG: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_WORDS), _WORDS)
-)
-
 
 class HeadWatch:
     """Watches over the head that one connection is waiting for.
 
+    It holds no reference to the connection while no head is awaited.
+
     Args:
         loop: whose clock it goes by.
-        on_late: called when a head is not complete in time.
     """
 
-    __slots__ = ("_bytes", "_loop", "_on_late", "_timer")
+    __slots__ = ("_bytes", "_loop", "_timer")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_late: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._on_late = on_late
         self._timer: asyncio.TimerHandle | None = None
         self._bytes = 0
 
@@ -50,11 +44,15 @@ class HeadWatch:
         """Whether the head under way is longer than any may be."""
         return self.waiting and self._bytes > HEAD_BYTES_MAX
 
-    def begin(self) -> None:
-        """A head is to come, or has begun."""
+    def begin(self, on_late: Callable[[], None]) -> None:
+        """Starts to wait for a head, if it does not wait already.
+
+        Args:
+            on_late: called when the head is not complete in time; `begin` may be called again then.
+        """
         if self._timer is None:
             self._bytes = 0
-            self._timer = self._loop.call_later(HEAD_S_MAX, self._late)
+            self._timer = self._loop.call_later(HEAD_S_MAX, self._late, on_late)
 
     def took(self, count: int) -> None:
         """So many bytes came."""
@@ -66,6 +64,6 @@ class HeadWatch:
             self._timer.cancel()
             self._timer = None
 
-    def _late(self) -> None:
+    def _late(self, on_late: Callable[[], None]) -> None:
         self._timer = None
-        self._on_late()
+        on_late()

@@ -4,7 +4,7 @@
     TCP_USER_TIMEOUT    a peer that vanished is given up after 30 s, not after the quarter of an hour of retransmission
     SO_KEEPALIVE        so is one that vanished in the middle of an upload, to whom there is nothing to send
     TCP_NODELAY         a line goes out when it is written
-    web.heads           the head of a request has an end
+    web.http1           limits on what is received, HTTP/1.0, and no reference cycles
     fantail.connection  an ASGI extension: how many bytes the peer has not acknowledged, how to cut the connection, and
                         how to write bytes that are framed already
 
@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from web.heads import TOO_LONG, HeadWatch
 from web.limits import KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, SOCKET_SEND_BYTES
 
 try:
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from web.http1 import BoundedHttpProtocol
 except ImportError:  # httptools has no wheel for every platform
-    HttpToolsProtocol = None  # type: ignore[assignment, misc]  # asked for below
+    BoundedHttpProtocol = None  # type: ignore[assignment, misc]  # asked for below
 
 if TYPE_CHECKING:
     import asyncio
@@ -113,53 +112,14 @@ def _prepare(transport: asyncio.Transport, user_timeout_s: float) -> None:
             continue
 
 
-class _BoundedHeads(HttpToolsProtocol or object):  # type: ignore[misc]  # a base chosen at import
-    """uvicorn's protocol with an end to heads (`web.heads`)."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
-        self._head = HeadWatch(self.loop, self._late)
-        self._head.begin()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head.end()
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        if self._idle and not self._head.waiting:
-            self._head.begin()
-        self._head.took(len(data))
-        super().data_received(data)
-        if self._head.too_long:
-            self.transport.write(TOO_LONG if self._idle else b"")
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        self._head.begin()
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._head.end()
-        super().on_headers_complete()
-
-    @property
-    def _idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
-
-    def _late(self) -> None:
-        if self._idle:
-            self.transport.close()
-        else:
-            self._head.begin()  # the head of a next request, behind one that is being answered
-
-
 def protocol_class(user_timeout_s: float) -> type[asyncio.Protocol]:
     """Makes uvicorn's HTTP protocol with the additions: over httptools where that is installed, else over h11.
 
     Args:
         user_timeout_s: after so long without an acknowledgement the kernel gives the peer up.
     """
-    base: Any = _BoundedHeads if HttpToolsProtocol is not None else H11Protocol  # h11 bounds heads by itself
+    # h11 bounds heads, trailers and pipelining by itself, and knows HTTP/1.0.
+    base: Any = BoundedHttpProtocol if BoundedHttpProtocol is not None else H11Protocol
 
     class StreamingProtocol(base):  # type: ignore[misc]  # the same
         app: Any

@@ -241,7 +241,7 @@ async def test_lines_of_any_length_arrive_whole_through_sends_of_bounded_size() 
 
 
 async def test_without_httptools_h11_serves_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.protocol.HttpToolsProtocol", None)
+    monkeypatch.setattr("web.protocol.BoundedHttpProtocol", None)
     async with served_app() as served:
         await served.broker.create_job("42")
         async with open_stream(stream_url(served)) as stream:
