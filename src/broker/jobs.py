@@ -244,3 +244,4 @@ class Job:
         """Ends its logs: whoever still reads finds the end."""
         for log in self.stores():
             log.close()
+        self._crowds.clear()  # each refers to the job, and the cycle would keep its lines in memory

@@ -15,6 +15,7 @@ from web.auth import viewer_required
 from web.bodies import whole_body
 from web.limits import DOCUMENT_BYTES_MAX
 from web.problems import bad_request, forbidden
+from web.side_tasks import side_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -97,17 +98,20 @@ async def while_connected(
     """
     result: T | None = None
     fault: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_cancel_at_disconnect, receive, tasks.cancel_scope)
-        if beside is not None:
-            tasks.start_soon(beside)
-        try:
-            result = await work()
-        except Exception as error:  # noqa: BLE001 (carried out of the group, which would wrap it)
-            fault = error
-        tasks.cancel_scope.cancel()
-    if fault is not None:
-        raise fault
+    async with side_tasks() as start:
+        with anyio.CancelScope() as until_disconnect:
+            start(_cancel_at_disconnect, receive, until_disconnect)
+            if beside is not None:
+                start(beside)
+            try:
+                result = await work()
+            except Exception as error:  # noqa: BLE001 (carried out of the group, which would wrap it)
+                fault = error
+    try:
+        if fault is not None:
+            raise fault
+    finally:
+        del fault  # its traceback refers to this frame
     return result
 
 

@@ -12,6 +12,7 @@ import heapq
 import platform
 import time
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -138,6 +139,7 @@ def _jobs_json(stats: BrokerStats, jobs_max: int, order: str) -> list[dict[str, 
     return [{camel(name): value for name, value in asdict(job).items()} for job in first]
 
 
+@cache
 def _version() -> str:
     try:
         return version("fantail")

@@ -11,7 +11,6 @@ streams and the broker, so nobody is told that Redis is away only because the se
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
 import resource
@@ -31,6 +30,7 @@ from broker.sources.redis_tailer import RedisTailer
 from web.app import create_app
 from web.auth import check_token_key
 from web.draining import serve_app
+from web.garbage import memory_upkeep
 from web.logs import configure_logging
 from web.settings import WrongSettingError, is_loopback, load_settings, unknown_names
 from web.status_sources import StatusSources, check_database, status_tables
@@ -48,8 +48,6 @@ WRONG_SETTING: Final = 2
 FIRST_INHERITED_FD: Final = 3
 # Linux' own default for the hard limit; a higher one costs child processes that close every descriptor they may have.
 OPEN_FILES: Final = 524_288
-# Python's defaults are 700, 10, 10 (3.11) to 2000, 10, 0 (3.14).
-GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
 class CannotListenError(BrokerError):
@@ -103,7 +101,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
         sources = StatusSources.of(broker, settings, redis_url)
         await stack.enter_async_context(broker.running())
         await stack.enter_async_context(sources.running())
-        _settle_garbage_collector()
+        await stack.enter_async_context(memory_upkeep())
         url = public_url(settings, listener)
         if settings.redis_url is None or settings.data_dir is not None:
             stack.callback(remove_server_address, data_dir)
@@ -228,18 +226,6 @@ def _raise_file_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _settle_garbage_collector() -> None:
-    """Has it look less often, and never at what was there at the start.
-
-    A line to a crowd makes and drops thousands of objects at once, which have no cycles; by default each few hundred
-    would have it walk through young objects, and a thousand streams' objects with them (a seventh of the time of a
-    fan-out to 1,000, measured). Streams end without cycles too (`web.sse`).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _first(group: BaseExceptionGroup[BrokerError]) -> BrokerError:

@@ -208,6 +208,7 @@ class EventStreamResponse:
                 self._waker.poke()
                 tasks.cancel_scope.deadline = anyio.current_time() + STREAM_END_S
         finally:
+            self._waker.take = None  # a reference cycle with this response
             self._alarm.retire(self)
             self._alarm.retire(self._waker)
             reason = self._ending or Ending.DISCONNECT

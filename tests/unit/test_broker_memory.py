@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from broker.broker import Broker, BrokerLimits
@@ -86,6 +88,29 @@ def test_housekeeping_lets_what_is_too_old_go() -> None:
     world.wait_s(25 * 3600)
     world.broker.enforce_budget()
     assert job.output.read(job.output.start()) == Lost(0, 10)
+
+
+async def test_a_job_that_is_let_go_is_freed_at_once() -> None:  # trap 53
+    broker = Broker()
+    await broker.create_job("1")
+    freed = await watched_and_let_go(broker)
+    assert freed() is None
+
+
+async def watched_and_let_go(broker: Broker) -> weakref.ref[Job]:
+    """Follows job 1 in a crowd for a moment; the collector is off meanwhile."""
+    gc.disable()
+    try:
+        async with broker.watch("1") as job:
+            reader = broker.subscribe(job)
+            reader.waker.take = lambda _: True
+            assert isinstance(await reader.next(), CaughtUp)
+            reader.waker.poke()
+            await reader.wait(FACE)
+        broker.forget_if_unwatched(job)
+        return weakref.ref(job)
+    finally:
+        gc.enable()
 
 
 async def test_memory_is_bounded_by_bytes_while_slow_and_fast_readers_read_all_of_it() -> None:  # traps 26 and 28

@@ -7,8 +7,9 @@ Every page is proven: the last known entries of the list are read behind it in t
 their place then, the page was that of the list we know. If they stand further to the front, the list's front was
 trimmed, the floor rises, and the page is read again; if nowhere, the job is read afresh, which may start its log anew.
 
-Pages are read by tasks of this archive, not of their readers: a reader that is cut takes nobody's page with it. A
-reader in sequence has the next page asked for while it is served this one, so that Redis and we work at the same time.
+Pages are read by tasks of this archive, not of their readers: a reader that is cut takes nobody's page with it, and no
+connection. A reader in sequence has the next page asked for while it is served this one, so that Redis and we work at
+the same time.
 """
 
 from __future__ import annotations
@@ -50,6 +51,14 @@ class _Page:
     failed: bool = False
 
 
+@dataclass(eq=False, slots=True)
+class _Reply:
+    """What one round trip brought."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    pages: list[list[bytes]] | None = None  # None, done: Redis does not answer
+
+
 class RedisArchive:
     """Reads pages of the lists of followed jobs.
 
@@ -69,6 +78,7 @@ class RedisArchive:
         self._tasks: TaskGroup | None = None
         self._pages: dict[tuple[bytes, int, int], _Page] = {}
         self._last_stop: dict[bytes, int] = {}
+        self._replies: set[_Reply] = set()
 
     async def run(self) -> None:
         """Lets pages be read, until cancelled."""
@@ -82,6 +92,9 @@ class RedisArchive:
                 page.failed = True
                 page.done.set()
             self._pages.clear()
+            for reply in self._replies:
+                reply.done.set()
+            self._replies.clear()
 
     def forget(self, follower: JobFollower) -> None:
         """The job is no longer followed."""
@@ -226,9 +239,27 @@ class RedisArchive:
         return []
 
     async def _ask(self, commands: Sequence[Command]) -> list[list[bytes]]:
-        async with self._free:
-            link = self._idle.pop()
-            try:
-                return await link.ask(commands)
-            finally:
-                self._idle.append(link)
+        """Asks in a task of the archive: a reader that leaves would drop the connection with a reply on its way."""
+        if self._tasks is None:
+            raise unavailable()
+        reply = _Reply()
+        self._replies.add(reply)
+        self._tasks.start_soon(self._exchange, commands, reply)
+        await reply.done.wait()
+        if reply.pages is None:
+            raise unavailable()
+        return reply.pages
+
+    async def _exchange(self, commands: Sequence[Command], reply: _Reply) -> None:
+        try:
+            async with self._free:
+                link = self._idle.pop()
+                try:
+                    reply.pages = await link.ask(commands)
+                except SourceUnavailableError:
+                    return
+                finally:
+                    self._idle.append(link)
+        finally:
+            self._replies.discard(reply)
+            reply.done.set()

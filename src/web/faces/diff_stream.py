@@ -19,6 +19,7 @@ status after the diff's last pass, so the end never overtakes a change (trap 20)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from broker import Job, Record
     from broker.json_patch import Operation
+    from broker.patch_store import PatchStore
     from broker.position import Cursor
     from web.auth import Viewer
 
@@ -119,6 +121,10 @@ def end_of(job: Job) -> Position:
     return Position(job.diff.log.tail, job.diff.epoch, end=True)
 
 
+def _encoded(form: Form, diff: PatchStore, first: int, records: Sequence[Record]) -> list[bytes]:
+    return [form.change(operation_of(record)[0], diff.position_at(at)) for at, record in enumerate(records, first + 1)]
+
+
 class DiffStream:
     """One client's way through a diff.
 
@@ -136,7 +142,7 @@ class DiffStream:
         self._form = form
         self._waker = waker
         self._told = told
-        self._encoding = Encoding(("diff", form, job.diff.epoch), self._encoded)
+        self._encoding = Encoding(("diff", form, job.diff.epoch), partial(_encoded, form, job.diff))
         self._cursor: Cursor | None = None
         if position is not None and isinstance(located := job.diff.locate(position), Located):
             self._cursor = located.cursor
@@ -185,12 +191,6 @@ class DiffStream:
         """Whether the changes missed are more than the files there are."""
         lag = self._diff.log.tail - cursor.offset
         return lag > max(DIFF_LAG_RECORDS_MIN, len(files_in(self._diff)))
-
-    def _encoded(self, first: int, records: Sequence[Record]) -> list[bytes]:
-        return [
-            self._form.change(operation_of(record)[0], self._diff.position_at(offset + 1))
-            for offset, record in enumerate(records, first)
-        ]
 
 
 class DiffEndpoint(StreamEndpoint):

@@ -37,6 +37,7 @@ from web.faces.pipeline_status import NotConfigured
 from web.faces.stream_request import StreamEndpoint
 from web.limits import TOPIC_CHARS_MAX, TOPIC_REFUSAL_BYTES_MAX, TOPICS_ARRAY_BYTES, TOPICS_BODY_BYTES_MAX, TOPICS_MAX
 from web.problems import Problem, ProblemError, bad_request, refusal
+from web.side_tasks import side_tasks
 from web.slashes import with_other_slash
 from web.sse import RELAY_KEY, EventStreamResponse, comment
 
@@ -77,14 +78,13 @@ class MultiplexEndpoint(StreamEndpoint):
         """See `StreamEndpoint`."""
         topics = asked_topics(await whole_body(Request(scope, receive), TOPICS_BODY_BYTES_MAX))
         handover = Handover(len(topics))
-        async with anyio.create_task_group() as tasks:
+        async with side_tasks() as start:
             for name, position in topics.items():
                 topic = Topic(name, handover)
-                tasks.start_soon(topic.run, self._streams, scope, position)
+                start(topic.run, self._streams, scope, position)
             face = f"multiplex of {len(topics)} topics"
             response = EventStreamResponse(self._context, handover.arrays(), handover.waker, viewer=viewer, face=face)
             await response(scope, receive, send)
-            tasks.cancel_scope.cancel()
 
 
 # -- what is asked for ----------------------------------------------------------------------------------------------

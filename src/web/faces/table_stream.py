@@ -32,7 +32,7 @@ from web.sse import frame, position_only
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
-    from broker import Broker, Record
+    from broker import Broker, Record, Tables
     from broker.position import Cursor, Position
     from broker.wakeup import Waker
     from web.auth import Viewer
@@ -63,6 +63,38 @@ class View:
         return ("tables", self.tables, self.batched)
 
 
+class Changes:
+    """Writes the operations that a view shows.
+
+    It does not refer to the stream: the stream's encoding refers to it, and would make a reference cycle.
+
+    Args:
+        tables: whose operations.
+        view: what the client sees.
+    """
+
+    def __init__(self, tables: Tables, view: View) -> None:
+        self._tables = tables
+        self._view = view
+        self._pointers = frozenset(pointer(table) for table in view.tables)
+
+    def encoded(self, first: int, records: Sequence[Record]) -> list[bytes]:
+        """Each operation as a frame of its own, or, batched, as an element of an array with its comma."""
+        encoded = []
+        for offset, record in enumerate(records, first):
+            operation, owner = operation_of(record)
+            if not self._shows(operation["path"], owner):
+                encoded.append(b"")
+            elif self._view.batched:
+                encoded.append(orjson.dumps(operation) + b",")
+            else:
+                encoded.append(frame(orjson.dumps(operation), position=self._tables.position_at(offset + 1)))
+        return encoded
+
+    def _shows(self, path: str, owner: str | None) -> bool:
+        return "/" + path.split("/", 2)[1] in self._pointers and self._view.viewer.may_see(owner)
+
+
 class TableStream:
     """One client's way through the tables.
 
@@ -79,8 +111,8 @@ class TableStream:
         self._now_s = broker.now_s
         self._view = view
         self._waker = waker
-        self._pointers = frozenset(pointer(table) for table in view.tables)
-        self._encoding = Encoding((*view.key, self._tables.epoch), self._encoded)
+        self._changes = Changes(broker.tables, view)
+        self._encoding = Encoding((*view.key, self._tables.epoch), self._changes.encoded)
         self._cursor: Cursor | None = None
         self._told = 0
         self._told_at_s = 0.0
@@ -174,27 +206,11 @@ class TableStream:
         if self._view.shared:
             frames = batch.encoded(self._encoding)
         else:
-            frames = b"".join(self._encoded(batch.first, batch.records()))
+            frames = b"".join(self._changes.encoded(batch.first, batch.records()))
         if frames and self._view.batched:
             frames = _array(frames, str(self._tables.position_at(batch.next.offset)))
             self._tell(batch.next.offset)
         return frames
-
-    def _encoded(self, first: int, records: Sequence[Record]) -> list[bytes]:
-        """Each operation as a frame of its own, or, batched, as an element of an array with its comma."""
-        encoded = []
-        for offset, record in enumerate(records, first):
-            operation, owner = operation_of(record)
-            if not self._shows(operation["path"], owner):
-                encoded.append(b"")
-            elif self._view.batched:
-                encoded.append(orjson.dumps(operation) + b",")
-            else:
-                encoded.append(frame(orjson.dumps(operation), position=self._tables.position_at(offset + 1)))
-        return encoded
-
-    def _shows(self, path: str, owner: str | None) -> bool:
-        return "/" + path.split("/", 2)[1] in self._pointers and self._view.viewer.may_see(owner)
 
     # -- positions --------------------------------------------------------------------------------------------------
 
