@@ -86,7 +86,7 @@ async def test_a_folder_that_grows_past_the_bytes_leaves_the_tracked_files_their
         for number in range(60):
             edited.write(f"data/{number}", f"{number}\n" * 4000)
             await diff.update(Dirt(paths={f"data/{number}".encode()}))
-            edited.write("zz/edited", TWENTY + "more\n" * (2 + number))
+            edited.write("zz/edited", TWENTY + "more\n" * (10_000 + number))
             await diff.update(Dirt(paths={b"zz/edited"}))
             assert diff.entries["zz/edited"].omitted is None
         assert not any(name.startswith("data/") for name in diff.entries)

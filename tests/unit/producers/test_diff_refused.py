@@ -208,6 +208,8 @@ async def test_a_fetch_of_lost_contents_is_never_tried(repository: GitRepository
         repository.git("config", name, value)
     repository.write("lost", TWENTY * 2 + "more\n")
     await left_out(repository, ("lost", "modified", "missing"))
+    repository.write(".git/refs/remotes/origin/HEAD", "1" * 40 + "\n")  # a base that is not there
+    await left_out(repository, ("lost", "modified", "missing"))
     assert not ran.exists()
 
 
