@@ -116,6 +116,7 @@ def broker_limits(settings: Settings) -> BrokerLimits:
         total_bytes_max=settings.total_bytes,
         line_bytes_max=settings.line_bytes,
         linger_s=settings.linger_s,
+        table_rows_max=settings.table_rows,
     )
 
 

@@ -97,6 +97,12 @@ class Settings(BaseSettings):
         default_factory=lambda: {"jobs": "job:*", "tasks": "task:*"},
         description="tables of the global stream, and the keys of the hashes that are their rows: `name=pattern,…`",
     )
+    table_rows: int = Field(
+        default=broker_limits.TABLE_ROWS_MAX,
+        ge=1,
+        le=1_000_000,
+        description="rows of a table that are kept, the newest by `created_at`; how many are left out is told",
+    )
     pipeline_url: str | None = Field(
         default=None, pattern=r"^https?://", description="backend that knows pipelines' health"
     )
