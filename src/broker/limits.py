@@ -84,12 +84,8 @@ ROWS_INTERVAL_S: Final = 0.05
 HASH_SCAN_COUNT: Final = 1000
 # Keys that one SCAN looks at: about a millisecond of Redis' single thread.
 SCAN_COUNT: Final = 1000
-# A dashboard shows thousands of rows, not millions (440 bytes a row and viewer's snapshot); past this the newest rows
-# are kept, and how many are left out is told. The server's setting `table_rows` moves it.
+# A dashboard shows thousands of rows, not millions; past this the log says so and new rows are left out.
 TABLE_ROWS_MAX: Final = 50_000
-# Where rows were left out and kept ones have gone, left-out ones are looked for once this part of the table is free: a
-# scan of all keys for each row that goes would cost more than the rows are worth.
-TABLE_REFILL_PART: Final = 0.01
 # With tracking, what is watched is still read now and then: a missed push costs seconds. At most so many jobs each
 # time, so that the commands per second do not grow with them.
 RECONCILE_S: Final = 5.0
@@ -101,6 +97,12 @@ POLL_S: Final = 0.5
 TABLES_POLL_S: Final = 2.0
 # A server that refused tracking is asked again: its ACL may have been mended.
 TRACKING_RETRY_S: Final = 60.0
+# A command that a server may refuse (naming a connection) and that it leaves unanswered, as some proxies do with what
+# they do not know; every server that knows it answers within milliseconds.
+OPTIONAL_REPLY_S: Final = 2.0
+# A connection that is cut at such a command so often in a row, with the server answering otherwise: it was refused by
+# cutting. Once may be chance.
+OPTIONAL_CUTS_MAX: Final = 2
 # Silence on the tracking connection after which it is asked for a sign of life.
 TRACKING_PING_S: Final = 5.0
 # A wrong password is not mended within a second.
@@ -164,10 +166,16 @@ REDIS_CONNECT_TIMEOUT_S: Final = 3.0
 # Between two attempts while it is away, doubled from the first to the second, with jitter.
 REDIS_BACKOFF_S_MIN: Final = 0.05
 REDIS_BACKOFF_S_MAX: Final = 2.0
+# How long a command waits for the private Valkey of a server that lives: longer than the longest pause between two of
+# its starts. How often it looks: each look is one attempt to connect.
+LOCATE_S_MAX: Final = 15.0
+LOCATE_LOOK_S: Final = 0.05
 # How long a producer waits at its start for a Redis that is just being started.
 OPEN_S_MAX: Final = 5.0
 # How long a producer that has ended waits for Redis to take the rest.
 FLUSH_S_MAX: Final = 60.0
+# A wait that lasts longer is told on stderr: Redis as a rule takes the rest within milliseconds.
+FLUSH_TOLD_S: Final = 1.0
 # Field changes that wait for the lines before them; more are merged into the last.
 UPDATES_WAITING_MAX: Final = 64
 # The user asked for a day (the architecture of job streams they gave); refreshed while the job runs.

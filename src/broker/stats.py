@@ -54,6 +54,7 @@ class BrokerStats:
     tables_watchers: int
     source_available: bool
     source_mode: str
+    tables_lack: str
 
     @classmethod
     def of(
@@ -69,4 +70,5 @@ class BrokerStats:
             tables_watchers=tables_watchers,
             source_available=source is None or source.available,
             source_mode="none" if source is None else source.mode,
+            tables_lack="" if source is None else source.tables_lack,
         )

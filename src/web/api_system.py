@@ -100,7 +100,7 @@ def system_json(
         "python": platform.python_version(),
         "uptimeS": round(uptime_s, 1),
         "draining": streams.draining,
-        "source": {"available": stats.source_available, "mode": stats.source_mode},
+        "source": {"available": stats.source_available, "mode": stats.source_mode, "tablesLack": stats.tables_lack},
         **status_json(sources),
         "stores": _stores_json(context, stats),
         "jobs": _jobs_json(stats, jobs_max, _ORDERS[by]),

@@ -374,7 +374,7 @@ async def test_what_a_worker_with_a_clock_of_tomorrow_says_is_kept_as_said_now(r
     subject, now_ms = Subject(TEST, "t"), time.time_ns() // 10**6
     state = state_of(subject, {"status": "passed"}, complete=True, heard_ms=now_ms + 86_400_000)
     link = RedisLink(redis_url, name="test")
-    await link.ask([("SCRIPT", "LOAD", KEEP_LATER), keep_command(subject, state, 60)])
+    await link.ask([keep_command(subject, state, 60)])
     (stored,) = await link.ask([("GET", subject.key)])
     await link.close()
     kept = from_stored(subject, stored)

@@ -108,6 +108,7 @@ class SimulatedSource:
     ) -> None:
         self.available = True
         self.mode = "simulated"
+        self.tables_lack = ""
         self.followed: dict[str, Job] = {}
         self.asking = 0
         self.fills: list[tuple[str, int]] = []

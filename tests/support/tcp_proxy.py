@@ -1,8 +1,9 @@
 """A small TCP proxy that misbehaves on demand, for tests of faults between two real programs.
 
-It stands between a client and a server on loopback, and can forward, delay, fall silent, refuse,
-or cut: now, or after a given number of bytes in one direction (a reply cut in its middle, or lost
-whole while the command was carried out: `cut_after_reply_bytes(0)`).
+It stands between a client and a server on loopback, and can forward, delay, fall silent, refuse all
+or some commands (by a cut, as twemproxy does, or by silence), or cut: now, or after a given number of
+bytes in one direction (a reply cut in its middle, or lost whole while the command was carried out:
+`cut_after_reply_bytes(0)`).
 
 Invariants: bytes of one direction keep their order; while silent nothing is read or forwarded, and
 what was in flight goes on when `forward()` is called; leaving the context closes every connection.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,6 +75,12 @@ class TcpProxy:
         """Connections accepted so far, refused ones included."""
         self.cuts_total = 0
         """Connections that the proxy has cut so far."""
+        self.unknown_commands: tuple[bytes, ...] = ()
+        """Beginnings of Redis commands, such as `CLIENT SETNAME`, that this proxy does not pass on."""
+        self.refuses_by_silence = False
+        """Whether such a command is met with silence for ever, rather than with a cut."""
+        self.refused: Counter[bytes] = Counter()
+        """How often each of them was refused."""
         self.requests = Direction()
         self.replies = Direction()
         self._links: dict[_Link, anyio.CancelScope] = {}
@@ -147,6 +155,10 @@ class TcpProxy:
             while True:
                 chunk = await source.receive(CHUNK_BYTES_MAX)
                 await self._open.wait()
+                if direction is self.requests and self._is_refused(chunk):
+                    if self.refuses_by_silence:
+                        await anyio.sleep_forever()
+                    self._cut(link, tasks.cancel_scope)
                 if self.delay_s:
                     await anyio.sleep(self.delay_s)
                 passed, cut = direction.admit(chunk)
@@ -159,6 +171,14 @@ class TcpProxy:
             await _end(sink)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             tasks.cancel_scope.cancel()
+
+    def _is_refused(self, chunk: bytes) -> bool:
+        words = chunk.upper()
+        for command in self.unknown_commands:
+            if b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in command.split()) in words:
+                self.refused[command] += 1
+                return True
+        return False
 
     def _cut(self, link: _Link, scope: anyio.CancelScope) -> None:
         self.cuts_total += 1

@@ -30,6 +30,8 @@ export interface SystemInfo {
   readonly draining: boolean;
   readonly sourceAvailable: boolean;
   readonly sourceMode: string;
+  /** Why rows of the lists may be missing; empty where none is. */
+  readonly tablesLack: string;
   readonly storeBytes: number;
   readonly storeBytesMax: number;
   readonly tablesBytes: number;
@@ -77,6 +79,7 @@ export function readSystem(value: Json | undefined): SystemInfo | null {
     draining: flag(value, "draining"),
     sourceAvailable: flag(source, "available"),
     sourceMode: text(source, "mode") ?? "unknown",
+    tablesLack: text(source, "tablesLack") ?? "",
     storeBytes: number(stores, "bytes") ?? 0,
     storeBytesMax: number(stores, "bytesMax") ?? 0,
     tablesBytes: number(stores, "tablesBytes") ?? 0,

@@ -87,6 +87,11 @@ function Notices({ info, problem }: NoticesProps) {
           again.
         </p>
       )}
+      {!problem && info.tablesLack && (
+        <output className="box warn">
+          <strong>Lists are incomplete.</strong> {info.tablesLack}.
+        </output>
+      )}
       {!problem && info.draining && (
         <output className="box warn">
           <strong>The server is about to stop.</strong> Streams are being ended.

@@ -171,6 +171,13 @@ describe("the system page", () => {
     expect(screen.getByText("Live")).toBeDefined();
   });
 
+  it("says what the lists lack", async () => {
+    const tablesLack = "Redis refuses SCAN (NOPERM), so jobs are listed once they change or are opened";
+    answers = [() => Response.json({ ...SYSTEM, source: { ...SYSTEM.source, tablesLack } })];
+    await show();
+    expect(screen.getByText("Lists are incomplete.").parentElement?.textContent).toContain(tablesLack);
+  });
+
   it("alerts where Redis does not answer, and tells of a server about to stop", async () => {
     answers = [
       () => Response.json({ ...SYSTEM, draining: true, source: { available: false, mode: "polling" } }),

@@ -31,13 +31,16 @@ import anyio
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from broker.errors import AlreadyExistsError
 from broker.jobs import JOB, checked_id
-from broker.limits import JOB_TTL_S, LEASE_S, REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S, TAIL_COMPARED
+from broker.limits import JOB_TTL_S, LEASE_S, OPTIONAL_REPLY_S, REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S, TAIL_COMPARED
 from broker.producers.append_window import Seen
 from broker.sources.redis_address import read_address
+from broker.sources.redis_replies import is_role_error, is_unsupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -67,8 +70,49 @@ return 1
 """
 
 
+# KEYS: the list. ARGV: how many of its last entries. Returns its length and those, as they are in one moment.
+_LOOK: Final = """
+return {redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[1], -tonumber(ARGV[1]), -1)}
+"""
+
+
+class Script:
+    """A script, called by its digest where the server lets us, and by its text otherwise."""
+
+    def __init__(self, client: Redis, text: str) -> None:
+        self._client = client
+        self._text = text
+        self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self._by_text = False
+
+    async def __call__(self, key: str, *arguments: str | bytes | int) -> Any:
+        """Runs it on one key."""
+        if not self._by_text:
+            try:
+                return await _reply(self._client.evalsha(self._digest, 1, key, *arguments))
+            except NoScriptError:
+                pass
+            except ResponseError as error:
+                if not is_unsupported(error):
+                    raise
+                self._by_text = True
+        return await _reply(self._client.eval(self._text, 1, key, *arguments))
+
+
 class JobTakenError(AlreadyExistsError):
     """Another producer writes this job, or it belongs to another user."""
+
+
+class _NoRetry(Retry):
+    """Repeats nothing, and closes a connection whose server says that it is not the one to write to now."""
+
+    async def call_with_retry(self, do: Any, fail: Any, *_: Any, with_failure_count: bool = False, **__: Any) -> Any:
+        try:
+            return await do()
+        except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
+            if not isinstance(error, ResponseError) or is_role_error(error):
+                await (fail(error, 1) if with_failure_count else fail(error))
+            raise
 
 
 @asynccontextmanager
@@ -84,9 +128,10 @@ async def connected(url: str, *, timeout_s: float = REDIS_TIMEOUT_S) -> AsyncIte
     """
     client = Redis.from_url(
         read_address(url).url,
-        retry=Retry(NoBackoff(), 0),
+        retry=_NoRetry(NoBackoff(), 0),
         socket_timeout=timeout_s,
         socket_connect_timeout=min(timeout_s, REDIS_CONNECT_TIMEOUT_S),
+        driver_info=None,  # CLIENT SETINFO, for which a proxy may cut the connection
         protocol=2,  # replies alone; pushes are for those who follow
     )
     try:
@@ -120,8 +165,11 @@ class RedisJob:
         self._hash = f"{key_prefix}{self.id}"
         self._output = f"{self._hash}:output"
         self._lease = f"{self._hash}:lease"
-        self._append = client.register_script(_APPEND)
-        self._update = client.register_script(_UPDATE)
+        self._append = Script(client, _APPEND)
+        self._update = Script(client, _UPDATE)
+        self._look = Script(client, _LOOK)
+        self._info_was_cut = False
+        self._tells = True
 
     async def claim(self, writer: str) -> None:
         """Takes the lease, or keeps it where this writer has it already.
@@ -169,7 +217,7 @@ class RedisJob:
             Whether it was so; if not, nothing was written.
         """
         pairs = [text for pair in fields.items() for text in pair]
-        return bool(await self._update(keys=[self._hash], args=[server, self._ttl_ms, *pairs]))
+        return bool(await self._update(self._hash, server, self._ttl_ms, *pairs))
 
     async def enlist(self, user_id: str, created_at_ms: int) -> None:
         """Adds the job to its user's."""
@@ -187,25 +235,36 @@ class RedisJob:
             Whether it was so; if not, nothing was pushed.
         """
         ends_with = hashlib.sha1(last, usedforsecurity=False).hexdigest()
-        return bool(await self._append(keys=[self._output], args=[length, ends_with, self._ttl_ms, *entries]))
+        return bool(await self._append(self._output, length, ends_with, self._ttl_ms, *entries))
 
     async def look(self, count: int = TAIL_COMPARED) -> Seen:
         """Reads the list's length and its last entries, in one step."""
-        async with self._client.pipeline(transaction=True) as pipe:
-            pipe.llen(self._output)
-            pipe.lrange(self._output, -count, -1)
-            length, tail = await pipe.execute()
+        length, tail = await self._look(self._output, count)
         return Seen(int(length), list(tail))
 
     async def server(self) -> str:
         """The id of the server process that answers; another one may have lost what the last one confirmed.
 
-        Empty where the server does not tell.
+        Empty where the server does not tell. Proxies that do not know INFO cut the connection, or say nothing: the
+        second time in a row, if the server answers otherwise, that is taken for a refusal.
         """
-        try:
-            info = cast("Mapping[str, Any]", await self._client.info("server"))
-        except ResponseError:
+        if not self._tells:
             return ""
+        try:
+            with anyio.fail_after(OPTIONAL_REPLY_S):
+                info = cast("Mapping[str, Any]", await self._client.info("server"))
+        except ResponseError as error:
+            if is_role_error(error):
+                raise
+            return ""
+        except (RedisConnectionError, RedisTimeoutError, TimeoutError):
+            if not self._info_was_cut:
+                self._info_was_cut = True
+                raise
+            await self.exists()  # raises where the server answers nothing at all
+            self._tells = False
+            return ""
+        self._info_was_cut = False
         return str(info.get("run_id", ""))
 
     @property

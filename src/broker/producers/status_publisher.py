@@ -19,7 +19,7 @@ from broker.limits import PUBLISH_S_MAX, STATUS_TTL_S
 from broker.sources.backoff import Backoff
 from broker.sources.redis_link import RedisLink
 from broker.sources.status_keeper import keep_command
-from broker.sources.status_state import KEEP_LATER, KINDS, Rank, Subject, rank_of, state_of
+from broker.sources.status_state import KINDS, Rank, Subject, rank_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +83,6 @@ class StatusPublisher:
         ends = rank_of(status.strip().lower()) is Rank.TERMINAL if complete is None else complete
         state = state_of(subject, {**members, "status": status}, complete=ends, heard_ms=time.time_ns() // 1_000_000)
         commands = [
-            ("SCRIPT", "LOAD", KEEP_LATER),
             keep_command(subject, state, self._ttl_s),
             ("PUBLISH", subject.channel(complete=ends), orjson.dumps(state.payload)),
         ]
@@ -92,9 +91,13 @@ class StatusPublisher:
         while True:
             try:
                 replies = await self._link.ask(commands)
-            except SourceUnavailableError:
+            except SourceUnavailableError as error:
                 if anyio.current_time() >= deadline:
-                    raise
+                    why = str(error.__cause__) or "no reply in time"
+                    raise SourceUnavailableError(f"Redis does not take the status: {why}") from error
                 await anyio.sleep(backoff.next_s())
             else:
-                return int(replies[-1])
+                kept, listeners = replies
+                if isinstance(kept, Exception):
+                    raise SourceUnavailableError(f"Redis does not keep the status: {kept}") from kept
+                return int(listeners)

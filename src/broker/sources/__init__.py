@@ -18,6 +18,7 @@ Redis, followed:
     redis_keys.py        which key feeds what
     redis_link.py        one connection
     redis_address.py     what an address may say
+    redis_replies.py     what an error reply is about
     backoff.py           the wait before the next attempt
 
 Pipelines, polled:
@@ -63,6 +64,10 @@ class Source(Archive, Protocol):
 
     available: bool
     mode: str
+
+    @property
+    def tables_lack(self) -> str:
+        """Why rows of the tables may be missing, for people; empty where none is."""
 
     async def run(self) -> None:
         """Follows for ever; reconnects by itself."""

@@ -24,6 +24,7 @@ from broker.jobs import JOB, checked_id, number
 from broker.limits import JOB_TTL_S
 from broker.sources.redis_keys import parse_patterns
 from broker.sources.redis_link import RedisLink, unavailable
+from broker.sources.redis_replies import is_unsupported
 from broker.sources.redis_tailer import TABLE_PATTERNS
 from broker.tables import ChangeKind
 
@@ -103,6 +104,7 @@ class RedisLedger:
     def __init__(self, broker: Broker, url: str, table_patterns: Mapping[str, str] = TABLE_PATTERNS) -> None:
         del broker
         self._link = RedisLink(url, name="fantail-ledger", repeats=False)
+        self._by_digest = True
         self._told: type[BaseException] | None = None
         self._patterns = {pattern.table: pattern for pattern in parse_patterns(table_patterns)}
 
@@ -175,10 +177,17 @@ class RedisLedger:
 
     async def _run(self, script: _Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
         rest = (len(keys), *keys, *arguments)
-        reply = await self._ask(("EVALSHA", script.digest, *rest))
-        if isinstance(reply, NoScriptError):
-            reply = await self._ask(("EVAL", script.text, *rest))
-        return reply
+        if self._by_digest:
+            try:
+                reply = await self._ask(("EVALSHA", script.digest, *rest))
+            except SourceUnavailableError as error:
+                if not is_unsupported(error.__cause__):
+                    raise
+                self._by_digest = False  # it may be EVALSHA alone that this user may not send
+            else:
+                if not isinstance(reply, NoScriptError):
+                    return reply
+        return await self._ask(("EVAL", script.text, *rest))
 
     async def _ask(self, command: Command) -> Any:
         try:

@@ -9,6 +9,8 @@ What holds:
   - `ask` takes no longer than `timeout_s`, connecting included.
   - An error that concerns one key only (WRONGTYPE, NOSCRIPT) is a value among the replies. Every other means that
     Redis cannot serve us now, and raises.
+  - An error that speaks of the server's role or state (READONLY, MASTERDOWN, …) also closes the connection, and the
+    question is asked once more on a new one: the address may lead to another server by now.
 
 redis-py makes the connection (addresses, TLS, log-in, RESP), parses it with hiredis, and retries nothing.
 Decided against: its client and pool, which choose a connection for each command, retry by themselves and read every
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -26,8 +29,9 @@ from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
 
 from broker.errors import SourceUnavailableError
-from broker.limits import REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S
+from broker.limits import OPTIONAL_CUTS_MAX, OPTIONAL_REPLY_S, REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S
 from broker.sources.redis_address import read_address
+from broker.sources.redis_replies import is_role_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +72,7 @@ class RedisLink:
 
     def __init__(self, url: str, *, name: str, timeout_s: float = REDIS_TIMEOUT_S, repeats: bool = True) -> None:
         self._url = url
-        self._name = name
+        self._name = ClientName(name)
         self._timeout_s = timeout_s
         self._repeats = repeats
         self._connection: AbstractConnection | None = None
@@ -87,7 +91,7 @@ class RedisLink:
             try:
                 return await self._exchange(commands)
             except SourceUnavailableError as error:
-                if not (was_open and self._repeats) or isinstance(error.__cause__, TimeoutError):
+                if not was_open or not self._may_repeat(commands, error.__cause__):
                     raise
             return await self._exchange(commands)
 
@@ -95,8 +99,12 @@ class RedisLink:
         """Ends the connection; the next `ask` makes another."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with anyio.CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            await _ended(connection)
+
+    def _may_repeat(self, commands: Sequence[Command], cause: BaseException | None) -> bool:
+        if self._repeats:
+            return not isinstance(cause, TimeoutError)
+        return len(commands) == 1 and is_role_error(cause)  # which says that it was not carried out
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -110,19 +118,21 @@ class RedisLink:
         except BaseException:
             await self.close()
             raise
-        for reply in replies:
-            if isinstance(reply, ResponseError) and not _concerns_one_key(reply):
-                raise unavailable() from reply
-        return replies
+        errors = [reply for reply in replies if isinstance(reply, ResponseError) and not _concerns_one_key(reply)]
+        if not errors:
+            return replies
+        role_error = next(filter(is_role_error, errors), None)
+        if role_error is not None:
+            await self.close()
+        raise unavailable() from (role_error or errors[0])
 
     async def _open(self) -> AbstractConnection:
         if self._connection is not None:
             if not await self._connection.can_read():
                 return self._connection
             await self.close()  # it was ended at the other end, or has something to say that nobody asked for
-        self._connection = connection = connection_to(self._url, protocol=2)
-        await open_as(connection, self._name)
-        return connection
+        self._connection = await opened(self._url, self._name, protocol=2)
+        return self._connection
 
 
 def unavailable() -> SourceUnavailableError:
@@ -135,18 +145,81 @@ def is_refusal(error: BaseException | None) -> bool:
     return isinstance(error, AuthenticationError)
 
 
-async def open_as(connection: AbstractConnection, name: str) -> None:
-    """Connects, logs in, and names the connection for CLIENT LIST.
+@dataclass(slots=True)
+class ClientName:
+    """The name of connections in CLIENT LIST, and whether the server cuts those that ask for one."""
 
-    A server or an ACL that refuses the name is no trouble. Sets no bound of its own on the time after the connecting
-    itself; a cancelled call leaves the connection to be disconnected.
+    text: str
+    refused: bool = False
+
+
+async def opened(url: str, name: ClientName, *, protocol: int) -> AbstractConnection:
+    """A new connection: logged in, and named for CLIENT LIST.
+
+    The name is optional. A server or proxy may refuse it by an error, by silence or by cutting the connection; in the
+    latter cases, a cut being tried twice, another connection is made without it. If that one answers, `name.refused` is
+    set and no later connection asks. Sets no other bound on time after the connecting itself.
 
     Raises:
-        RedisError, OSError: there is no server, or it does not take us.
+        ValueError: see `connection_to`.
+        RedisError, OSError, RuntimeError: there is no server, or it does not take us.
     """
-    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    await connection.send_command("CLIENT", "SETNAME", name, check_health=False)
-    await _reply(connection)
+    for _ in range(0 if name.refused else OPTIONAL_CUTS_MAX):
+        connection = await _connected(url, protocol)
+        try:
+            with anyio.fail_after(OPTIONAL_REPLY_S):
+                await _asked(connection, "CLIENT", "SETNAME", name.text)
+        except BaseException as error:
+            await _ended(connection)
+            if not isinstance(error, RedisError | OSError | RuntimeError):
+                raise
+            if isinstance(error, TimeoutError):
+                break
+        else:
+            return connection
+    connection = await _connected(url, protocol)
+    if not name.refused:
+        try:
+            await _asked(connection, "PING")
+        except BaseException:
+            await _ended(connection)
+            raise
+        name.refused = True
+        log.info("Redis takes no names of connections; they go without")
+    return connection
+
+
+async def answers(url: str) -> bool:
+    """Whether a plain connection can be made to a server, and is answered; within `REDIS_CONNECT_TIMEOUT_S`."""
+    try:
+        with anyio.fail_after(REDIS_CONNECT_TIMEOUT_S):
+            connection = await _connected(url, 2)
+            try:
+                return not isinstance(await _asked(connection, "PING"), ResponseError)
+            finally:
+                await _ended(connection)
+    except (RedisError, OSError, RuntimeError):
+        return False
+
+
+async def _connected(url: str, protocol: int) -> AbstractConnection:
+    connection = connection_to(url, protocol=protocol)
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    except BaseException:
+        await _ended(connection)
+        raise
+    return connection
+
+
+async def _ended(connection: AbstractConnection) -> None:
+    with anyio.CancelScope(shield=True):
+        await connection.disconnect(nowait=True)
+
+
+async def _asked(connection: AbstractConnection, *words: str) -> Any:
+    await connection.send_command(*words, check_health=False)
+    return await _reply(connection)
 
 
 async def _reply(connection: AbstractConnection) -> Any:

@@ -10,6 +10,7 @@ Connections, all made once and for ever: one for tracking, one for rounds, two f
 What holds:
   - A job without watchers costs no command; its marks are kept for the next watcher. A viewer more costs none either.
   - Rounds do not overlap, so each job's list and hash are read in order.
+  - SCAN has a round trip of its own: a user who may not scan still reads jobs, and the tables say what they lack.
   - Marks outlive trouble: whatever was asked and not answered is asked again, and after any doubt (a new tracking
     connection, FLUSHALL, an answer after none) everything of interest is read.
   - `available` says whether the last round was answered. When it changes, every watched job's bell rings.
@@ -26,6 +27,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import anyio
+from redis.exceptions import ResponseError
 
 from broker.errors import SourceUnavailableError
 from broker.limits import (
@@ -49,6 +51,7 @@ from broker.sources.redis_diffs import RedisDiffs
 from broker.sources.redis_keys import KINDS, parse_patterns, without_overlaps
 from broker.sources.redis_link import RedisLink, is_refusal, unavailable
 from broker.sources.redis_marks import Marks
+from broker.sources.redis_replies import is_role_error, is_unsupported
 from broker.sources.redis_tracking import Mode, RedisTracking
 from broker.sources.table_mirror import TableMirror
 from broker.wakeup import Bell, Waker
@@ -107,9 +110,7 @@ class RedisTailer:
         diff_link = RedisLink(url, name="fantail-diffs", timeout_s=timeout_s)
         self._diffs = RedisDiffs(diff_link, self._now_s, self._diff_again_s, self._on_diff)
         self._leases = Leases()
-        self._mirror = TableMirror(
-            broker.tables, patterns, self._leases, self._now_s, rows_max=broker.limits.table_rows_max
-        )
+        self._mirror = TableMirror(broker.tables, patterns, self._leases, self._now_s)
         self._tables_wanted = 0
         self._marks = Marks(self._mirror, self._leases, self._diffs.mark, broker.line_bytes_max, self._now_s)
         self._tracking = RedisTracking(url, prefixes, self._marks.mark_keys, self._on_mode, timeout_s)
@@ -119,6 +120,11 @@ class RedisTailer:
         self._jobs_due_s = self._rows_due_s = 0.0
         self._scan_due_s = 0.0
         self._mirror.scan(reread=True)
+
+    @property
+    def tables_lack(self) -> str:
+        """See `Source`."""
+        return self._mirror.lacks
 
     # -- the Source -------------------------------------------------------------------------------------------------
 
@@ -230,36 +236,57 @@ class RedisTailer:
         while True:
             rung = self._marks.work.rung
             self._mark_what_is_due()
-            followers, commands = self._plan()
-            if not commands:
+            followers, commands, scan = self._plan()
+            if not commands and scan is None:
                 with anyio.move_on_after(self._pause_s()):
                     await waker.sleep(self._marks.work, rung)
                 continue
             try:
-                replies = iter(await self._link.ask(commands))
+                if commands:
+                    replies = iter(await self._link.ask(commands))
+                    self._take(followers, replies)
+                    self._on_answer()
+                    followers = []
+                if scan is not None:
+                    await self._read_scan(scan)
+                    self._on_answer()
             except SourceUnavailableError as error:
                 self._on_trouble(error, followers)
                 await anyio.sleep(backoff.next_s(refused=is_refusal(error.__cause__)))
-                continue
-            backoff.reset()
-            self._take(followers, replies)
-            self._on_answer()
+            else:
+                backoff.reset()
 
-    def _plan(self) -> tuple[list[JobFollower], list[Command]]:
-        rows = self._plan_tables()
+    async def _read_scan(self, scan: Command) -> None:
+        try:
+            (reply,) = await self._link.ask([scan])
+        except SourceUnavailableError as error:
+            cause = error.__cause__
+            if is_unsupported(cause):
+                self._mirror.refuse_scan(str(cause).partition(", with args")[0])
+                return
+            if is_role_error(cause) or isinstance(cause, ResponseError):
+                raise
+            # Cut, or no reply: a server that then answers has refused it in that way.
+            await self._link.ask([("PING",)])
+            self._mirror.refuse_scan("by cutting the connection, or by no reply")
+        else:
+            self._mirror.take_scan(reply)
+
+    def _plan(self) -> tuple[list[JobFollower], list[Command], Command | None]:
+        rows, scan = self._plan_tables()
         followers = self._marks.take(ROUND_JOBS_MAX)
         commands = [command for follower in followers for command in follower.plan()] + rows
         if self._probe and not commands:
             commands.append(("PING",))
         self._probe = False
-        return followers, commands
+        return followers, commands, scan
 
-    def _plan_tables(self) -> list[Command]:
+    def _plan_tables(self) -> tuple[list[Command], Command | None]:
         now_s, mirror = self._now_s(), self._mirror
         if not mirror.has_work(leases=self._leases_wanted) or (now_s < self._rows_due_s and not self._in_a_hurry):
-            return []
+            return [], None
         self._rows_due_s = now_s + ROWS_INTERVAL_S
-        return mirror.plan(leases=self._leases_wanted, elsewhere=self._marks.hashes())
+        return mirror.plan(leases=self._leases_wanted, elsewhere=self._marks.hashes()), mirror.plan_scan()
 
     def _take(self, followers: Sequence[JobFollower], replies: Iterator[object]) -> None:
         for follower in followers:

@@ -8,8 +8,8 @@ What holds: `on_mode(TRACKING)` is called after the server has confirmed, so who
 nothing; whatever ends the connection is followed by another mode first. A connection that says nothing is asked for a
 sign of life and given up when none comes.
 
-Where tracking is refused (an old server, an ACL, a proxy that does not know RESP3) the mode is POLLING, and we ask
-again once a minute.
+Where tracking is refused (an old server, an ACL, a proxy that does not know RESP3, also one that answers by cutting the
+connection or not at all) the mode is POLLING, and we ask again once a minute.
 
 Replies and pushes share the connection, in order: when a PING is answered, every change made before it was sent has
 been pushed. `caught_up` uses that.
@@ -23,11 +23,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
-from redis.exceptions import ClusterDownError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import RedisError, ResponseError
 
-from broker.limits import REDIS_TIMEOUT_S, TRACKING_PING_S, TRACKING_RETRY_S
+from broker.limits import OPTIONAL_CUTS_MAX, REDIS_TIMEOUT_S, TRACKING_PING_S, TRACKING_RETRY_S
 from broker.sources.backoff import Backoff
-from broker.sources.redis_link import connection_to, is_refusal, open_as
+from broker.sources.redis_link import ClientName, answers, is_refusal, opened
+from broker.sources.redis_replies import is_role_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,6 +76,9 @@ class RedisTracking:
         self._on_keys = on_keys
         self._on_mode = on_mode
         self._timeout_s = timeout_s
+        self._name = ClientName("fantail-tracking")
+        self._turned_on = False
+        self._cuts = 0
         self._connection: AbstractConnection | None = None
         self._pings: deque[anyio.Event] = deque()
 
@@ -85,12 +89,13 @@ class RedisTracking:
             try:
                 await self._follow(backoff)
             except TrackingRefusedError as error:
-                log.warning("Redis refuses client tracking (%s); polling instead", error)
-                self._on_mode(Mode.POLLING)
-                await anyio.sleep(TRACKING_RETRY_S)
+                await self._poll_instead(str(error))
             except (RedisError, OSError, RuntimeError) as error:
                 self._on_mode(Mode.CONNECTING)
-                await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
+                if await self._was_refused_by(error):
+                    await self._poll_instead("it cuts the connection, or does not answer")
+                else:
+                    await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
 
     async def caught_up(self) -> None:
         """Waits until every change made before this call has been pushed; not at all where nothing is pushed.
@@ -104,11 +109,26 @@ class RedisTracking:
                 return  # whoever listens finds out too, and everything is read afresh
             await answered.wait()
 
+    async def _poll_instead(self, why: str) -> None:
+        log.warning("Redis refuses client tracking (%s); polling instead", why)
+        self._on_mode(Mode.POLLING)
+        await anyio.sleep(TRACKING_RETRY_S)
+
+    async def _was_refused_by(self, error: Exception) -> bool:
+        """Whether a connection that was lost while tracking was turned on was lost because of that."""
+        if self._turned_on or is_refusal(error) or isinstance(error, ResponseError) or not await answers(self._url):
+            self._cuts = 0
+            return False
+        self._cuts += 1
+        return self._cuts >= OPTIONAL_CUTS_MAX
+
     async def _follow(self, backoff: Backoff) -> None:
-        connection = connection_to(self._url, protocol=3)
+        self._turned_on = False
+        connection: AbstractConnection | None = None
         try:
             with anyio.fail_after(self._timeout_s):
-                await self._turn_on(connection)
+                connection = await self._turn_on()
+            self._turned_on = True
             backoff.reset()
             self._on_mode(Mode.TRACKING)
             await self._listen(connection)
@@ -116,22 +136,29 @@ class RedisTracking:
             self._connection = None
             while self._pings:
                 self._pings.popleft().set()
-            with anyio.CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            if connection is not None:
+                with anyio.CancelScope(shield=True):
+                    await connection.disconnect(nowait=True)
 
-    async def _turn_on(self, connection: AbstractConnection) -> None:
+    async def _turn_on(self) -> AbstractConnection:
+        """A connection on which Redis has confirmed tracking."""
+        connection: AbstractConnection | None = None
         try:
-            await open_as(connection, "fantail-tracking")
+            connection = await opened(self._url, self._name, protocol=3)
             # redis-py drops invalidations unless they have a handler, and offers no public way to set one.
             parser: Any = connection._parser  # noqa: SLF001
             parser.set_invalidation_push_handler(self._take)
             words = [word for prefix in self._prefixes if prefix for word in ("PREFIX", prefix)]
             await connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *words, "NOLOOP", check_health=False)
             await connection.read_response()
-        except ResponseError as error:
-            if _will_pass(error):
-                raise
-            raise TrackingRefusedError(str(error)) from error
+        except BaseException as error:
+            if connection is not None:
+                with anyio.CancelScope(shield=True):
+                    await connection.disconnect(nowait=True)
+            if isinstance(error, ResponseError) and not is_role_error(error):
+                raise TrackingRefusedError(str(error)) from error
+            raise
+        return connection
 
     async def _listen(self, connection: AbstractConnection) -> None:
         self._connection = connection
@@ -156,8 +183,3 @@ class RedisTracking:
     async def _take(self, push: Sequence[Any]) -> object:
         self._on_keys(push[1])
         return _PUSHED
-
-
-def _will_pass(error: ResponseError) -> bool:
-    """Whether a server that is busy with itself says so, rather than that it does not push."""
-    return isinstance(error, ClusterDownError | TryAgainError) or str(error).startswith("BUSY")

@@ -21,7 +21,7 @@ from broker.errors import InvalidIdError
 from broker.jobs import checked_id
 from broker.limits import MESSAGES_IN_A_ROW_MAX, PUBSUB_PING_S, REDIS_TIMEOUT_S
 from broker.sources.backoff import Backoff
-from broker.sources.redis_link import connection_to, is_refusal, open_as
+from broker.sources.redis_link import ClientName, is_refusal, opened
 from broker.sources.status_state import KINDS, Subject
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class StatusChannels:
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._on_cut = on_cut
+        self._name = ClientName("fantail-status")
         self._asked = False
         self._told = ""
 
@@ -93,9 +94,10 @@ class StatusChannels:
                 await anyio.sleep(backoff.next_s(refused=is_refusal(error)))
 
     async def _listen(self, backoff: Backoff) -> None:
-        connection = connection_to(self._url, protocol=2)
+        connection: AbstractConnection | None = None
         try:
             with anyio.fail_after(REDIS_TIMEOUT_S):
+                connection = await opened(self._url, self._name, protocol=2)
                 await self._subscribe(connection)
             backoff.reset()
             if self._told:
@@ -108,11 +110,11 @@ class StatusChannels:
                     await self._hear(connection)
                 await anyio.lowlevel.checkpoint()  # what has arrived already is heard without any wait
         finally:
-            with anyio.CancelScope(shield=True):
-                await connection.disconnect(nowait=True)
+            if connection is not None:
+                with anyio.CancelScope(shield=True):
+                    await connection.disconnect(nowait=True)
 
     async def _subscribe(self, connection: AbstractConnection) -> None:
-        await open_as(connection, "fantail-status")
         await connection.send_command("PSUBSCRIBE", *PATTERNS, check_health=False)
         for _ in PATTERNS:
             await connection.read_response()

@@ -19,6 +19,7 @@ import anyio
 from broker.errors import SourceUnavailableError
 from broker.limits import STATUS_PAGE, STATUS_UNWRITTEN_MAX
 from broker.sources.backoff import Backoff
+from broker.sources.redis_replies import is_unsupported
 from broker.sources.status_state import KEEP_LATER, RERUN_MS, from_stored, merged, to_stored
 from broker.wakeup import Bell, Waker
 
@@ -33,9 +34,17 @@ logger = logging.getLogger("fantail.sources.status")
 SCRIPT_SHA: Final = hashlib.sha1(KEEP_LATER.encode(), usedforsecurity=False).hexdigest()
 
 
-def keep_command(subject: Subject, state: StatusState, ttl_s: int) -> Command:
-    """The command that keeps a state unless a later one is kept; SCRIPT LOAD of `KEEP_LATER` must go before."""
-    return ("EVALSHA", SCRIPT_SHA, 1, subject.key, to_stored(state), ttl_s, RERUN_MS)
+def keep_command(subject: Subject, state: StatusState, ttl_s: int, *, by_digest: bool = False) -> Command:
+    """The command that keeps a state unless a later one is kept.
+
+    Args:
+        subject: whose state.
+        state: what to keep.
+        ttl_s: for how long.
+        by_digest: name the script by its digest, which is shorter; one with its text must go before.
+    """
+    script = ("EVALSHA", SCRIPT_SHA) if by_digest else ("EVAL", KEEP_LATER)
+    return (*script, 1, subject.key, to_stored(state), ttl_s, RERUN_MS)
 
 
 class StatusKeeper:
@@ -51,6 +60,7 @@ class StatusKeeper:
         self._ttl_s = ttl_s
         self._unwritten: dict[Subject, StatusState] = {}
         self._under_way = 0
+        self._by_digest = True
         self._bell = Bell()
 
     @property
@@ -97,12 +107,16 @@ class StatusKeeper:
         page = dict(islice(self._unwritten.items(), STATUS_PAGE))
         for subject in page:
             del self._unwritten[subject]
-        commands: list[Command] = [("SCRIPT", "LOAD", KEEP_LATER)]
-        commands += [keep_command(subject, state, self._ttl_s) for subject, state in page.items()]
+        commands = [
+            keep_command(subject, state, self._ttl_s, by_digest=self._by_digest and number > 0)
+            for number, (subject, state) in enumerate(page.items())
+        ]
         self._under_way = len(page)
         try:
             await self._link.ask(commands)
-        except BaseException:
+        except BaseException as error:
+            if is_unsupported(error.__cause__):
+                self._by_digest = False  # it may be EVALSHA alone that this user may not send
             for subject, state in page.items():
                 newer = self._unwritten.get(subject)
                 self._unwritten[subject] = state if newer is None else merged(state, newer, heard=True)
