@@ -68,6 +68,7 @@ Programs:
     locate.py          where Redis and the server are
     tail.py            `fantail tail`
     tail_diff.py       `fantail tail --diff`
+    terminal_text.py   what a terminal may obey of foreign text
     event_parser.py    reading an event stream
 """
 

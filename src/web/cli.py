@@ -2,7 +2,8 @@
 
 Thin: each command reads its flags and calls what does the work, imported only then, so that `fantail run` starts fast.
 A mistake in its use is one line on stderr and exit code 2. What cannot be recorded is not run: 125, as of env(1),
-timeout(1) and docker-run(1); 126, 127 and 128+n are the command's, as in a shell.
+timeout(1) and docker-run(1); 126, 127 and 128+n are the command's, as in a shell. A command that succeeded and whose
+record is incomplete ends with 125 too; one that failed keeps its own exit code.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ import anyio
 import typer
 
 from broker.errors import BrokerError, InvalidIdError
-from broker.limits import DIFF_FILE_BYTES_MAX, DIFF_TOTAL_BYTES_MAX, SPOOL_BYTES_MAX
+from broker.limits import DIFF_FILE_BYTES_MAX, DIFF_TOTAL_BYTES_MAX, FLUSH_S_MAX, SPOOL_BYTES_MAX
 from web.cli_options import (
     Base,
     DataDir,
     DiffFileBytes,
     DiffTotalBytes,
+    FlushS,
     JobName,
     MaskEnv,
     NoEcho,
     Quiet,
     RedisUrl,
     SpoolBytes,
+    Stdin,
+    StdinMode,
     User,
 )
 from web.cli_publish import publish
+from web.terminal_text import VisibleFormatter, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +49,7 @@ MISUSED: Final = 2
 NOT_RECORDED: Final = 125
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-_OUT: Final = 1
+_OUT, _ERR = 1, 2
 _UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 app = typer.Typer(
@@ -121,14 +126,20 @@ def run(
     base: Base = None,
     diff_file_bytes: DiffFileBytes = DIFF_FILE_BYTES_MAX,
     diff_total_bytes: DiffTotalBytes = DIFF_TOTAL_BYTES_MAX,
+    stdin: Stdin = StdinMode.AUTO,
     mask_env: MaskEnv = None,
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
     spool_bytes: SpoolBytes = SPOOL_BYTES_MAX,
+    flush_s: FlushS = FLUSH_S_MAX,
     quiet: Quiet = False,
     no_echo: NoEcho = False,
 ) -> int:
-    """Run a command as a job: record what it prints, and exit as it does."""
+    """Run a command as a job: record what it prints, and exit as it does.
+
+    Exit code: the command's own (126: it cannot be run, 127: not found, 128+n: ended by signal n); 125 if it could not
+    be recorded and was not run, or succeeded and its record is incomplete, which stderr says; 2 for a wrong option.
+    """
     from broker.producers.diff_beside import Watched  # noqa: PLC0415
     from broker.producers.outlets import Capture  # noqa: PLC0415
     from broker.producers.process_runner import Command, run_command  # noqa: PLC0415
@@ -147,12 +158,13 @@ def run(
         environment=os.environ,
         secrets=_secrets(mask_env),
         echo=not no_echo,
+        inherit_stdin=stdin.inherits(),
         diff=None if diff is None else Watched(diff, base, limits),
     )
     _configure_logging(quiet=quiet)
 
     async def recorded(url: str, new: NewJob, settings: WriterSettings, on_open: Callable[[str], None]) -> Ran:
-        return await run_command(url, new, what, settings, on_open=on_open)
+        return await run_command(url, new, what, settings, on_open=on_open, flush_s=flush_s)
 
     return _recorded(recorded, _new_job(job_id, name, user), redis_url, data_dir, spool_bytes, quiet=quiet)
 
@@ -169,10 +181,15 @@ def pipe(
     redis_url: RedisUrl = None,
     data_dir: DataDir = None,
     spool_bytes: SpoolBytes = SPOOL_BYTES_MAX,
+    flush_s: FlushS = FLUSH_S_MAX,
     quiet: Quiet = False,
     no_echo: NoEcho = False,
 ) -> int:
-    """Record standard input as a job, until it ends."""
+    """Record standard input as a job, until it ends.
+
+    Exit code: 0; 128+n after signal n; 125 if the record could not be begun or is incomplete, which stderr says; 2 for
+    a wrong option.
+    """
     from broker.producers.pipe_recorder import record_input  # noqa: PLC0415
 
     if job is not None and job_id is not None and job != job_id:
@@ -182,7 +199,10 @@ def pipe(
 
     async def recorded(url: str, new: NewJob, settings: WriterSettings, on_open: Callable[[str], None]) -> Ran:
         stream = "stderr" if stderr else "stdout"
-        return await record_input(url, new, settings, stream=stream, secrets=secrets, echo=not no_echo, on_open=on_open)
+        echo = not no_echo
+        return await record_input(
+            url, new, settings, stream=stream, secrets=secrets, echo=echo, on_open=on_open, flush_s=flush_s
+        )
 
     return _recorded(recorded, _new_job(job or job_id, name, user), redis_url, data_dir, spool_bytes, quiet=quiet)
 
@@ -215,6 +235,8 @@ def watch(
         url = redis_address(redis_url, data_dir)
         limits = DiffLimits(file_bytes=diff_file_bytes, total_bytes=diff_total_bytes)
         published = anyio.run(publish_diff, url, job, Watched(worktree, base, limits), lambda _: None)
+        if not published:
+            _say(f"job {job}: the last state of the diff is not published")
     except (NotLocatedError, InvalidIdError, NotFoundError, WorktreeError) as error:
         _say(str(error))
         return MISUSED
@@ -242,16 +264,29 @@ def tail(
         bool, typer.Option("--diff", help="Follow what it changes in its worktree, instead of what it prints.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each entry as JSON, one on a line.")] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Pass everything on to a terminal; without it, of control sequences only colours and links."
+        ),
+    ] = False,
     data_dir: DataDir = None,
 ) -> int:
     """Follow a job: print its lines until it ends.
 
     Exit code: 0 if it succeeded, 1 if it failed, was cancelled or is gone, 2 if it is refused, 3 if no server answers,
-    130 after Ctrl-C. A server that asks who is there is given the token in FANTAIL_TOKEN.
+    130 after Ctrl-C. A server that asks who is there is given the token in FANTAIL_TOKEN. What goes to a file or a pipe
+    is passed on as it was printed.
     """
     from broker.jobs import checked_id  # noqa: PLC0415
     from broker.producers.stream_recorder import write_all  # noqa: PLC0415
-    from web.locate import DEFAULT_URL, is_server_address, job_address, server_address  # noqa: PLC0415
+    from web.locate import (  # noqa: PLC0415
+        DEFAULT_URL,
+        address_without_password,
+        is_server_address,
+        job_address,
+        server_address,
+    )
     from web.tail import Followed, follow  # noqa: PLC0415
 
     if diff and (from_offset is not None or lines is not None):
@@ -263,16 +298,21 @@ def tail(
         raise MisuseError(str(error)) from error
     address = named_url or server_address(url, data_dir)
     if not is_server_address(address):
-        raise MisuseError(f"not the address of a server: {address!r}; one is like {DEFAULT_URL}")
+        shown = address_without_password(address)
+        raise MisuseError(f"not the address of a server: {shown!r}; one is like {DEFAULT_URL}")
+    token = os.environ.get("FANTAIL_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise MisuseError("FANTAIL_TOKEN holds characters that no token has")
     followed = Followed(
         address,
         job_id,
-        token=os.environ.get("FANTAIL_TOKEN") or None,
+        token=token or None,
         from_offset=from_offset,
         tail=lines,
         as_json=as_json,
         diff=diff,
         coloured=os.isatty(_OUT) and not os.environ.get("NO_COLOR"),
+        terminals=frozenset() if raw else frozenset(fd for fd in (_OUT, _ERR) if os.isatty(fd)),
     )
     try:
         return anyio.run(follow, followed, write_all, _say)
@@ -365,15 +405,18 @@ def _recorded(
         _say(str(error))
         return NOT_RECORDED
     match ran.ending:
-        case Undelivered(lines):
-            _say(f"{lines:,} lines of job {new.id} are not recorded: Redis was away for too long")
+        case Undelivered() as missing:
+            _say(f"job {new.id}: {missing} not recorded" + (f" ({missing.reason})" if missing.reason else ""))
         case Deleted() if not quiet:
             _say(f"job {new.id} was deleted while it ran")
         case _:
             pass
+    if ran.ended.unpublished:
+        _say(f"job {new.id}: {ran.ended.unpublished} not published")
     if ran.ended.error_message and ran.ended.status == "failed":
         _say(ran.ended.error_message)
-    return ran.ended.exit_code
+    complete = not isinstance(ran.ending, Undelivered) and not ran.ended.unpublished
+    return ran.ended.exit_code or (0 if complete else NOT_RECORDED)
 
 
 def _new_job(job_id: str | None, name: str, user: str) -> NewJob:
@@ -408,11 +451,13 @@ def _seconds(text: str) -> float:
 
 
 def _configure_logging(*, quiet: bool) -> None:
-    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="fantail: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("fantail: %(message)s"))
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, handlers=[handler])
 
 
 def _say(text: str) -> None:
-    typer.echo(f"fantail: {text}", err=True)
+    typer.echo(f"fantail: {visible(text)}", err=True)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class StdinMode(StrEnum):
+    """Where a command's standard input comes from."""
+
+    AUTO = "auto"
+    INHERIT = "inherit"
+    NONE = "none"
+
+    def inherits(self) -> bool:
+        """Whether it is ours; never if ours was closed at our start, as its number may be another file's by now."""
+        if self is StdinMode.NONE or sys.stdin is None:
+            return False
+        return self is StdinMode.INHERIT or not os.isatty(0)
+
 
 RedisUrl = Annotated[
     str | None,
@@ -46,6 +64,19 @@ DiffTotalBytes = Annotated[
     int,
     typer.Option(
         "--diff-total-bytes", metavar="BYTES", min=0, help="All patches of the diff; past it the largest are left out."
+    ),
+]
+Stdin = Annotated[
+    StdinMode,
+    typer.Option(
+        "--stdin",
+        help="What the command reads: our standard input (inherit), nothing (none), or ours unless that is a terminal.",
+    ),
+]
+FlushS = Annotated[
+    float,
+    typer.Option(
+        "--flush", metavar="SECONDS", min=0, help="How long Redis has, after the end, to take what is not recorded yet."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]

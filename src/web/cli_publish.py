@@ -11,6 +11,7 @@ import typer
 from broker.errors import BrokerError, InvalidIdError
 from broker.foreign_json import can_be_written, without_surrogates
 from web.cli_options import DataDir, RedisUrl
+from web.terminal_text import visible
 
 MISUSED = 2
 NOT_PUBLISHED = 125
@@ -64,7 +65,7 @@ def publish(
     except (NotLocatedError, InvalidIdError) as error:
         return _refuse(str(error))
     except (BrokerError, ValueError) as error:
-        typer.echo(f"fantail: {error}", err=True)
+        typer.echo(f"fantail: {visible(str(error))}", err=True)
         return NOT_PUBLISHED
     return 0
 
@@ -79,5 +80,5 @@ def _value(text: str) -> Any:
 
 
 def _refuse(why: str) -> int:
-    typer.echo(f"fantail: {why}", err=True)
+    typer.echo(f"fantail: {visible(why)}", err=True)
     return MISUSED

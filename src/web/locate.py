@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from broker.embedded import DataDirectoryError, default_data_dir, find_url, read_server_address
-from broker.errors import BrokerError
+from broker.errors import BrokerError, SourceUnavailableError
+from broker.limits import LOCATE_LOOK_S, LOCATE_S_MAX
 from broker.sources.redis_address import WrongRedisAddressError, check_address
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fantail")
 
+# Up to the last @ before the path: a password may hold one.
+_PASSWORD: Final = re.compile(r"^([a-z][a-z0-9+.-]*://[^/?#:]*):[^/?#]*@", re.IGNORECASE)
 DEFAULT_URL: Final = "http://127.0.0.1:8765"
 
 
@@ -37,6 +42,7 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
 
     Raises:
         NotLocatedError: none was found, the data directory is open to other users, or the address is not allowed.
+        SourceUnavailableError: the server of this machine runs, and its Valkey does not come back in time.
     """
     sources = {"--redis-url": said}
     if said is None and data_dir is None:
@@ -46,7 +52,7 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
             return _checked(setting, url)
     directory = data_dir or default_data_dir()
     try:
-        found = find_url(directory)
+        found = find_url(directory) or _found_after_restart(directory)
     except DataDirectoryError as error:
         raise NotLocatedError(str(error)) from error
     if found is None:
@@ -55,6 +61,25 @@ def redis_address(said: str | None, data_dir: Path | None) -> str:
             "start one with `fantail serve`, or name a Redis with --redis-url or FANTAIL_REDIS_URL"
         )
     return found
+
+
+def _found_after_restart(directory: Path) -> str | None:
+    """The private Valkey of a server that runs and is starting it again; None where no server runs."""
+    server = read_server_address(directory)
+    if server is None:
+        return None
+    logger.warning("the Valkey of the server at %s does not answer; waiting for up to %.0f s", server, LOCATE_S_MAX)
+    deadline_s = time.monotonic() + LOCATE_S_MAX
+    while time.monotonic() < deadline_s and read_server_address(directory) is not None:
+        found = find_url(directory)
+        if found is not None:
+            return found
+        time.sleep(LOCATE_LOOK_S)
+    if read_server_address(directory) is None:
+        return None
+    raise SourceUnavailableError(
+        f"the server at {server} runs, but its Valkey has not answered for {LOCATE_S_MAX:.0f} s; nothing was recorded"
+    )
 
 
 def _checked(setting: str, url: str) -> str:
@@ -82,13 +107,21 @@ def is_server_address(url: str) -> bool:
         return False
 
 
+def address_without_password(url: str) -> str:
+    """The address as it may be shown."""
+    return _PASSWORD.sub(r"\1:***@", url)
+
+
 def job_address(said: str) -> tuple[str | None, str]:
     """Reads a job as people name it, by its id or by the address of its page.
 
     Returns:
         The server's address, None where only an id was said; and the id, not checked.
     """
-    parts = urlsplit(said)
+    try:
+        parts = urlsplit(said)
+    except ValueError:  # of brackets that hold no IPv6 address
+        return None, said
     prefix, mark, job_id = parts.path.rpartition("/jobs/")
     if parts.scheme in ("http", "https") and mark:
         return f"{parts.scheme}://{parts.netloc}{prefix}", job_id.rstrip("/")

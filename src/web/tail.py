@@ -10,6 +10,7 @@ that the server ended is made again when the server asked for it.
 
 from __future__ import annotations
 
+import os
 import random
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from web.limits import (
     TAIL_FIRST_S_MAX,
     TAIL_SILENCE_S_MAX,
 )
+from web.locate import address_without_password
+from web.terminal_text import safe_json, safe_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +45,9 @@ REFUSED: Final = 2
 UNREACHABLE: Final = 3
 """No server answers, or what answers is no Fantail server."""
 
-OUT, _ERR = 1, 2
+OUT, ERR = 1, 2
+# Variables of the environment that httpx obeys.
+_OF_HTTP: Final = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # Every 30 s comes a keep-alive, so a read that waits longer than two of them waits for nobody.
 _TIMEOUTS: Final = httpx.Timeout(TAIL_CONNECT_S_MAX, read=TAIL_SILENCE_S_MAX)
@@ -61,6 +66,8 @@ class Followed:
         as_json: print the entries as they are stored, one on a line, instead of their text.
         diff: follow what it changes in its worktree instead of what it prints; see `web.tail_diff`.
         coloured: colour patches, for a terminal.
+        terminals: of stdout (1) and stderr (2), those that are terminals: what they would obey is removed
+            (`web.terminal_text`). What goes elsewhere is passed on as it is.
     """
 
     url: str
@@ -71,6 +78,12 @@ class Followed:
     as_json: bool = False
     diff: bool = False
     coloured: bool = False
+    terminals: frozenset[int] = frozenset()
+
+    @property
+    def shown_url(self) -> str:
+        """The server's address without the password that may be in it."""
+        return address_without_password(self.url)
 
     @property
     def stream_url(self) -> str:
@@ -103,7 +116,13 @@ async def follow(followed: Followed, write: Callable[[int, bytes], None], tell: 
         headers["Authorization"] = f"Bearer {followed.token}"
     # A proxy of the environment is for the world outside of this machine.
     through_proxies = urlsplit(followed.url).hostname not in _LOOPBACK
-    async with httpx.AsyncClient(headers=headers, timeout=_TIMEOUTS, trust_env=through_proxies) as client:
+    try:
+        client = httpx.AsyncClient(headers=headers, timeout=_TIMEOUTS, trust_env=through_proxies)
+    except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:  # of proxies and of certificates
+        named = [name for name in os.environ if name.upper() in _OF_HTTP]
+        tell(f"{followed.shown_url} cannot be asked as {', '.join(sorted(named))} say: {error}")
+        return UNREACHABLE
+    async with client:
         return await _follower(followed, client, write, tell).follow()
 
 
@@ -155,11 +174,11 @@ class Follower:
                 return code
             patience_s = TAIL_AWAY_S_MAX if self.answered else TAIL_FIRST_S_MAX
             if anyio.current_time() - self.heard_at_s > patience_s:
-                self.tell(f"{self.followed.url} does not answer: {self.trouble or 'it is busy'}")
+                self.tell(f"{self.followed.shown_url} does not answer: {self.trouble or 'it is busy'}")
                 return UNREACHABLE
             if self.trouble and not self.waited:
                 self.waited = True
-                self.tell(f"waiting for {self.followed.url}: {self.trouble}")
+                self.tell(f"waiting for {self.followed.shown_url}: {self.trouble}")
             await self._pause()
 
     async def _pause(self) -> None:
@@ -181,7 +200,10 @@ class Follower:
                     return await self._read(response)
                 await response.aread()
                 return self._judged(response)
-        except (httpx.TransportError, EventTooLongError) as error:
+        except (httpx.InvalidURL, UnicodeError) as error:
+            self.tell(f"{self.followed.shown_url} is not the address of a server: {error}")
+            return UNREACHABLE
+        except (httpx.HTTPError, EventTooLongError) as error:
             self.trouble = str(error) or type(error).__name__
             return None
 
@@ -232,10 +254,18 @@ class Follower:
                 return
             self.printed = position.offset
         if self.followed.as_json:
-            self.waiting.append((OUT, (event.data or b"") + b"\n"))
+            self.waiting.append((OUT, self.json_line(event.data or b"")))
         else:
-            to = OUT if entry.get("stream") == "stdout" else _ERR
-            self.waiting.append((to, str(entry.get("line", "")).encode("utf-8", "replace") + b"\n"))
+            to = OUT if entry.get("stream") == "stdout" else ERR
+            line = str(entry.get("line", ""))
+            shown = safe_line(line) if to in self.followed.terminals else line
+            self.waiting.append((to, shown.encode("utf-8", "replace") + b"\n"))
+
+    def json_line(self, data: bytes) -> bytes:
+        """An entry as JSON on a line of stdout."""
+        if OUT in self.followed.terminals:
+            data = safe_json(data.decode("utf-8", "replace")).encode()
+        return data + b"\n"
 
     def notice(self, text: str) -> None:
         """Shows a message in its place among the output."""

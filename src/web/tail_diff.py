@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from web.tail import FAILED, OUT, SUCCEEDED, Follower
+from web.terminal_text import visible, visible_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +26,6 @@ _RED: Final = "\x1b[31m"
 _GREEN: Final = "\x1b[32m"
 _CYAN: Final = "\x1b[36m"
 _PLAIN: Final = "\x1b[m"
-# C0 and DEL in caret notation, C1 as the replacement character; tabs and line feeds stay.
-_SHOWN: Final = {
-    **{code: f"^{chr(code ^ 0x40)}" for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n"},
-    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
-}
 
 
 @dataclass(slots=True)
@@ -77,16 +73,19 @@ class DiffFollower(Follower):
         if self.shown.get(file) == entry:
             return
         if self.followed.as_json:
-            self.waiting.append((OUT, (encoded or _json(entry)) + b"\n"))
+            self.waiting.append((OUT, self.json_line(encoded or _json(entry))))
         elif entry.get("change") == "none":
-            self.notice(f"{_visible(file)} no longer differs")
+            self.notice(f"{visible(file)} no longer differs")
         elif entry.get("omitted"):
             counts = f"+{entry.get('additions', 0)} -{entry.get('deletions', 0)}"
-            self.notice(f"{_visible(file)} ({counts}): its patch is left out ({_visible(str(entry['omitted']))})")
+            self.notice(f"{visible(file)} ({counts}): its patch is left out ({visible(str(entry['omitted']))})")
         else:
             patch = str(entry.get("diff", ""))
-            text = coloured(patch) if self.followed.coloured else patch
-            self.waiting.append((OUT, text.encode("utf-8", "replace")))
+            if self.followed.coloured:
+                patch = coloured(patch)
+            elif OUT in self.followed.terminals:
+                patch = visible_text(patch)
+            self.waiting.append((OUT, patch.encode("utf-8", "replace")))
         if entry.get("change") == "none":
             self.shown.pop(file, None)
         else:
@@ -102,7 +101,7 @@ def coloured(patch: str) -> str:
             in_header = True
         elif line.startswith("@@ "):
             in_header = False
-        lines.append(_painted(line.translate(_SHOWN), in_header=in_header))
+        lines.append(_painted(visible_text(line), in_header=in_header))
     return "\n".join(lines)
 
 
@@ -116,10 +115,6 @@ def _painted(line: str, *, in_header: bool) -> str:
         return f"{_CYAN}@@ {ranges}{mark}{_PLAIN}{context}"
     colour = {"+": _GREEN, "-": _RED}.get(line[0])
     return f"{colour}{line}{_PLAIN}" if colour else line
-
-
-def _visible(text: str) -> str:
-    return text.translate(_SHOWN).replace("\n", "^J").replace("\t", "^I")
 
 
 def _json(entry: Mapping[str, Any]) -> bytes:

@@ -247,7 +247,7 @@ async def test_what_the_spool_cannot_hold_is_counted_where_it_is_missing(
         server.start()
         await eventually(lambda: not job.statistics().away)
         await job.append(["the last"])
-        assert await job.finish() == Undelivered(dropped)
+        assert await job.finish() == Undelivered(dropped, dropped=dropped)
     stored = await lines(server.url)
     kept = 1900 - dropped
     assert stored[: 101 + kept] == [*numbered(0, 100), "noticed", *numbered(100, 100 + kept)]
@@ -289,7 +289,7 @@ async def test_a_redis_that_never_comes_back_is_given_up_in_time(make_redis_serv
         await job.settled()
         server.kill9()
         await job.append(["two", "three"])
-        assert await job.finish(flush_s=0.3) == Undelivered(2)
+        assert await job.finish(flush_s=0.3) == Undelivered(2, first=1, status=True)
 
 
 async def test_the_last_status_is_written_after_the_last_line(

@@ -280,7 +280,7 @@ async def test_a_signal_after_the_commands_end_gives_up_waiting_for_redis(make_r
         tasks.start_soon(send)
         with anyio.fail_after(5):
             ran = await run_command(server.url, NEW, Command(words, echo=False))
-    assert ran == Ran(Ended(0, "success"), Undelivered(1))
+    assert ran == Ran(Ended(0, "success"), Undelivered(1, first=1, status=True))
 
 
 async def test_cancelling_ends_the_command_and_the_job(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

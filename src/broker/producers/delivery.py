@@ -67,12 +67,26 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatistics:
-    """What waits, and what is lost."""
+    """What waits, and what is lost.
 
+    Attributes:
+        first: offset of the first line that is not confirmed, or would be next.
+        unsent: lines in memory.
+        spooled: lines on disk, behind those.
+        dropped: lines that were given up, ever.
+        unset: field changes that wait.
+        away: whether Redis takes nothing now.
+        error: what it last answered instead, or why it did not answer; empty where nothing went wrong.
+        deleted: whether the job was deleted.
+    """
+
+    first: int
     unsent: int
     spooled: int
     dropped: int
+    unset: int
     away: bool
+    error: str
     deleted: bool
 
 
@@ -106,6 +120,7 @@ class Delivery:
         self._accepted = 0  # entries taken so far, and the one that will tell of those dropped
         self._dropped_lines = self._dropped_bytes = self._dropped_ever = 0
         self._away = self._deleted = False
+        self._error = self._told = ""
         self._bell = Bell()
         self._running = anyio.CancelScope(shield=True)
         self._beat_every_s = job.lease_s / LEASE_BEATS
@@ -149,7 +164,16 @@ class Delivery:
 
     def statistics(self) -> DeliveryStatistics:
         """What waits and what is lost, now."""
-        return DeliveryStatistics(self._window.unsent, len(self._spool), self._dropped_ever, self._away, self._deleted)
+        return DeliveryStatistics(
+            first=self._window.length,
+            unsent=self._window.unsent,
+            spooled=len(self._spool),
+            dropped=self._dropped_ever,
+            unset=len(self._updates),
+            away=self._away,
+            error=self._error,
+            deleted=self._deleted,
+        )
 
     async def run(self) -> None:
         """Delivers until `stop`, or until the job is deleted.
@@ -186,6 +210,7 @@ class Delivery:
             elif self._outstanding:
                 await self._append()
             else:
+                self._taken()
                 return
 
     async def _append(self) -> None:
@@ -196,6 +221,7 @@ class Delivery:
         batch = self._window.batch()
         if await self._job.append(self._window.length, self._window.last, batch):
             self._window.confirm(len(batch))
+            self._taken()
             self._bell.ring()
         else:
             await self._examine()
@@ -244,9 +270,7 @@ class Delivery:
         if again:
             log.warning("Redis lost %d lines of job %s; they are written anew", again, self._job.id)
         self._server = server
-        if self._away:
-            self._away = False
-            log.warning("Redis is back; job %s goes on", self._job.id)
+        self._away = False
         self._bell.ring()
 
     async def _restore(self) -> None:
@@ -257,9 +281,17 @@ class Delivery:
         if user_id and created_at.isdecimal():
             await self._job.enlist(user_id, int(created_at))
 
+    def _taken(self) -> None:
+        """Redis has taken what was to be written."""
+        if self._told:
+            self._told = ""
+            log.warning("Redis is back; job %s goes on", self._job.id)
+
     def _leave(self, error: Exception) -> None:
-        if not self._away:
-            log.warning("Redis is away (%s); the output of job %s waits on disk", error, self._job.id)
+        self._error = " ".join(str(error).split()) or type(error).__name__
+        if self._told != self._error:  # where it can be read and not written, each attempt fails in the same way
+            self._told = self._error
+            log.warning("Redis is away (%s); the output of job %s waits on disk", self._error, self._job.id)
         self._away = True
         self._bell.ring()
 

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 
 from broker.errors import NotFoundError, SourceUnavailableError
 from broker.jobs import JOB, checked_id
-from broker.limits import DIFF_NOTICES_MAX, DIFF_STATUS_S, REDIS_TIMEOUT_S
+from broker.limits import DIFF_LAST_PASS_S_MAX, DIFF_NOTICES_MAX, DIFF_STATUS_S, FLUSH_TOLD_S, REDIS_TIMEOUT_S
 from broker.producers.diff_publisher import DiffPublisher
 from broker.producers.diff_watcher import watching_diff
 from broker.producers.recording import OBEYED
@@ -61,13 +61,25 @@ class Watched:
     limits: DiffLimits | None = None
 
 
+@dataclass(slots=True)
+class DiffBeside:
+    """What became of the diff.
+
+    Attributes:
+        complete: false once the block is left and Redis lacks the worktree's last state.
+    """
+
+    complete: bool = True
+
+
 @asynccontextmanager
 async def diff_beside(
     job: JobWriter, redis_url: str, watched: Watched | None, attention: Attention
-) -> AsyncIterator[None]:
+) -> AsyncIterator[DiffBeside]:
     """Publishes a worktree's diff while the block lasts, then once more; without `watched` it does nothing."""
+    outcome = DiffBeside()
     if watched is None:
-        yield
+        yield outcome
         return
     failure: Exception | None = None
     put, notices = anyio.create_memory_object_stream[str](DIFF_NOTICES_MAX)
@@ -81,11 +93,11 @@ async def diff_beside(
         async with put, AsyncExitStack() as stack:
             watcher = await _opened(stack, job, redis_url, watched, notice)
             try:
-                yield
+                yield outcome
             except Exception as error:  # noqa: BLE001 - raised again below, outside of the task group
                 failure = error
             if watcher is not None and not watcher.ended:
-                await _last_pass(watcher, attention, notice)
+                outcome.complete = await _last_pass(watcher, attention, notice)
     if failure is not None:
         raise failure
 
@@ -113,15 +125,24 @@ async def _append_all(notices: MemoryObjectReceiveStream[str], job: JobWriter) -
             await job.append([text], "system")
 
 
-async def _last_pass(watcher: DiffWatcher, attention: Attention, notice: Callable[[str], None]) -> None:
+async def _last_pass(watcher: DiffWatcher, attention: Attention, notice: Callable[[str], None]) -> bool:
+    """Makes the last pass; whether Redis has the worktree's last state, or the worktree is gone."""
     before = attention.on_signal
     done = False
-    with anyio.CancelScope() as waiting:
-        attention.on_signal = lambda _: waiting.cancel()
+    async with anyio.create_task_group() as waiting:
+        attention.on_signal = lambda _: waiting.cancel_scope.cancel()
+        waiting.start_soon(_tell_of_waiting)
         done = await watcher.last_pass()
+        waiting.cancel_scope.cancel()
     attention.on_signal = before
     if not done and not watcher.lost:
         notice("the last state of the diff could not be published")
+    return done or watcher.lost
+
+
+async def _tell_of_waiting() -> None:
+    await anyio.sleep(FLUSH_TOLD_S)
+    _log.warning("the last state of the diff is still to be published; waiting for up to %.0f s", DIFF_LAST_PASS_S_MAX)
 
 
 async def publish_diff(redis_url: str, job_id: str, watched: Watched, tell: Callable[[str], None]) -> bool:

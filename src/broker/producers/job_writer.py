@@ -21,6 +21,7 @@ forgets what it sent (nothing could be written anew after a crash).
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import secrets
@@ -38,6 +39,7 @@ from broker.jobs import JOB, checked_id, number
 from broker.limits import (
     APPEND_RECORDS_MAX,
     FLUSH_S_MAX,
+    FLUSH_TOLD_S,
     JOB_TTL_S,
     LEASE_S,
     OPEN_S_MAX,
@@ -69,6 +71,8 @@ __all__ = [
     "new_job_id",
     "open_job",
 ]
+
+log = logging.getLogger(__name__)
 
 _FIXED_FIELDS = frozenset({"id", "user_id", "created_at"})
 
@@ -129,13 +133,34 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """Lines are missing in Redis: it did not take the rest in time, or was away for too long.
+    """Something is missing in Redis: it did not take the rest in time, or was away for too long.
 
     Attributes:
-        lines: how many are not in it.
+        lines: how many lines are not in it.
+        first: offset of the first line that still waits; None where none does.
+        dropped: how many of the lines were given up because there was no more room to keep them.
+        status: whether the last field changes, the status among them, are missing.
+        reason: why Redis did not take the rest, in its words or the system's.
     """
 
     lines: int
+    first: int | None = None
+    dropped: int = 0
+    status: bool = False
+    reason: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """What is missing, as a user is told."""
+        waiting = self.lines - self.dropped
+        missing = []
+        if self.first is not None and waiting:
+            last = self.first + waiting - 1
+            missing.append(f"line {self.first}" if waiting == 1 else f"lines {self.first} to {last}")
+        if self.dropped:
+            missing.append(f"{self.dropped:,} lines for which there was no room on disk")
+        if self.status:
+            missing.append("the status")
+        return " and ".join(missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,24 +257,44 @@ class JobWriter:
         ended = {"status": status, "exit_code": exit_code, "error_message": error_message, "finished_at": now_ms()}
         self._delivery.set_fields(_texts({name: value for name, value in ended.items() if value is not None}))
         with anyio.move_on_after(flush_s):
-            await self._delivery.settled()
+            await self._settled_or_told(flush_s)
         self.ending = await self._ended()
         self._delivery.stop()  # it would take the lease again
         return self.ending
 
+    def undelivered(self) -> Undelivered:
+        """What is not in Redis now."""
+        now = self._delivery.statistics()
+        waiting = now.unsent + now.spooled
+        return Undelivered(
+            waiting + now.dropped,
+            first=now.first if waiting else None,
+            dropped=now.dropped,
+            status=bool(now.unset),
+            reason=now.error if self._delivery.has_work else "",
+        )
+
     def statistics(self) -> DeliveryStatistics:
         """What waits to be delivered, and what is lost, now."""
         return self._delivery.statistics()
+
+    async def _settled_or_told(self, flush_s: float) -> None:
+        with anyio.move_on_after(FLUSH_TOLD_S):
+            await self._delivery.settled()
+            return
+        left = self.undelivered()
+        log.warning("job %s: %s wait for Redis, for up to %.0f s (%s)", self.id, left, flush_s, left.reason or "busy")
+        await self._delivery.settled()
 
     async def _ended(self) -> Ending:
         now = self._delivery.statistics()
         if now.deleted:
             return Deleted()
         if self._delivery.has_work:
-            return Undelivered(now.unsent + now.spooled + now.dropped)
+            return self.undelivered()
         with suppress(*AWAY):  # it expires by itself, and a terminal status needs none
             await self._job.release()
-        return Undelivered(now.dropped) if now.dropped else Delivered()
+        return self.undelivered() if now.dropped else Delivered()
 
     def _check_running(self) -> None:
         if self.ending is not None:

@@ -5,8 +5,8 @@ can follow live. So each stream gets a pseudo-terminal: two keep stdout and stde
 approximate; one for both keeps the exact order and forgets which is which. Pipes are for programs that refuse
 terminals.
 
-The terminals are only for writing: stdin is /dev/null, pagers are `cat`, and the command is the leader of a session
-without a controlling terminal, so nothing can ask a question and wait for an answer. Output processing is off (OPOST
+The terminals are only for writing: pagers are `cat`, and the command is the leader of a session
+without a controlling terminal, so no question is asked there that waits for an answer. Output processing is off (OPOST
 of termios(3)): a line feed stays one byte.
 """
 

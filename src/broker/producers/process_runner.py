@@ -2,9 +2,9 @@
 
     ran = await run_command(redis_url, NewJob(), Command(["make", "test"]))
 
-The command has its own session, its own terminals (`broker.producers.outlets`) and no input. Each chunk it writes is
-echoed as it is to our own stdout or stderr, then masked, split into lines and appended. Reading waits for appending
-and for the echo, so a slow Redis or a slow screen slows the command down, and memory does not grow.
+The command has its own session, its own terminals (`broker.producers.outlets`), and our standard input or none. Each
+chunk it writes is echoed as it is to our own stdout or stderr, then masked, split into lines and appended. Reading
+waits for appending and for the echo, so a slow Redis or a slow screen slows the command down, and memory does not grow.
 
 What holds:
 - Everything that the command itself wrote is recorded before its status. Processes that it leaves behind may hold the
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 NOT_FOUND: Final = 127
 NOT_RUN: Final = 126
+_STDIN: Final = 0
 _ECHO_FDS: Final = {"stdout": 1, "stderr": 2}
 
 
@@ -72,6 +73,8 @@ class Command:
         environment: its environment, before pagers and width are set.
         secrets: values to mask in what is recorded, as `broker.producers.secrets.secret_values` gives them.
         echo: whether its output is written to our stdout and stderr too.
+        inherit_stdin: whether it reads our standard input. We give that away: once the command is started, ours is
+            /dev/null, so that who writes into it learns when the command reads no more. Without, it reads /dev/null.
         diff: the worktree whose diff is published beside it; None: none is.
     """
 
@@ -81,6 +84,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     secrets: Sequence[bytes] = ()
     echo: bool = True
+    inherit_stdin: bool = False
     diff: Watched | None = None
 
 
@@ -115,8 +119,9 @@ async def run_command(
 
     async def work(job: JobWriter, attention: Attention) -> Ended:
         on_open(job.id)
-        async with diff_beside(job, redis_url, command.diff, attention):
-            return await _Run(command, job, attention).ended()
+        async with diff_beside(job, redis_url, command.diff, attention) as diff:
+            ended = await _Run(command, job, attention).ended()
+        return ended if diff.complete else replace(ended, unpublished="the last state of the diff")
 
     return await record(redis_url, new, work, settings, flush_s=flush_s)
 
@@ -158,14 +163,17 @@ class _Run:
 
     async def _started(self, outlets: Sequence[Outlet]) -> Process:
         command = self._command
-        return await anyio.open_process(
+        process = await anyio.open_process(
             list(command.words),
-            stdin=DEVNULL,
+            stdin=None if command.inherit_stdin else DEVNULL,
             stdout=outlets[0].write_fd,
             stderr=outlets[-1].write_fd,
             env=environment_for(command.environment, command.capture, command.columns),
             start_new_session=True,
         )
+        if command.inherit_stdin:
+            _give_stdin_away()
+        return process
 
     async def _followed(self, process: Process, outlets: Sequence[Outlet]) -> int:
         """Records the outlets until the process has ended and they have, or the grace is over."""
@@ -259,6 +267,12 @@ class _Run:
                 return
             self._pass_on(signal.SIGKILL)
             await process.wait()
+
+
+def _give_stdin_away() -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, _STDIN)
+    os.close(nothing)
 
 
 def _shortened(text: str) -> str:

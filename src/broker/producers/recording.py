@@ -14,7 +14,7 @@ import anyio
 
 from broker.errors import BrokerError
 from broker.limits import FLUSH_S_MAX
-from broker.producers.job_writer import Ending, JobWriter, NewJob, Undelivered, WriterSettings, open_job
+from broker.producers.job_writer import Ending, JobWriter, NewJob, WriterSettings, open_job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -32,11 +32,13 @@ class Ended:
         exit_code: as a shell would say it.
         status: success, failed or cancelled.
         error_message: why, where the exit code does not say it all; None: nothing to say.
+        unpublished: what beside lines and status could not be published; None: all of it was.
     """
 
     exit_code: int
     status: str
     error_message: str | None = None
+    unpublished: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +107,4 @@ async def _finished(job: JobWriter, ended: Ended, attention: Attention, flush_s:
         return await job.finish(
             ended.status, exit_code=ended.exit_code, error_message=ended.error_message, flush_s=flush_s
         )
-    now = job.statistics()
-    return Undelivered(now.unsent + now.spooled + now.dropped)
+    return job.undelivered()
