@@ -23,7 +23,16 @@ from broker.entries import Record, entry_of
 from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
 from broker.ledger import InProcessLedger, Ledger
-from broker.limits import HOUSEKEEPING_S, IDLE_S, JOBS_MAX, LINE_BYTES_MAX, LINGER_S, STORE_BYTES_MAX, TOTAL_BYTES_MAX
+from broker.limits import (
+    HOUSEKEEPING_S,
+    IDLE_S,
+    JOBS_MAX,
+    LINE_BYTES_MAX,
+    LINGER_S,
+    STORE_BYTES_MAX,
+    TABLE_ROWS_MAX,
+    TOTAL_BYTES_MAX,
+)
 from broker.memory_budget import keep_within
 from broker.msg_store import Batch, Retention
 from broker.outcomes import CaughtUp, Closed, Diverged, Lost
@@ -51,6 +60,7 @@ class BrokerLimits:
     linger_s: float = LINGER_S
     idle_s: float = IDLE_S
     jobs_max: int = JOBS_MAX
+    table_rows_max: int = TABLE_ROWS_MAX
 
 
 class Broker:

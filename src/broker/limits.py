@@ -84,8 +84,12 @@ ROWS_INTERVAL_S: Final = 0.05
 HASH_SCAN_COUNT: Final = 1000
 # Keys that one SCAN looks at: about a millisecond of Redis' single thread.
 SCAN_COUNT: Final = 1000
-# A dashboard shows thousands of rows, not millions; past this the log says so and new rows are left out.
+# A dashboard shows thousands of rows, not millions (440 bytes a row and viewer's snapshot); past this the newest rows
+# are kept, and how many are left out is told. The server's setting `table_rows` moves it.
 TABLE_ROWS_MAX: Final = 50_000
+# Where rows were left out and kept ones have gone, left-out ones are looked for once this part of the table is free: a
+# scan of all keys for each row that goes would cost more than the rows are worth.
+TABLE_REFILL_PART: Final = 0.01
 # With tracking, what is watched is still read now and then: a missed push costs seconds. At most so many jobs each
 # time, so that the commands per second do not grow with them.
 RECONCILE_S: Final = 5.0

@@ -87,12 +87,24 @@ class Tables(PatchStore):
         self.names = tuple(names)
         self.omitted = omitted
         self._rows_bytes = 0
+        self._left_out: dict[str, int] = {}
+        self._on_change = on_change
         self.append([{"op": "add", "path": pointer(name), "value": {}} for name in self.names], 0.0)
 
     def rows(self, table: str) -> Mapping[str, Mapping[str, Any]]:
         """The rows of a table by id, as they are now; not to be kept over an await."""
         rows: Mapping[str, Mapping[str, Any]] = self.document[table]
         return rows
+
+    def left_out(self, table: str) -> int:
+        """How many rows the source has, of all users, that are too old for the bound of the table."""
+        return self._left_out.get(table, 0)
+
+    def note_left_out(self, table: str, count: int) -> None:
+        """Takes the number of rows that are left out; whoever watches is woken if it has changed."""
+        if count != self.left_out(table):
+            self._left_out[table] = count
+            self._on_change()
 
     @property
     def retained_bytes(self) -> int:

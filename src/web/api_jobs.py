@@ -1,12 +1,14 @@
 """Jobs over REST: the list, one, and what a producer without Redis does with them.
 
-    GET    /api/jobs?offset&limit&status&q   {"jobs":[…],"total":n,"hasMore":bool}, newest first
+    GET    /api/jobs?offset&limit&status&q   {"jobs":[…],"total":n,"hasMore":bool,"leftOut":n}, newest first
     GET    /api/jobs/{id}                    all of it, long fields too
     POST   /api/jobs                         201; an id is made up where none is given
     PATCH  /api/jobs/{id}                    fields to set; null removes one
     DELETE /api/jobs/{id}                    204
 
-The list is read from the global tables, which mirror all jobs without their long fields; the rest from the job itself.
+The list is read from the global tables, which mirror the newest jobs without their long fields; the rest from the job
+itself. `total` counts the jobs that are listed and match; `leftOut` those of all users that are too old for the table
+(`FANTAIL_TABLE_ROWS`) and were not looked at.
 A job's owner is whoever creates it: `user_id` comes from the token, and one in the body is left aside. What is written
 goes through the ledger and comes back through the source, like everybody's.
 """
@@ -51,13 +53,16 @@ async def answer_list(context: Context, request: Request) -> Response:
     query = request.query_params.get("q", "")
     if len(query) > QUERY_CHARS_MAX:
         raise bad_request(f"`q` has at most {QUERY_CHARS_MAX} characters")
+    tables = await fresh_tables(context.broker)
     found = [
         (job_id, row)
-        for job_id, row in newest_rows(await fresh_tables(context.broker), viewer)
+        for job_id, row in newest_rows(tables, viewer)
         if (not statuses or row.get("status") in statuses) and (not query or _says(job_id, row, query.casefold()))
     ]
     jobs = [shown(job_id, row) for job_id, row in found[offset : offset + limit]]
-    return json_response({"jobs": jobs, "total": len(found), "hasMore": offset + len(jobs) < len(found)})
+    has_more = offset + len(jobs) < len(found)
+    left_out = tables.left_out(TABLE)
+    return json_response({"jobs": jobs, "total": len(found), "hasMore": has_more, "leftOut": left_out})
 
 
 def newest_rows(tables: Tables, viewer: Viewer) -> Iterator[tuple[str, Mapping[str, Any]]]:

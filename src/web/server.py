@@ -116,6 +116,7 @@ def broker_limits(settings: Settings) -> BrokerLimits:
         total_bytes_max=settings.total_bytes,
         line_bytes_max=settings.line_bytes,
         linger_s=settings.linger_s,
+        table_rows_max=settings.table_rows,
     )
 
 
@@ -144,7 +145,10 @@ def listening_socket(settings: Settings) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as fault:
-        raise CannotListenError(f"cannot listen on {settings.host}: {fault.strerror or fault}") from fault
+        why = f"cannot listen on {settings.host} (FANTAIL_HOST, --host): {fault.strerror or fault}"
+        raise CannotListenError(why) from fault
+    except UnicodeError as fault:  # a name with an empty or overlong label
+        raise CannotListenError(f"{settings.host[:80]!r} (FANTAIL_HOST, --host) is not a host name") from fault
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -170,9 +174,11 @@ def _inherited(descriptor: int) -> socket.socket:
         listener = socket.socket(fileno=descriptor)
         listening = listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as fault:
-        raise CannotListenError(f"file descriptor {descriptor} is no socket: {fault.strerror}") from fault
+        raise CannotListenError(
+            f"file descriptor {descriptor} (FANTAIL_FD, --fd) is no socket: {fault.strerror}"
+        ) from fault
     if not listening:
-        raise CannotListenError(f"file descriptor {descriptor} is a socket that does not listen")
+        raise CannotListenError(f"file descriptor {descriptor} (FANTAIL_FD, --fd) is a socket that does not listen")
     return listener
 
 
@@ -180,7 +186,7 @@ def _why_not_bound(settings: Settings, fault: OSError) -> str:
     where = f"{settings.host}:{settings.port}"
     if fault.errno == errno.EADDRINUSE:
         return f"cannot listen on {where}: the port is taken; stop what uses it, or choose another with --port"
-    return f"cannot listen on {where}: {fault.strerror or fault}"
+    return f"cannot listen on {where} (FANTAIL_HOST, FANTAIL_PORT): {fault.strerror or fault}"
 
 
 def public_url(settings: Settings, listener: socket.socket) -> str:

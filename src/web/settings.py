@@ -97,6 +97,12 @@ class Settings(BaseSettings):
         default_factory=lambda: {"jobs": "job:*", "tasks": "task:*"},
         description="tables of the global stream, and the keys of the hashes that are their rows: `name=pattern,…`",
     )
+    table_rows: int = Field(
+        default=broker_limits.TABLE_ROWS_MAX,
+        ge=1,
+        le=1_000_000,
+        description="rows of a table that are kept, the newest by `created_at`; how many are left out is told",
+    )
     pipeline_url: str | None = Field(
         default=None, pattern=r"^https?://", description="backend that knows pipelines' health"
     )
@@ -262,8 +268,25 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for origin in value:
-            if re.fullmatch(r"https?://[^/\s*]+", origin) is None:
+            if re.fullmatch(r"https?://[^/\s*@?#]+", origin) is None or not _is_address(origin):
                 raise ValueError(f"allowed are exact origins such as `https://example.org`; `{origin}` is none")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if re.search(r"[/\s*@?#]", host) is not None or not _is_address(f"http://{host}"):
+                raise ValueError(
+                    f"allowed are host names such as `example.org` or `example.org:8080`; `{host}` is none"
+                )
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        if re.search(r"[\s/\x00-\x1f]", value) is not None:
+            raise ValueError("it is an address or a host name, without a scheme or a path")
         return value
 
     @field_validator("redis_url")

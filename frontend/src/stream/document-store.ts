@@ -34,16 +34,26 @@ export interface DocumentState extends StreamState {
   readonly document: JsonObject;
   /** Whether `document` is, or once was, whole: false only before the first snapshot. */
   readonly ready: boolean;
+  /** How many rows the server has and does not send, by table; a table that is not named sends all. */
+  readonly leftOut: JsonObject;
 }
 
 export class DocumentStore extends StreamStore<DocumentState> {
   #snapshot: Json[] | null = null;
   #changes: Json[] = [];
+  #leftOut: JsonObject = {};
+  /** Whether this connection has said `ready`. */
+  #isReady = false;
   #watchers = 0;
   #cancelStop: () => void = () => {};
 
   constructor({ initialDocument = null, ...settings }: DocumentStoreSettings) {
-    const state = { document: initialDocument ?? {}, ready: initialDocument !== null, connection: IDLE };
+    const state = {
+      document: initialDocument ?? {},
+      ready: initialDocument !== null,
+      leftOut: {},
+      connection: IDLE,
+    };
     super({ ...settings, options: { reconnectDelayMs: RECONNECT_MS } }, state);
   }
 
@@ -76,10 +86,13 @@ export class DocumentStore extends StreamStore<DocumentState> {
 
   protected override opened(): void {
     this.#snapshot = null;
+    this.#leftOut = {};
+    this.#isReady = false;
   }
 
   protected override take(event: ServerEvent): void {
     if (event.event === "ready") this.#becomeReady();
+    else if (event.event === "left-out") this.#takeLeftOut(isObject(event.data) ? event.data : {});
     else if (event.event === "message") this.#collect(isList(event.data) ? event.data : [event.data]);
   }
 
@@ -92,6 +105,12 @@ export class DocumentStore extends StreamStore<DocumentState> {
     this.touch();
   }
 
+  /** Comes before `ready`, where it is told with the document, or with a change. */
+  #takeLeftOut(leftOut: JsonObject): void {
+    this.#leftOut = leftOut;
+    if (this.#isReady) this.change({ leftOut });
+  }
+
   #becomeReady(): void {
     if (this.#snapshot) {
       const snapshot = this.#snapshot;
@@ -99,7 +118,8 @@ export class DocumentStore extends StreamStore<DocumentState> {
       this.#changes = [];
       this.#apply({}, snapshot);
     }
-    this.change({ ready: true });
+    this.#isReady = true;
+    this.change({ ready: true, leftOut: this.#leftOut });
   }
 
   protected override flush(): void {

@@ -16,7 +16,7 @@ import { DataTable } from "./table/DataTable";
 import { useTitle } from "./useTitle";
 
 export function JobsPage() {
-  const { table, ready, connection, reconnect } = useTables("jobs");
+  const { table, leftOut, ready, connection, reconnect } = useTables("jobs");
   const rows = table("jobs");
   const jobs = useMemo(() => jobsOf(rows), [rows]);
   const running = useMemo(() => jobs.filter((job) => job.status === "running").length, [jobs]);
@@ -31,6 +31,7 @@ export function JobsPage() {
       />
       {!known && <NotYet connection={connection} onRetry={reconnect} />}
       {known && jobs.length === 0 && <NoJobs />}
+      {leftOut("jobs") > 0 && <LeftOut count={leftOut("jobs")} shown={jobs.length} />}
       {jobs.length > 0 && <JobList jobs={jobs} />}
     </section>
   );
@@ -38,6 +39,16 @@ export function JobsPage() {
 
 function summaryOf(running: number, total: number): string {
   return (running > 0 ? `${formatCount(running)} running of ` : "") + plural(total, "job");
+}
+
+/** Said above the list and not at its end, where nobody would come by: what is filtered and counted is not all. */
+function LeftOut({ count, shown }: { readonly count: number; readonly shown: number }) {
+  return (
+    <p className="left-out muted" role="note">
+      The newest {formatCount(shown)} are listed and searched; {plural(count, "older job")}{" "}
+      {count === 1 ? "is" : "are"} left out. Each is still at its own address.
+    </p>
+  );
 }
 
 interface NotYetProps {

@@ -57,6 +57,23 @@ describe("a snapshot", () => {
   });
 });
 
+describe("rows that are left out", () => {
+  it("are counted with the snapshot, with a change, and anew by each connection", () => {
+    const store = watched();
+    source.last.open().say(["left-out", { jobs: 5 }], ["message", opening]);
+    frames.next();
+    expect(store.getState().leftOut).toEqual({});
+    source.last.say(["ready", {}, "4-e1"]);
+    expect(store.getState().leftOut).toEqual({ jobs: 5 });
+    source.last.say(["left-out", { jobs: 6 }]);
+    expect(store.getState().leftOut).toEqual({ jobs: 6 });
+    source.last.open("4-e1");
+    expect(store.getState().leftOut).toEqual({ jobs: 6 });
+    source.last.say(["ready", {}, "4-e1"]);
+    expect(store.getState().leftOut).toEqual({});
+  });
+});
+
 describe("changes", () => {
   it("take one operation or an array of them, and are applied once per frame", () => {
     const store = watched({ document: { jobs: { a: { status: "running" } } }, position: "1-e" });

@@ -40,6 +40,21 @@ const chip = (name: RegExp): HTMLElement => screen.getByRole("button", { name })
 const field = (): HTMLElement => screen.getByRole("searchbox");
 const type = (value: string): void => frame(() => fireEvent.change(field(), { target: { value } }));
 
+describe("jobs that the server leaves out", () => {
+  it("are counted above the list, also when the number changes, and not at all when there are none", () => {
+    show(SOME);
+    expect(screen.queryByRole("note")).toBeNull();
+    frame(() => source.last.open("1-e").say(["left-out", { jobs: 12_345 }], ["ready", {}, "1-e"]));
+    expect(screen.getByRole("note").textContent).toBe(
+      "The newest 4 are listed and searched; 12,345 older jobs are left out. Each is still at its own address.",
+    );
+    frame(() => source.last.say(["left-out", { jobs: 1 }]));
+    expect(screen.getByRole("note").textContent).toContain("1 older job is left out");
+    frame(() => source.last.say(["left-out", {}]));
+    expect(screen.queryByRole("note")).toBeNull();
+  });
+});
+
 describe("the rows", () => {
   it("are there before any stream, newest first", () => {
     show({

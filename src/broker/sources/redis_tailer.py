@@ -110,7 +110,9 @@ class RedisTailer:
         diff_link = RedisLink(url, name="fantail-diffs", timeout_s=timeout_s)
         self._diffs = RedisDiffs(diff_link, self._now_s, self._diff_again_s, self._on_diff)
         self._leases = Leases()
-        self._mirror = TableMirror(broker.tables, patterns, self._leases, self._now_s)
+        self._mirror = TableMirror(
+            broker.tables, patterns, self._leases, self._now_s, rows_max=broker.limits.table_rows_max
+        )
         self._tables_wanted = 0
         self._marks = Marks(self._mirror, self._leases, self._diffs.mark, broker.line_bytes_max, self._now_s)
         self._tracking = RedisTracking(url, prefixes, self._marks.mark_keys, self._on_mode, timeout_s)

@@ -4,18 +4,24 @@ Like a follower it decides and never waits. Rows are read when an invalidation n
 named; a SCAN finds the rows there are at the start, after every reconnect, and now and then, for those that vanished
 unseen. A scan only finds names: what is gone is read like any other row, and found to be absent.
 
+A table holds `rows_max` rows at most, the newest by `created_at`: a row that is newer than the oldest one takes its
+place, whatever order the rows are read in. Rows that are left out are not remembered, only counted: by each scan
+exactly, and between scans by what comes and goes. Once kept rows have gone, a scan looks for those that now fit.
+
 Rows of jobs whose runner holds a lease say `stale` when it is lost (`leases`).
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import logging
-from collections import deque
+from collections import Counter, deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from broker.jobs import JOB, WORK_SESSION
-from broker.limits import ROUND_ROWS_MAX, SCAN_COUNT, TABLE_ROWS_MAX, TRACKING_RETRY_S
+from broker.jobs import JOB, WORK_SESSION, number
+from broker.limits import ROUND_ROWS_MAX, SCAN_COUNT, TABLE_REFILL_PART, TABLE_ROWS_MAX, TRACKING_RETRY_S
 from broker.sources.hash_reading import hash_commands, taken_hash
 from broker.sources.redis_keys import LEASE, has_lease
 from broker.wakeup import Bell
@@ -48,8 +54,42 @@ class _Scan:
         self.leases: set[bytes] = set()
 
 
+class _Oldest:
+    """Finds the oldest row of a table that is full: a heap, made when it is first asked and mended as it is used."""
+
+    def __init__(self, rows: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
+        self._rows = rows
+        self._heap: list[tuple[float, str]] = []
+
+    def add(self, row_id: str, row: Mapping[str, Any]) -> None:
+        """Takes a row that is new, or whose age has changed. Entries that no longer fit are dropped when met."""
+        if self._heap:
+            heapq.heappush(self._heap, (_age(row), row_id))
+
+    def first(self) -> tuple[float, str]:
+        """The age and the id of the oldest row; there must be one."""
+        rows = self._rows()
+        if len(self._heap) > 2 * len(rows):  # rows changed their age again and again
+            self._heap = []
+        while self._heap:
+            age, row_id = self._heap[0]
+            if row_id in rows and _age(rows[row_id]) == age:
+                return age, row_id
+            heapq.heappop(self._heap)
+        self._heap = [(_age(row), row_id) for row_id, row in rows.items()]
+        heapq.heapify(self._heap)
+        return self._heap[0]
+
+
+def _age(row: Mapping[str, Any]) -> float:
+    return number(row.get("created_at")) or 0.0
+
+
 class TableMirror:
     """Keeps `Tables` what Redis says.
+
+    Args:
+        rows_max: how many rows a table holds.
 
     Attributes:
         progress: rings when something was read.
@@ -58,7 +98,13 @@ class TableMirror:
     """
 
     def __init__(
-        self, tables: Tables, patterns: Sequence[TablePattern], leases: Leases, now_s: Callable[[], float]
+        self,
+        tables: Tables,
+        patterns: Sequence[TablePattern],
+        leases: Leases,
+        now_s: Callable[[], float],
+        *,
+        rows_max: int = TABLE_ROWS_MAX,
     ) -> None:
         self.progress = Bell()
         self.complete = False
@@ -74,7 +120,15 @@ class TableMirror:
         self._scan_due: _Scan | None = None
         self._scan_again_s = 0.0
         self._planned: tuple[list[bytes], list[bytes]] = ([], [])
-        self._full: set[str] = set()
+        self._rows_max = rows_max
+        # Keys that are still to be read, and that the last scan has found, and so counted, or has not.
+        self._counted: set[bytes] = set()
+        self._uncounted: set[bytes] = set()
+        # Tables from which a row has gone since the last scan began.
+        self._shrunk: set[str] = set()
+        # Tables that had no room for a row since then, maybe only as rows that have gone were still held.
+        self._denied: set[str] = set()
+        self._oldest = {table: _Oldest(partial(tables.rows, table)) for table in tables.names}
         self._huge: set[bytes] = set()
 
     # -- what is to be read -----------------------------------------------------------------------------------------
@@ -120,6 +174,8 @@ class TableMirror:
     def start_over(self) -> None:
         """The replies to the last plan will not come: anything may have changed."""
         self._scan = None
+        self._counted.clear()
+        self._uncounted.clear()
         self._planned = ([], [])
         self.scan(reread=True)
         if self._scan_due is not None:
@@ -165,8 +221,10 @@ class TableMirror:
 
     def plan_scan(self) -> Command | None:
         """The next step of the scan, for a round trip of its own: Redis may refuse it, and nothing else with it."""
-        if self._scan is None:
+        if self._scan is None and self._scan_due is not None:
             self._scan, self._scan_due = self._scan_due, None
+            self._shrunk.clear()
+            self._denied.clear()
         if self._scan is None or len(self._rows) >= ROUND_ROWS_MAX:
             return None
         match = self._scan.todo[0].translate(_GLOB) + "*"
@@ -213,6 +271,7 @@ class TableMirror:
 
     def _progressed(self) -> None:
         self.complete = self.complete or not (self._scan or self._scan_due or self._rows)
+        self._refill()
         self.progress.ring()
 
     def _take_row(self, key: bytes, reading: HashReading) -> None:
@@ -228,13 +287,18 @@ class TableMirror:
     def put(self, key: bytes, fields: Fields | None) -> None:
         """Takes a hash that was just read."""
         self._rows.pop(key, None)
+        counted, uncounted = key in self._counted, key in self._uncounted
+        self._counted.discard(key)
+        self._uncounted.discard(key)
+        if self._scan is not None and self.places(key):  # later than what it has found, or will find
+            (self._scan.rows.discard if fields is None else self._scan.rows.add)(key)
         if self._tables.log.closed:
             return
         for table, row_id in self.places(key):
-            if fields is not None and self._has_no_room(table, row_id):
-                continue
-            row = None if fields is None else self._with_stale(key, fields)
-            self._tables.put_row(table, row_id, row, self._now_s())
+            if fields is None:
+                self._remove(table, row_id, counted=not uncounted)
+            elif self._has_room(table, row_id, fields, counted=counted):
+                self._put(key, table, row_id, fields)
         if fields is None:
             self._leases.forget(key)
 
@@ -254,14 +318,54 @@ class TableMirror:
             self.mark_lease(key)
         return {**fields, "stale": True} if self._leases.lost(key, fields) else dict(fields)
 
-    def _has_no_room(self, table: str, row_id: str) -> bool:
+    def _put(self, key: bytes, table: str, row_id: str, fields: Fields) -> None:
+        before = self._tables.rows(table).get(row_id)
+        age = None if before is None else _age(before)  # now: rows are changed in place
+        self._tables.put_row(table, row_id, self._with_stale(key, fields), self._now_s())
+        if age != _age(fields):
+            self._oldest[table].add(row_id, fields)
+
+    def _has_room(self, table: str, row_id: str, fields: Fields, *, counted: bool) -> bool:
+        """Whether the row is to be shown; in a full table it takes the place of the oldest row, if it is newer."""
         rows = self._tables.rows(table)
-        if len(rows) < TABLE_ROWS_MAX or row_id in rows:
+        if len(rows) < self._rows_max or row_id in rows:
+            return True
+        self._denied.add(table)
+        oldest = self._oldest[table].first()
+        if (_age(fields), row_id) <= oldest:
             return False
-        if table not in self._full:
-            self._full.add(table)
-            log.warning("table %s has %d rows; more are left out", table, TABLE_ROWS_MAX)
+        self._tables.put_row(table, oldest[1], None, self._now_s())
+        if not counted:  # what a scan has found is in its count
+            self._note_left_out(table, self._tables.left_out(table) + 1)
         return True
+
+    def _remove(self, table: str, row_id: str, *, counted: bool) -> None:
+        rows, left_out = self._tables.rows(table), self._tables.left_out(table)
+        if row_id not in rows:
+            self._note_left_out(table, max(0, left_out - counted))
+            return
+        self._tables.put_row(table, row_id, None, self._now_s())
+        self._shrunk.add(table)
+        self._refill()
+
+    def _refill(self) -> None:
+        """Looks for rows that were left out, once all is read and kept ones have gone."""
+        if self._scan or self._scan_due or self._rows:
+            return
+        for table in self._tables.names:
+            free = self._rows_max - len(self._tables.rows(table))
+            wanted = table in self._denied or self._tables.left_out(table) > 0
+            if not wanted or free < self._rows_max * TABLE_REFILL_PART:
+                continue
+            if table in self._shrunk:
+                self.scan(reread=False)
+                return
+            self._note_left_out(table, 0)  # the last scan found no more rows than these
+
+    def _note_left_out(self, table: str, count: int) -> None:
+        if count and not self._tables.left_out(table):
+            log.warning("table %s has %d rows; older ones are left out (FANTAIL_TABLE_ROWS)", table, self._rows_max)
+        self._tables.note_left_out(table, count)
 
     def _take_step(self, scan: _Scan, reply: Any) -> None:
         scan.cursor, keys = reply
@@ -273,7 +377,10 @@ class TableMirror:
             if not places:
                 continue
             scan.rows.add(key)
-            if scan.reread or any(row_id not in self._tables.rows(table) for table, row_id in places):
+            new = any(row_id not in self._tables.rows(table) for table, row_id in places)
+            if new:
+                self._counted.add(key)
+            if scan.reread or new:
                 self.mark(key)
         if scan.cursor in (b"0", 0):
             scan.todo.popleft()
@@ -289,6 +396,11 @@ class TableMirror:
 
     def _finish(self, scan: _Scan) -> None:
         self._scan, self.lacks = None, ""
+        found = Counter(table for key in scan.rows for table, _ in self.places(key))
+        for table in self._tables.names:
+            self._note_left_out(table, max(0, found[table] - self._rows_max))
+        self._counted = {key for key in self._rows if key in scan.rows}
+        self._uncounted = {key for key in self._rows if key not in scan.rows}
         for pattern in self._patterns:
             for row_id in self._tables.rows(pattern.table):
                 key = pattern.key_of(row_id).encode()

@@ -4,6 +4,9 @@ A client folds frames into a document. A snapshot opens with `add /<table> {}`, 
 whole at `ready`, the only frame of it that carries a position: one that was cut resumes as if it had never begun. What
 changed while the snapshot was on its way follows, from the very operation after it.
 
+A table that is full has the newest rows only. How many older ones are left out is told by the event `left-out`, with
+`{"jobs": 10000}` as its data and no position: before `ready` where there are any, and whenever a number changes.
+
 Who sees what. Every operation is noted with its row's owner (`broker.tables`), so whether it is shown is decided for
 each operation by itself. A position that moves on over what is hidden is sent as a frame of an id alone, now and then,
 so that a client who sees little does not come back to a log that has forgotten where it was.
@@ -117,6 +120,7 @@ class TableStream:
         self._cursor: Cursor | None = None
         self._told = 0
         self._told_at_s = 0.0
+        self._told_left_out: dict[str, int] = {}
         if position is not None and isinstance(located := self._tables.locate(position), Located):
             self._cursor = located.cursor
 
@@ -142,7 +146,7 @@ class TableStream:
                         yield frames
                         spoke = True
                 case CaughtUp():
-                    advance = self._hidden_advance(cursor)
+                    advance = self._left_out_frame() + self._hidden_advance(cursor)
                     if advance or not spoke:
                         yield advance
                     spoke = False
@@ -217,8 +221,16 @@ class TableStream:
 
     def _ready(self, applied: int) -> bytes:
         lack = self._broker.tables_lack
-        ready = frame(b"{}", event="ready", position=self._tables.position_at(applied))
-        return comment(lack) + ready if lack else ready
+        before = (comment(lack) if lack else b"") + self._left_out_frame()
+        return before + frame(b"{}", event="ready", position=self._tables.position_at(applied))
+
+    def _left_out_frame(self) -> bytes:
+        """Tells how many rows are left out of each table of the view, if that is not what was told last."""
+        counts = {table: count for table in self._view.tables if (count := self._tables.left_out(table))}
+        if counts == self._told_left_out:
+            return b""
+        self._told_left_out = counts
+        return frame(orjson.dumps(counts), event="left-out")
 
     def _tell(self, applied: int) -> None:
         self._told = applied

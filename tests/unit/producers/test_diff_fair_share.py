@@ -106,6 +106,22 @@ async def test_tracked_files_past_the_number_come_before_all_that_is_new(reposit
     assert notices[0].startswith("left out of the diff, as too much is new: a-folder/ (40 files)")
 
 
+async def test_new_folders_that_fit_by_themselves_come_after_the_tracked_files(repository: GitRepository) -> None:
+    for number in range(25):
+        repository.write(f"tracked/{number:02}", "old\n")
+    repository.commit()
+    for number in range(25):
+        repository.write(f"tracked/{number:02}", "new\n")
+    for number in range(20):
+        repository.write(f"a-folder/{number:02}", "new\n")
+    repository.write("b-folder/one", "new\n")
+    notices: list[str] = []
+    async with opened(repository.root, notices=notices, files=30) as diff:
+        await diff.update(everything())
+        assert diff.entries.keys() == {*(f"tracked/{number:02}" for number in range(25)), "b-folder/one"}
+    assert notices == ["left out of the diff, as too much is new: a-folder/ (20 files)"]
+
+
 async def test_the_real_limits_leave_a_package_tree_out(edited: GitRepository) -> None:
     """20,500 files in node_modules/, as `npm install` makes them without an ignore rule."""
     for folder in range(205):
