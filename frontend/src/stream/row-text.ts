@@ -7,6 +7,7 @@
  */
 import { PLAIN, type Span, type Style, plainText, rawText, spansOf } from "./ansi";
 import { isPicture } from "./char-width";
+import { invisibleParts } from "./invisible";
 import { linksIn } from "./links";
 
 /** What of a row the text depends on. */
@@ -22,6 +23,8 @@ export interface Piece {
   readonly link: { readonly href: string; readonly isHidden: boolean } | null;
   /** Whether it is the picture of a control character. */
   readonly isPicture: boolean;
+  /** Whether it is one invisible character, for which a box is drawn. */
+  readonly isInvisible: boolean;
 }
 
 /** Characters of a row drawn at once: many screens wide. One line of a megabyte would freeze the page's layout. */
@@ -72,10 +75,12 @@ export function piecesOf(row: RowText, raw: boolean, length: number = LENGTH_SHO
   return pieces;
 }
 
-/** Pictures of control characters are pieces of their own: each has a place of its own width. */
+/** Pictures of control characters and invisible ones are pieces of their own: each has a place of its own width. */
 function addPieces(pieces: Piece[], text: string, style: Style, link: Piece["link"]): void {
   for (const part of text.split(PICTURE))
-    if (part !== "") pieces.push({ text: part, style, link, isPicture: isPicture(part.charCodeAt(0)) });
+    for (const { text, isInvisible } of invisibleParts(part) ?? [{ text: part, isInvisible: false }])
+      if (text !== "")
+        pieces.push({ text, style, link, isPicture: isPicture(text.charCodeAt(0)), isInvisible });
 }
 
 const PICTURE = /([\u2400-\u2421])/;

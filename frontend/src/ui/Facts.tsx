@@ -5,6 +5,7 @@ import { isWebAddress } from "../stream/links";
 import { Changes } from "./Changes";
 import { CopyButton } from "./CopyButton";
 import { Ago, Duration } from "./Times";
+import { visible } from "./VisibleText";
 
 export function Facts({ job }: { readonly job: Job }) {
   const running = job.startedAt !== undefined && !isTerminal(job.status);
@@ -12,8 +13,8 @@ export function Facts({ job }: { readonly job: Job }) {
   return (
     <div className="facts">
       <dl>
-        <Fact term="Branch">{job.branch}</Fact>
-        <Fact term="Repository">{job.repoName ?? job.repoUrl}</Fact>
+        <Fact term="Branch">{job.branch !== undefined && visible(job.branch)}</Fact>
+        <Fact term="Repository">{visible(job.repoName ?? job.repoUrl ?? "")}</Fact>
         <Fact term="Started">{job.startedAt !== undefined && <Ago atMs={job.startedAt} />}</Fact>
         <Fact term="Duration">
           {job.startedAt !== undefined && (
@@ -22,7 +23,7 @@ export function Facts({ job }: { readonly job: Job }) {
         </Fact>
         <Fact term="Exit code">{job.exitCode !== undefined && String(job.exitCode)}</Fact>
         <Fact term="Changes">{changed && <Changes added={job.linesAdded} removed={job.linesRemoved} />}</Fact>
-        <Fact term="Environment">{job.environment}</Fact>
+        <Fact term="Environment">{job.environment !== undefined && visible(job.environment)}</Fact>
         <Fact term="Id">
           <code>{job.id}</code>
           <CopyButton text={job.id} what="the id" />
@@ -54,10 +55,10 @@ function LongText({ label, text }: { readonly label: string; readonly text: stri
   return (
     <details>
       <summary>
-        <span className="muted">{label}</span> <span className="preview">{text}</span>
+        <span className="muted">{label}</span> <span className="preview">{visible(text)}</span>
       </summary>
       <div className="command">
-        <pre>{text}</pre>
+        <pre>{visible(text)}</pre>
         <CopyButton text={text} what={`the ${label.toLowerCase()}`} />
       </div>
     </details>

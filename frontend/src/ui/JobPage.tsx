@@ -13,6 +13,8 @@ import { PageHead } from "./PageHead";
 import { PoliteSummary } from "./PoliteSummary";
 import { StatusBadge } from "./StatusBadge";
 import { LogViewer } from "./log/LogViewer";
+import { withCodes } from "../stream/invisible";
+import { visible } from "./VisibleText";
 import { nameOf } from "./jobs/job-name";
 import { listAddress } from "./jobs/useJobQuery";
 import { useJobDetails } from "./useJobDetails";
@@ -57,7 +59,7 @@ function FoundJob({ id, initial }: JobPageProps) {
   const { job, missing } = useJobDetails(id, initial?.job ?? null, session);
   const shown = merged(id, job, session);
   const title = nameOf(shown);
-  useTitle(`${SIGNS.get(shown.status) ?? "○"} ${title}`);
+  useTitle(`${SIGNS.get(shown.status) ?? "○"} ${withCodes(title)}`);
   if (missing && !job) return <NotFound what="job" />;
   return (
     <article className="page job-page" aria-labelledby="page-title">
@@ -67,7 +69,7 @@ function FoundJob({ id, initial }: JobPageProps) {
             <Link href={listAddress()}>Jobs</Link> <span aria-hidden="true">/</span>
           </nav>
         }
-        title={title}
+        title={visible(title)}
         summary={<StatusBadge status={shown.status} stale={shown.stale} />}
         connection={<JobConnection session={session} />}
       />
@@ -132,7 +134,7 @@ function Troubles({ job, error }: TroublesProps) {
       )}
       {job.mrWarning !== undefined && (
         <div className="box warn" role="note">
-          <span className="message">{job.mrWarning}</span>
+          <span className="message">{visible(job.mrWarning)}</span>
         </div>
       )}
       {error !== null && (
@@ -151,7 +153,8 @@ function Failure({ job }: { readonly job: Job }) {
     errorMessage ?? (exitCode === undefined ? "" : `The command ended with exit code ${exitCode}.`);
   return (
     <div className="box bad" role="alert">
-      <strong>{status === "failed" ? "Failed" : "Error"}</strong> <span className="message">{reason}</span>
+      <strong>{status === "failed" ? "Failed" : "Error"}</strong>{" "}
+      <span className="message">{visible(reason)}</span>
     </div>
   );
 }

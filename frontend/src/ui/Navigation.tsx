@@ -3,6 +3,7 @@ import { Link, useLocation } from "wouter";
 import type { User } from "../stream/initial-data";
 import { Mark } from "./Mark";
 import { ThemeSwitch } from "./ThemeSwitch";
+import { visible } from "./VisibleText";
 
 const PAGES = [
   { href: "/", name: "Jobs", holds: /^\/(?:jobs(?:\/.*)?)?$/, forAdmins: false },
@@ -30,7 +31,7 @@ export function Navigation({ user }: { readonly user: User }) {
       <div className="aside">
         {user.name !== null && (
           <span className="user muted" title={user.name}>
-            {user.name}
+            {visible(user.name)}
           </span>
         )}
         <ThemeSwitch />

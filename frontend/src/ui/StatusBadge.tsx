@@ -1,5 +1,6 @@
 /** A status in words, with a sign and a colour beside. */
 import type { JobStatus } from "../stream/job";
+import { visible } from "./VisibleText";
 import { lookOfStatus } from "./status-look";
 
 interface StatusBadgeProps {
@@ -15,7 +16,7 @@ export function StatusBadge({ status, stale = false }: StatusBadgeProps) {
       <span className="sign" aria-hidden="true">
         {sign}
       </span>
-      {status}
+      {visible(status)}
       {stale && <span className="note"> · runner silent</span>}
     </span>
   );

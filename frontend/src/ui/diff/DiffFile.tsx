@@ -1,8 +1,10 @@
 /** One file of a diff: its header, which stays in view while its rows do, and those of its rows that are in view. */
 import { memo } from "react";
+import { Foreign } from "../VisibleText";
 import { SplitRow, UnifiedRow } from "./DiffRow";
 import { HEADER_HEIGHT, type Section, rowTop, rowsBetween } from "./layout";
 import type { Colours } from "./syntax";
+import { warningsOf } from "./warnings";
 
 interface DiffFileProps {
   readonly section: Section;
@@ -31,9 +33,11 @@ export const DiffFile = memo(
             <ChangeMark change={file.change} />
             <span className="d-name">
               {file.oldPath !== undefined && file.oldPath !== file.file && (
-                <span className="muted">{file.oldPath} → </span>
+                <span className="muted">
+                  <Foreign>{file.oldPath}</Foreign> →{" "}
+                </span>
               )}
-              {file.file}
+              <Foreign>{file.file}</Foreign>
             </span>
           </button>
           {patch?.modes && (
@@ -41,6 +45,11 @@ export const DiffFile = memo(
               {patch.modes[0]} → {patch.modes[1]}
             </span>
           )}
+          {warningsOf(file).map(({ text, title }) => (
+            <span key={text} className="d-warning" title={title}>
+              {text}
+            </span>
+          ))}
           {news && <span className="d-news">changed</span>}
           <Counts additions={file.additions} deletions={file.deletions} />
         </h2>

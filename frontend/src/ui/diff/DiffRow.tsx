@@ -1,5 +1,6 @@
 /** One row of a patch: numbers, a mark, and the text in its colours. Everything is text; nothing becomes markup. */
-import type { ReactNode } from "react";
+import { Fragment, type ReactNode } from "react";
+import { visible } from "../VisibleText";
 import { ADDED, DRAWN_CHARS_MAX, HUNK, type Patch, REMARK, REMOVED, changedPart, moreText } from "./patch";
 import type { Colours } from "./syntax";
 
@@ -61,7 +62,7 @@ function Side({ patch, colours, at, number }: LineProps & { readonly number: num
 }
 
 function HunkRow({ patch, at }: { readonly patch: Patch; readonly at: number }) {
-  return <div className="d-row hunk">{patch.lines[at]?.slice(0, DRAWN_CHARS_MAX)}</div>;
+  return <div className="d-row hunk">{visible(patch.lines[at]?.slice(0, DRAWN_CHARS_MAX) ?? "")}</div>;
 }
 
 function Code({ patch, colours, at, kind }: LineProps & { readonly kind: number }) {
@@ -89,7 +90,7 @@ const NO_SPANS = new Uint32Array(0);
 
 /** The line cut where a colour or the changed part begins or ends. */
 function pieces(line: string, spans: Uint32Array, changed: readonly [number, number] | null): ReactNode {
-  if (spans.length === 0 && !changed) return line;
+  if (spans.length === 0 && !changed) return visible(line);
   const made: ReactNode[] = [];
   const put = (from: number, to: number, kind: number): void => {
     const [start, stop] = changed ?? [line.length, line.length];
@@ -104,10 +105,10 @@ function pieces(line: string, spans: Uint32Array, changed: readonly [number, num
       made.push(
         className ? (
           <span key={a} className={className}>
-            {text}
+            {visible(text)}
           </span>
         ) : (
-          text
+          <Fragment key={a}>{visible(text)}</Fragment>
         ),
       );
     }

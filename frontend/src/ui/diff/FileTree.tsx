@@ -5,6 +5,8 @@
 import { type KeyboardEvent, useEffect, useId, useMemo, useState } from "react";
 import type { FileDiff } from "../../stream/diff-store";
 import { onResize } from "../../stream/platform";
+import { withCodes } from "../../stream/invisible";
+import { Foreign } from "../VisibleText";
 import { plural } from "../format";
 import { ChangeMark, Counts } from "./DiffFile";
 import { type Folder, type TreeRow, filesInOrder, rowsOf, treeStep } from "./tree";
@@ -148,7 +150,9 @@ function Row({ id, row, top, active, current, news, onChoose }: RowProps) {
       ) : (
         <ChangeMark change={row.file.change} />
       )}
-      <span className="d-path">{row.kind === "folder" ? row.folder.name : row.name}</span>
+      <span className="d-path">
+        <Foreign>{row.kind === "folder" ? row.folder.name : row.name}</Foreign>
+      </span>
       {news && (
         <span className="d-dot">
           <span className="unseen">changed</span>
@@ -160,9 +164,9 @@ function Row({ id, row, top, active, current, news, onChoose }: RowProps) {
 }
 
 function titleOf(row: TreeRow): string {
-  if (row.kind === "folder") return `${row.folder.path} (${plural(row.folder.count, "file")})`;
+  if (row.kind === "folder") return `${withCodes(row.folder.path)} (${plural(row.folder.count, "file")})`;
   const { file, oldPath } = row.file;
-  return oldPath === undefined ? file : `${oldPath} → ${file}`;
+  return withCodes(oldPath === undefined ? file : `${oldPath} → ${file}`);
 }
 
 /** Which rows are in view; the file that is being read is kept among them. */

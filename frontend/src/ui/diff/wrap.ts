@@ -6,6 +6,7 @@
  * words cannot be counted without the browser. What a font may draw wider than a figure counts as two columns, so a row
  * may be a line too high and is never too low.
  */
+import { INVISIBLE_COLUMNS, invisibleParts } from "../../stream/invisible";
 
 /** As `tab-size` in diff.css. */
 const TAB_COLUMNS = 4;
@@ -18,6 +19,13 @@ const SPACE = 32;
 
 /** Lines of `columns` columns that a text takes, at least one. */
 export function linesOf(text: string, columns: number): number {
+  const parts = invisibleParts(text);
+  if (parts) {
+    // A box is not broken: it is counted as wide as it is, and so much more as a line may lack before it.
+    const boxes = parts.filter((part) => part.isInvisible).length;
+    const rest = parts.map((part) => (part.isInvisible ? "" : part.text)).join("");
+    return linesOf(rest + " ".repeat(boxes * 2 * INVISIBLE_COLUMNS), columns);
+  }
   let lines = 1;
   let column = 0;
   for (let at = 0; at < text.length; at += 1) {

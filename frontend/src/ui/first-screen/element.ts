@@ -1,4 +1,5 @@
 /** Elements without React, for what is drawn before it has come. */
+import { codeOf, describe, invisibleParts } from "../../stream/invisible";
 
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 
@@ -13,4 +14,15 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
     if (value !== undefined) made.setAttribute(name, String(value));
   made.append(...children.filter((child) => child !== null));
   return made;
+}
+
+/** As `visible` of VisibleText.tsx. */
+export function visible(text: string): readonly (Node | string)[] {
+  return invisibleParts(text)?.map((part) => (part.isInvisible ? boxOf(part.text) : part.text)) ?? [text];
+}
+
+export function boxOf(character: string): HTMLElement {
+  const title = describe(character);
+  const attributes = { role: "img", "aria-label": title, title, "data-code": codeOf(character) };
+  return element("span", { class: "invisible", ...attributes }, character);
 }

@@ -30,7 +30,7 @@ import { ROW_HEIGHT, bottom, digitsOf, scrollHeight, windowAt } from "../log/geo
 import { preference } from "../preferences";
 import { lookOfStatus } from "../status-look";
 import { THEME_SHAPES, themeLabel } from "../theme-look";
-import { element } from "./element";
+import { element, visible } from "./element";
 import markup from "./job-screen.html?raw";
 import { type RowLook, slotOf } from "./rows";
 
@@ -145,10 +145,12 @@ function filled(texts: Texts): DocumentFragment {
     else delete part.dataset.if;
   }
   const walker = document.createTreeWalker(template.content, NodeFilter.SHOW_TEXT);
+  const places: Text[] = [];
   while (walker.nextNode()) {
     const node = walker.currentNode as Text;
-    if (node.data.includes("{")) node.data = node.data.replaceAll(/\{(\w+)\}/g, textOf);
+    if (node.data.includes("{")) places.push(node);
   }
+  for (const place of places) place.replaceWith(...visible(place.data.replaceAll(/\{(\w+)\}/g, textOf)));
   return template.content;
 }
 

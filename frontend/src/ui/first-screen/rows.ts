@@ -8,7 +8,7 @@ import { lookOf } from "../log/ansi-colour";
 import { ROW_HEIGHT } from "../log/geometry";
 import { STREAM_NAMES, rowClasses } from "../log/row-look";
 import { type TimestampMode, formatStamp, isPause, isoMoment } from "../log/timestamps";
-import { element } from "./element";
+import { boxOf, element } from "./element";
 
 export interface RowLook {
   readonly raw: boolean;
@@ -70,7 +70,8 @@ function textOf(row: LineRow, raw: boolean): HTMLElement {
   );
 }
 
-function drawn({ text, style, link, isPicture }: Piece): Node | string {
+function drawn({ text, style, link, isPicture, isInvisible }: Piece): Node | string {
+  if (isInvisible) return boxOf(text);
   if (isPicture) return element("span", { class: "control" }, text);
   const look = style === PLAIN ? null : lookOf(style);
   if (link === null && look === null) return text;

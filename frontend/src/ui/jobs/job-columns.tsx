@@ -5,6 +5,8 @@ import { Changes } from "../Changes";
 import { StatusBadge } from "../StatusBadge";
 import { Ago, Duration } from "../Times";
 import { type Column, FirstCell } from "../table/DataTable";
+import { withCodes } from "../../stream/invisible";
+import { Foreign } from "../VisibleText";
 import { nameOf } from "./job-name";
 
 export const JOB_COLUMNS: readonly Column<Job>[] = [
@@ -21,7 +23,13 @@ export const JOB_COLUMNS: readonly Column<Job>[] = [
     className: "wide",
     sortable: true,
     cell: ({ branch }) =>
-      branch === undefined ? <span className="muted">–</span> : <span title={branch}>{branch}</span>,
+      branch === undefined ? (
+        <span className="muted">–</span>
+      ) : (
+        <span title={withCodes(branch)}>
+          <Foreign>{branch}</Foreign>
+        </span>
+      ),
   },
   {
     key: "started",
@@ -68,15 +76,19 @@ function Name({ job }: { readonly job: Job }) {
               </>
             )}
           </span>
-          {job.repoName !== undefined && <span className="wide">{job.repoName}</span>}
-          <code className="wide" title={detail}>
-            {detail ?? job.id}
+          {job.repoName !== undefined && (
+            <span className="wide">
+              <Foreign>{job.repoName}</Foreign>
+            </span>
+          )}
+          <code className="wide" title={detail && withCodes(detail)}>
+            <Foreign>{detail ?? job.id}</Foreign>
           </code>
         </>
       }
     >
-      <Link href={`/jobs/${encodeURIComponent(job.id)}`} title={name}>
-        {name}
+      <Link href={`/jobs/${encodeURIComponent(job.id)}`} title={withCodes(name)}>
+        <Foreign>{name}</Foreign>
       </Link>
     </FirstCell>
   );

@@ -2,6 +2,7 @@
 import { type ReactNode, type RefObject, useLayoutEffect, useMemo, useRef } from "react";
 import { PLAIN, type Style } from "../../stream/ansi";
 import { lookOf } from "./ansi-colour";
+import { Invisible } from "../VisibleText";
 import { canHighlight, highlight } from "./highlights";
 import { useLogLook } from "./log-look-context";
 import { useLogSearch } from "./log-search-context";
@@ -50,7 +51,8 @@ function drawn(pieces: readonly Piece[]): readonly ReactNode[] {
   return pieces.map((piece, at) => <Drawn key={at} piece={piece} />);
 }
 
-function Drawn({ piece: { text, style, link, isPicture } }: { readonly piece: Piece }) {
+function Drawn({ piece: { text, style, link, isPicture, isInvisible } }: { readonly piece: Piece }) {
+  if (isInvisible) return <Invisible character={text} />;
   const look = style === PLAIN ? null : lookOf(style);
   if (isPicture) return <span className="control">{text}</span>;
   if (link === null)

@@ -12,6 +12,7 @@ import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from 
 import { useLocation } from "wouter";
 import { useTables } from "../../hooks/useTables";
 import { StatusBadge } from "../StatusBadge";
+import { visible } from "../VisibleText";
 import { formatCount } from "../format";
 import { useBoundActions } from "../keys";
 import { type Choice, actionChoices, jobChoices, pageChoices, ranked } from "./choices";
@@ -85,7 +86,7 @@ export default function Palette({ onClose }: { readonly onClose: () => void }) {
             onMouseMove={() => setActive(index)}
             onClick={() => choose(choice)}
           >
-            <span className="palette-name">{choice.name}</span>
+            <span className="palette-name">{visible(choice.name)}</span>
             {choice.kind === "job" && <span className="palette-id muted">{choice.under}</span>}
             {choice.kind === "job" && <StatusBadge status={choice.status} />}
             {choice.kind === "action" && choice.under !== "" && <kbd>{choice.under}</kbd>}
