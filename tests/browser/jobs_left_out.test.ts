@@ -7,7 +7,11 @@ const { server, open } = dashboard(() => ({ FANTAIL_TABLE_ROWS: "3" }));
 
 it("the newest are listed, the others counted, in view also on a phone, and a new one comes in", async () => {
   for (let number = 0; number < 5; number += 1) {
-    await server.send("POST", "/api/jobs", { id: `job-${number}`, name: `job number ${number}`, createdAt: 1000 + number });
+    await server.send("POST", "/api/jobs", {
+      id: `job-${number}`,
+      name: `job number ${number}`,
+      createdAt: 1000 + number,
+    });
   }
   const page = await open("/", { viewport: { width: 390, height: 844 } });
   const note = page.getByRole("note");
