@@ -5,15 +5,13 @@
  * The wide ones are a table (Unicode 14, East_Asian_Width W and F, joined over what is not assigned), as no engine knows
  * them by a name; the marks are asked of the engine, which does.
  */
-import { INVISIBLE_COLUMNS, invisibleCount } from "./invisible";
-
 /** Columns between two tab stops; `tab-size` in log.css. */
 export const TAB_COLUMNS = 8;
 
-/** The columns of a text without control characters, drawn; a tab goes to the next stop, and what is invisible has a box. */
+/** The columns of a text without control characters; a tab goes to the next stop. */
 export function columnsOf(plain: string): number {
   if (PRINTABLE_ASCII.test(plain)) return plain.length;
-  let columns = invisibleCount(plain) * INVISIBLE_COLUMNS;
+  let columns = 0;
   for (const character of plain)
     columns += character === "\t" ? TAB_COLUMNS - (columns % TAB_COLUMNS) : widthOf(character);
   return columns;

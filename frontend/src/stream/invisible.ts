@@ -63,6 +63,9 @@ export function invisibleParts(text: string): readonly Part[] | null {
 export const invisibleCount = (text: string): number =>
   invisibleParts(text)?.filter((part) => part.isInvisible).length ?? 0;
 
+/** The columns that the boxes of a text take, beside its other characters. */
+export const boxColumns = (text: string): number => invisibleCount(text) * INVISIBLE_COLUMNS;
+
 /** Whether a text has characters that reorder what is read. */
 export const hasBidi = (text: string): boolean => BIDI.test(text);
 

@@ -7,6 +7,7 @@
  * fill.
  */
 import { columnsOf, plainText, rawText } from "./ansi";
+import { boxColumns } from "./invisible";
 import type { JobOutput, OutputStream } from "./job";
 import type { LineRow } from "./log-rows";
 import { LENGTH_SHOWN } from "./row-text";
@@ -236,7 +237,8 @@ export class PageRows {
 export function unitsOf(text: string, width: number, raw = false): number {
   const plain = shown(text.length > LENGTH_READ ? text.slice(0, LENGTH_READ) : text, raw);
   const cut = text.length > LENGTH_SHOWN && plain.length > LENGTH_SHOWN;
-  const columns = cut ? columnsOf(plain.slice(0, LENGTH_SHOWN)) + BUTTON_COLUMNS : columnsOf(plain);
+  const drawn = cut ? plain.slice(0, LENGTH_SHOWN) : plain;
+  const columns = columnsOf(drawn) + boxColumns(drawn) + (cut ? BUTTON_COLUMNS : 0);
   return Math.max(1, Math.ceil(columns / width));
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { columnsOf, widthOf } from "../../src/stream/char-width";
 import { INVISIBLE_COLUMNS, codeOf, hasBidi, invisibleParts, withCodes } from "../../src/stream/invisible";
 import { PLAIN } from "../../src/stream/ansi";
+import { unitsOf } from "../../src/stream/page-rows";
 import { piecesOf } from "../../src/stream/row-text";
 
 const shown = (text: string): string => withCodes(text);
@@ -71,8 +72,10 @@ describe("in a line of a log", () => {
     ]);
   });
 
-  it("its box counts as columns, and a terminal's cursor does not move by it", () => {
-    expect(columnsOf("a\u202eb")).toBe(2 + INVISIBLE_COLUMNS);
+  it("its box makes a wrapped line higher, and a terminal's cursor does not move by it", () => {
+    expect(unitsOf("ab".repeat(5), 10)).toBe(1);
+    expect(unitsOf(`${"ab".repeat(5)}\u202e`, 10)).toBe(1 + Math.ceil(INVISIBLE_COLUMNS / 10));
+    expect(columnsOf("a\u202eb")).toBe(2);
     expect(widthOf("\u202e")).toBe(0);
   });
 });
