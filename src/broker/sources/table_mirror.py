@@ -350,7 +350,7 @@ class TableMirror:
 
     def _refill(self) -> None:
         """Looks for rows that were left out, once all is read and kept ones have gone."""
-        if self._scan or self._scan_due or self._rows:
+        if self._scan or self._scan_due or self._rows or self.lacks:
             return
         for table in self._tables.names:
             free = self._rows_max - len(self._tables.rows(table))
