@@ -15,6 +15,7 @@ from bench.dashboard import frontend
 from bench.diffs import diffs
 from bench.fantail import entry, fantail
 from bench.load import Crowd
+from bench.masking import masking
 from bench.peers import nchan, nchan_installed, peer
 from bench.pipelines import pipelines
 from bench.report import Row
@@ -330,5 +331,6 @@ SCENARIOS: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
     "pipelines": pipelines,
     "diffs": diffs,
     "searching": searching,
+    "masking": masking,
     "frontend": frontend,
 }

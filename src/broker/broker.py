@@ -22,7 +22,7 @@ from broker.diffs import FILES, opening
 from broker.entries import Record, entry_of
 from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
 from broker.jobs import JOB, Job, JobKind, Presence, checked_id
-from broker.ledger import InProcessLedger, Ledger
+from broker.ledger import InProcessLedger, Ledger, MaskingLedger
 from broker.limits import (
     HOUSEKEEPING_S,
     IDLE_S,
@@ -74,6 +74,7 @@ class Broker:
         ledger: makes what writes the truth; None: the broker's own stores are the truth.
         tables: names of the global tables.
         limits: bounds.
+        masks_secrets: whether secrets are masked in what the source reads and the ledger writes.
         now_s: a monotonic clock, in seconds.
 
     Use it as `async with broker.running():`, or run `broker.run()` in a task of your own.
@@ -86,9 +87,11 @@ class Broker:
         *,
         tables: Iterable[str] = ("jobs", "tasks"),
         limits: BrokerLimits | None = None,
+        masks_secrets: bool = True,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits or BrokerLimits()
+        self.masks_secrets = masks_secrets
         self.now_s = now_s
         self.alarm = AlarmClock(now_s)
         self.epoch = secrets.token_hex(6)
@@ -99,7 +102,8 @@ class Broker:
         self.tables = Tables(tables, self.epoch, on_change=self.tables_bell.ring, uses=self._uses)
         self.tables_watchers = 0
         self.source = None if source is None else source(self)
-        self.ledger: Ledger = InProcessLedger(self) if ledger is None else ledger(self)
+        written: Ledger = InProcessLedger(self) if ledger is None else ledger(self)
+        self.ledger: Ledger = MaskingLedger(written) if masks_secrets else written
 
     @property
     def line_bytes_max(self) -> int:

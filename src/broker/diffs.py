@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from broker.json_patch import pointer
+from broker.masking.masker import masked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ FILES: Final = "files"
 NO_CHANGE: Final = "none"
 """The change of a file that no longer differs, where that must be said of the file by itself."""
 
+_TEXTS: Final = frozenset({"file", "oldPath", "diff", "omitted"})
+
 Entry = dict[str, "JsonValue"]
 
 
@@ -33,8 +36,8 @@ def stored_entry(field: bytes, value: bytes) -> Entry:
     """Reads one field of the hash; never fails.
 
     Returns:
-        `{file, diff, change, additions, deletions, oldPath?, omitted?}`, in this order. A value that is no JSON object
-        is a file whose patch is omitted because of its encoding.
+        `{file, diff, change, additions, deletions, oldPath?, omitted?, masked?}`, in this order. What is no JSON
+        object is a file whose patch is omitted because of its encoding.
     """
     file = field.decode("utf-8", "replace")
     try:
@@ -53,7 +56,18 @@ def stored_entry(field: bytes, value: bytes) -> Entry:
     for name in ("oldPath", "omitted"):
         if text := _text(said, name):
             entry[name] = text
+    if said.get("masked") is True:
+        entry["masked"] = True
     return entry
+
+
+def masked_entry(entry: Entry) -> Entry:
+    """The same file with the secrets masked in its patch and its names; `masked` says that there were any."""
+    shown: Entry = {
+        name: masked_text(value) if name in _TEXTS and isinstance(value, str) else value
+        for name, value in entry.items()
+    }
+    return entry if shown == entry else {**shown, "masked": True}
 
 
 def without_patch(entry: Mapping[str, Any], reason: str = "size") -> Entry:

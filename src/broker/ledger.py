@@ -7,11 +7,13 @@ there the stores are the truth, and what retention evicts is gone, which readers
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from broker.entries import records_of
 from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
 from broker.jobs import JOB, Presence, number
+from broker.masking.foreign import EntryMasker, masked_fields, masked_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +75,40 @@ class Ledger(Protocol):
         """Gives back what it holds (a connection); the next write takes it anew."""
 
 
+class MaskingLedger:
+    """Masks secrets in fields and rows, then writes them to another ledger. Entries are masked where they come from."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
+        """See `Ledger`."""
+        await self._ledger.create_job(job_id, masked_fields(fields))
+
+    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+        """See `Ledger`."""
+        return await self._ledger.append_output(job_id, entries, expected)
+
+    async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
+        """See `Ledger`."""
+        kept = masked_fields({name: value for name, value in fields.items() if value is not None})
+        await self._ledger.update_job(job_id, {name: kept.get(name) for name in fields})
+
+    async def delete_job(self, job_id: str) -> None:
+        """See `Ledger`."""
+        await self._ledger.delete_job(job_id)
+
+    async def change_table(self, change: DatabaseChange) -> None:
+        """See `Ledger`."""
+        if change.data is not None:
+            change = replace(change, data={name: masked_value(value, name) for name, value in change.data.items()})
+        await self._ledger.change_table(change)
+
+    async def aclose(self) -> None:
+        """See `Ledger`."""
+        await self._ledger.aclose()
+
+
 class InProcessLedger:
     """A ledger whose truth is the broker's own stores."""
 
@@ -94,7 +130,9 @@ class InProcessLedger:
         if expected is not None and expected != job.output.tail:
             raise LengthMismatchError(expected, job.output.tail)
         created_ms = number(job.fields.get("created_at")) or 0
-        return job.output.append(records_of(entries, created_ms, self._broker.line_bytes_max), self._broker.now_s())
+        masker = EntryMasker() if self._broker.masks_secrets else None
+        records = records_of(entries, created_ms, self._broker.line_bytes_max, masker)
+        return job.output.append(records, self._broker.now_s())
 
     async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
         """See `Ledger`."""

@@ -144,6 +144,8 @@ READ_BYTES_MAX: Final = 64 * KIB
 MASK_WINDOW_BYTES: Final = 256 * KIB
 # The longest token shape that is masked whole although a window ends within it; real ones have a few KiB at most.
 MASK_TOKEN_BYTES_MAX: Final = 8 * KIB
+# How far before an option such as `-u` the program that it belongs to is looked for; a command line is rarely longer.
+MASK_LOOK_BACK_BYTES: Final = 1024
 # A shorter value of a variable that only looks like a secret is more often a word ("disabled" has eight letters).
 SECRET_BYTES_MIN: Final = 8
 # A shorter value of a variable that was named on purpose would blank out half of the output.

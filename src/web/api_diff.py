@@ -1,7 +1,8 @@
 """A job's diff over REST: `GET /api/jobs/{id}/diff`, as one unified patch or as JSON.
 
-The patch is what `git apply` takes on the base that the job started from: the patches of all files, joined. Those that
-were left out are named in comments before the first, which git skips, so that no limit is hidden (trap 33). JSON is
+The patch is what `git apply` takes on the base that the job started from: the patches of all files, joined. Before the
+first, in comments, which git skips, are named the files whose patches were left out, so that no limit is hidden (trap
+33), and those in which secrets were masked: applied, they would write the masks. JSON is
 `{"files": [entry, …], "additions", "deletions"}`, asked for by `Accept: application/json` or `?format=json`.
 """
 
@@ -41,7 +42,12 @@ async def answer_diff(context: Context, request: Request) -> Response:
 
 
 def patch_of(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    """All entries as one patch; what is left out is named before it."""
+    """All entries as one patch; what is left out, and what is masked, is named before it."""
+    masked = [
+        f"# masked: {json.dumps(entry['file'])} has secrets that are not shown; do not apply its patch\n"
+        for entry in entries
+        if entry.get("masked")
+    ]
     left_out = [
         f"# left out ({_in_comment(entry['omitted'])}): {json.dumps(entry['file'])},"
         f" +{entry['additions']} -{entry['deletions']}\n"
@@ -49,7 +55,7 @@ def patch_of(entries: Sequence[Mapping[str, Any]]) -> bytes:
         if entry.get("omitted")
     ]
     patches = [_whole_lines(str(entry["diff"])) for entry in entries]
-    return "".join(left_out + patches).encode("utf-8", "replace")
+    return "".join(left_out + masked + patches).encode("utf-8", "replace")
 
 
 def _in_comment(text: str) -> str:

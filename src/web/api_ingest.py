@@ -27,6 +27,7 @@ import anyio
 from broker.entries import STREAMS
 from broker.errors import BrokerError, LengthMismatchError
 from broker.limits import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
+from broker.masking.foreign import EntryMasker
 from web.api_exchange import json_response, own_job, whole_number
 from web.auth import viewer_required
 from web.ingest import batches, parser_for
@@ -46,7 +47,7 @@ from web.problems import (
 from web.protocol import EXTENSION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -156,6 +157,7 @@ class Upload:
         self._job = job
         self._viewer = viewer_required(request.scope)
         self._parser = _parser(request)
+        self._masker = EntryMasker() if context.broker.masks_secrets else None
         self._bytes_max = context.settings.body_bytes
         self._read_bytes = 0
         self._expected = whole_number(request, "from", 0) if "from" in request.query_params else None
@@ -209,7 +211,9 @@ class Upload:
                 raise self._too_large()
             await anyio.sleep(limiter.ingest(self._viewer, self._address, len(chunk)))
 
-    async def _append(self, entries: list[bytes]) -> None:
+    async def _append(self, entries: Sequence[bytes]) -> None:
+        if self._masker is not None:
+            entries = self._masker.mask(entries)
         for batch in batches(entries, APPEND_RECORDS_MAX, APPEND_BYTES_MAX):
             if self._viewer.expired(time.time()):
                 raise unauthorized("The token has expired")

@@ -234,7 +234,7 @@ def watch(
     try:
         url = redis_address(redis_url, data_dir)
         limits = DiffLimits(file_bytes=diff_file_bytes, total_bytes=diff_total_bytes)
-        published = anyio.run(publish_diff, url, job, Watched(worktree, base, limits), lambda _: None)
+        published = anyio.run(publish_diff, url, job, Watched(worktree, base, limits), lambda _: None, _secrets(None))
         if not published:
             _say(f"job {job}: the last state of the diff is not published")
     except (NotLocatedError, InvalidIdError, NotFoundError, WorktreeError) as error:
@@ -426,7 +426,7 @@ def _new_job(job_id: str | None, name: str, user: str) -> NewJob:
 
 
 def _secrets(chosen: Sequence[str] | None) -> list[bytes]:
-    from broker.producers.secrets import secret_values, unmaskable  # noqa: PLC0415
+    from broker.masking.environment import secret_values, unmaskable  # noqa: PLC0415
 
     environment: Mapping[str, str] = os.environ
     for name in unmaskable(environment, chosen or ()):

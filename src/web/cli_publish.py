@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any
 
 import anyio
@@ -55,9 +56,10 @@ def publish(
         return _refuse("not a payload: it is nested too deeply")
 
     async def say(url: str) -> None:
+        from broker.masking.environment import secret_values  # noqa: PLC0415
         from broker.producers.status_publisher import StatusPublisher  # noqa: PLC0415
 
-        async with StatusPublisher(url) as publisher:
+        async with StatusPublisher(url, secrets=secret_values(os.environ)) as publisher:
             await publisher.publish(kind, subject_id, without_surrogates(status), members, complete=complete)
 
     try:

@@ -97,6 +97,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
             lambda broker: RedisLedger(broker, redis_url, settings.tables),
             tables=status_tables(settings),
             limits=broker_limits(settings),
+            masks_secrets=settings.mask_secrets,
         )
         sources = StatusSources.of(broker, settings, redis_url)
         await stack.enter_async_context(broker.running())

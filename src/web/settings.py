@@ -165,6 +165,11 @@ class Settings(BaseSettings):
         "with auth `none`, `a,b,…`",
     )
 
+    mask_secrets: bool = Field(
+        default=True,
+        description="whether secrets are masked in what other programs wrote to Redis, before anything of it is sent",
+    )
+
     # -- streams
     keepalive_s: Seconds = Field(default=30.0, description="a comment is sent after so long with nothing sent")
     max_stream_s: Seconds = Field(

@@ -66,6 +66,7 @@ class StatusSources:
                 database=database or (None if broker.source is None else OwnRuns(broker)),
                 ttl_s=round(settings.status_ttl_s),
                 check_s=settings.status_check_s,
+                masks=broker.masks_secrets,
             )
         return cls(_pipelines(broker, settings), statuses, database)
 

@@ -1,7 +1,8 @@
 """Follows a job's diff in the terminal: the patch of each file, once, and again whenever it changes.
 
 On stdout are patches alone, each whole: the output for a job that has ended is one patch that `git apply` takes. What
-is said of files without a patch (left out for its size, no longer differing) goes to stderr. A snapshot that comes
+is said of files without a patch (left out for its size, no longer differing), or with secrets masked in it, goes to
+stderr. A snapshot that comes
 after a cut prints what differs from what was printed before, and nothing twice.
 
 In a terminal patches are coloured as git colours them, and control characters are shown instead of obeyed: a file may
@@ -81,6 +82,8 @@ class DiffFollower(Follower):
             self.notice(f"{visible(file)} ({counts}): its patch is left out ({visible(str(entry['omitted']))})")
         else:
             patch = str(entry.get("diff", ""))
+            if entry.get("masked"):
+                self.notice(f"{visible(file)}: secrets are masked in its patch; do not apply it")
             if self.followed.coloured:
                 patch = coloured(patch)
             elif OUT in self.followed.terminals:

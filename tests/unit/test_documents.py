@@ -56,7 +56,7 @@ def test_every_file_that_the_map_names_exists() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["broker/sources", "broker/producers", "broker/producers/worktree", "web", "web/faces"]
+    "room", ["broker/sources", "broker/producers", "broker/producers/worktree", "broker/masking", "web", "web/faces"]
 )
 def test_every_room_lists_its_files_and_no_others(room: str) -> None:
     folder = ROOT / "src" / room

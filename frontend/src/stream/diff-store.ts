@@ -18,6 +18,8 @@ export interface FileDiff {
   readonly additions: number;
   readonly deletions: number;
   readonly omitted?: string;
+  /** Whether secrets were masked in it: applied, the patch would write the masks. */
+  readonly masked?: boolean;
 }
 
 /** Immutable. `files` in the order in which they first differed. */
@@ -91,6 +93,7 @@ function sameDiff(one: FileDiff, other: FileDiff): boolean {
     one.change === other.change &&
     one.oldPath === other.oldPath &&
     one.omitted === other.omitted &&
+    one.masked === other.masked &&
     one.additions === other.additions &&
     one.deletions === other.deletions
   );
@@ -111,5 +114,6 @@ function readFileDiff(value: Json): FileDiff | null {
     additions: number(value, "additions") ?? 0,
     deletions: number(value, "deletions") ?? 0,
     omitted: text(value, "omitted"),
+    masked: field(value, "masked") === true ? true : undefined,
   };
 }

@@ -44,6 +44,12 @@ describe("a file's warnings", () => {
     ].map((lines) => warningsOf(file(lines))[0]?.title);
     expect(titles).toEqual(["Nothing else changed.", "There are other changes too."]);
   });
+
+  it("say that secrets are masked in a patch, which must not be applied then", () => {
+    const [warning] = warningsOf({ ...file(["-a", "+***"]), masked: true });
+    expect(warning?.text).toBe("Secrets masked");
+    expect(warning?.title).toContain("Do not apply");
+  });
 });
 
 describe("text that somebody else wrote", () => {

@@ -16,7 +16,6 @@ Recording a command:
     outlets.py           terminals or pipes
     stream_recorder.py   one stream: echoed, masked, split, appended
     line_decoder.py      bytes to lines
-    secrets.py           what is masked
 
 Publishing a diff:
 

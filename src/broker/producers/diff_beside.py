@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from broker.errors import NotFoundError, SourceUnavailableError
 from broker.jobs import JOB, checked_id
 from broker.limits import DIFF_LAST_PASS_S_MAX, DIFF_NOTICES_MAX, DIFF_STATUS_S, FLUSH_TOLD_S, REDIS_TIMEOUT_S
+from broker.masking.rules import Rules
 from broker.producers.diff_publisher import DiffPublisher
 from broker.producers.diff_watcher import watching_diff
 from broker.producers.recording import OBEYED
@@ -32,7 +33,7 @@ from broker.producers.redis_job import connected
 from broker.producers.worktree.git_process import WorktreeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from anyio.streams.memory import MemoryObjectReceiveStream
@@ -107,7 +108,7 @@ async def _opened(
 ) -> DiffWatcher | None:
     """A running watcher; None where there can be none, which is told."""
     client = await stack.enter_async_context(connected(redis_url))
-    publisher = DiffPublisher(client, job.id)
+    publisher = DiffPublisher(client, job.id, rules=job.rules)
     try:
         return await stack.enter_async_context(
             watching_diff(watched.worktree, publisher, base=watched.base, limits=watched.limits, on_notice=notice)
@@ -145,7 +146,9 @@ async def _tell_of_waiting() -> None:
     _log.warning("the last state of the diff is still to be published; waiting for up to %.0f s", DIFF_LAST_PASS_S_MAX)
 
 
-async def publish_diff(redis_url: str, job_id: str, watched: Watched, tell: Callable[[str], None]) -> bool:
+async def publish_diff(
+    redis_url: str, job_id: str, watched: Watched, tell: Callable[[str], None], secrets: Sequence[bytes] = ()
+) -> bool:
     """Publishes a worktree's diff for a job that somebody else writes, until that ends or a signal comes.
 
     For the main thread, as it takes the signals. The last pass is made before it returns.
@@ -155,6 +158,7 @@ async def publish_diff(redis_url: str, job_id: str, watched: Watched, tell: Call
         job_id: the job.
         watched: which diff.
         tell: shows a notice.
+        secrets: values that are masked in the patches, beside what looks like a secret by itself.
 
     Returns:
         Whether Redis has the worktree as it was at the end.
@@ -170,7 +174,7 @@ async def publish_diff(redis_url: str, job_id: str, watched: Watched, tell: Call
     async with connected(redis_url) as client:
         if await _status(client, key) is None:
             raise NotFoundError(f"job {job_id}")
-        publisher = DiffPublisher(client, job_id)
+        publisher = DiffPublisher(client, job_id, rules=Rules(secrets))
         following = watching_diff(watched.worktree, publisher, base=watched.base, limits=watched.limits, on_notice=tell)
         async with following as watcher:
             with anyio.open_signal_receiver(*OBEYED) as signals:

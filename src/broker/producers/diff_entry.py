@@ -2,10 +2,11 @@
 
 An entry is the value of one field in the hash `job:{id}:diff` (PROTOCOL.md, section R):
 
-    {"file", "oldPath"?, "change", "diff", "additions", "deletions", "omitted"?}
+    {"file", "oldPath"?, "change", "diff", "additions", "deletions", "omitted"?, "masked"?}
 
 - `diff` is the file's whole patch with git's header, so that renames and modes are in it, and all entries joined are
   one patch that `git apply` takes on the base. It is empty where it is left out, and then `omitted` says why.
+- `masked` is true where secrets were masked in the patch or in a name: `git apply` would write the masks.
 - `change` is added, modified, deleted, renamed or copied; a change of mode or type is `modified`, and its patch says
   which.
 - `file` and `oldPath` are names as `file_name` writes them: the few that are no UTF-8 in git's quotes.
@@ -51,6 +52,7 @@ class DiffEntry:
         deletions: lines removed.
         old_path: where it was, for a rename or a copy.
         omitted: why the patch is left out; None where it is there.
+        masked: whether secrets were masked in it.
     """
 
     file: str
@@ -60,6 +62,7 @@ class DiffEntry:
     deletions: int
     old_path: str | None = None
     omitted: Omitted | None = None
+    masked: bool = False
 
     def encode(self) -> bytes:
         """The JSON that is stored."""
@@ -74,6 +77,8 @@ class DiffEntry:
         }
         if self.omitted is not None:
             value["omitted"] = self.omitted
+        if self.masked:
+            value["masked"] = True
         return orjson.dumps(value)
 
 

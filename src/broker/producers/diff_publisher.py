@@ -14,20 +14,24 @@ What holds:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
+import anyio.to_thread
 from redis.exceptions import RedisError
 
 from broker.errors import SourceUnavailableError
 from broker.jobs import JOB, checked_id
 from broker.limits import DIFF_HSET_BYTES, DIFF_PUBLISH_TIMEOUT_S, JOB_TTL_S
+from broker.masking.masker import known_rules, masked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from redis.asyncio import Redis
 
+    from broker.masking.rules import Rules
     from broker.producers.diff_entry import DiffEntry
 
 # KEYS: the job's hash. ARGV: lines added, lines removed. Returns whether there is such a job.
@@ -48,6 +52,7 @@ class DiffPublisher:
         *,
         key_prefix: str = JOB.prefix,
         ttl_s: float = JOB_TTL_S,
+        rules: Rules | None = None,
     ) -> None:
         """Writes nothing yet.
 
@@ -56,6 +61,7 @@ class DiffPublisher:
             job_id: the job.
             key_prefix: of the job's keys.
             ttl_s: how long the diff stays after the last write.
+            rules: what is masked in the patches; None: what looks like a secret by itself.
 
         Raises:
             InvalidIdError: the id is outside the grammar.
@@ -64,6 +70,8 @@ class DiffPublisher:
         self._job = f"{key_prefix}{checked_id(job_id)}"
         self._key = f"{self._job}:diff"
         self._ttl_ms = int(ttl_s * 1000)
+        self._rules = rules or known_rules()
+        self._masked: dict[str, tuple[DiffEntry, DiffEntry]] = {}
         self._written: dict[str, DiffEntry] | None = None
         self.job_gone = False
         """Whether the job's hash was missing when it was last looked for."""
@@ -78,12 +86,28 @@ class DiffPublisher:
         Raises:
             SourceUnavailableError: Redis did not answer, or refused; nothing is known of what it holds now.
         """
+        shown = await self._without_secrets(entries)
         try:
             with anyio.fail_after(DIFF_PUBLISH_TIMEOUT_S):
-                await self._publish(entries, None if whole else self._written)
+                await self._publish(shown, None if whole else self._written)
         except (RedisError, OSError, TimeoutError) as error:
             self._written = None
             raise SourceUnavailableError(f"Redis did not take the diff: {error}") from error
+
+    async def _without_secrets(self, entries: Mapping[str, DiffEntry]) -> dict[str, DiffEntry]:
+        """The entries as they are published; those that are as they were are not looked at again."""
+        new = [entry for file, entry in entries.items() if self._masked.get(file, (None,))[0] != entry]
+        if new:  # up to 16 MiB of patches: not on the event loop
+            masked = await anyio.to_thread.run_sync(lambda: [masked_entry(entry, self._rules) for entry in new])
+            self._masked |= {entry.file: (entry, shown) for entry, shown in zip(new, masked, strict=True)}
+        self._masked = {file: self._masked[file] for file in entries}
+        shown = {}
+        for _, entry in self._masked.values():
+            name = entry.file
+            while name in shown:  # names that differ in their secrets alone
+                name += "'"
+            shown[name] = entry if name == entry.file else replace(entry, file=name)
+        return shown
 
     async def _publish(self, entries: Mapping[str, DiffEntry], written: Mapping[str, DiffEntry] | None) -> None:
         self._written = None  # until it is known to be otherwise, also if this is cancelled
@@ -120,6 +144,13 @@ class DiffPublisher:
             pipe.eval(_SUMS, 1, self._job, str(added), str(removed))
             replies = await pipe.execute()
         return bool(replies[0]), bool(replies[-1])
+
+
+def masked_entry(entry: DiffEntry, rules: Rules) -> DiffEntry:
+    """An entry without secrets; it says so where its patch or a name is not the original one."""
+    old_path = None if entry.old_path is None else masked_text(entry.old_path, rules)
+    shown = replace(entry, file=masked_text(entry.file, rules), old_path=old_path, diff=masked_text(entry.diff, rules))
+    return entry if shown == entry else replace(shown, masked=True)
 
 
 def _portions(entries: Mapping[str, DiffEntry]) -> Iterator[list[str | bytes]]:

@@ -50,6 +50,8 @@ from broker.limits import (
     SPOOL_BYTES_MAX,
     UNSENT_BYTES_MAX,
 )
+from broker.masking.masker import SecretMasker, masked_text
+from broker.masking.rules import Rules
 from broker.producers.delivery import AWAY, Delivery, DeliveryStatistics, Opened
 from broker.producers.redis_job import JobTakenError, RedisJob, connected, now_ms
 from broker.producers.spool import Spool
@@ -114,6 +116,8 @@ class WriterSettings:
         rewrite_bytes_max: confirmed output in memory, to be written anew if Redis loses it.
         spool_bytes_max: output on disk while Redis is away; 0: none.
         spool_directory: where; the system's directory for temporary files where None.
+        secrets: values that are masked in all that is written, beside what looks like a secret by itself; see
+            `broker.masking`.
     """
 
     key_prefix: str = JOB.prefix
@@ -124,6 +128,7 @@ class WriterSettings:
     rewrite_bytes_max: int = REWRITE_BYTES_MAX
     spool_bytes_max: int = SPOOL_BYTES_MAX
     spool_directory: Path | None = None
+    secrets: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +179,12 @@ Ending = Delivered | Undelivered | Deleted
 class JobWriter:
     """The writer of one job; made by `open_job`. Its methods are for the event loop's thread."""
 
-    def __init__(self, job: RedisJob, delivery: Delivery) -> None:
+    def __init__(self, job: RedisJob, delivery: Delivery, rules: Rules) -> None:
         self._job = job
         self._delivery = delivery
+        self.rules = rules
+        """What is masked in all that is written."""
+        self._maskers = {stream: SecretMasker(rules) for stream in STREAMS}
         self.ending: Ending | None = None
         """How `finish` ended; None before."""
 
@@ -192,14 +200,18 @@ class JobWriter:
         *,
         source: str | None = None,
         timestamp_ms: int | None = None,
+        masked: bool = False,
     ) -> None:
-        """Appends lines. Waits while Redis has too much to take already; cancelled, it leaves out the last of them.
+        """Appends lines, their secrets masked. Waits while Redis has too much to take already.
+
+        Cancelled, it leaves out the last of them.
 
         Args:
             lines: each becomes one entry; lone surrogates are replaced.
             stream: stdout, stderr, system or error.
             source: who printed them, where several do.
             timestamp_ms: when, in ms since 1970; now where None.
+            masked: whether they have been through a `SecretMasker` of their own already.
 
         Raises:
             ValueError: no such stream, or the job is finished.
@@ -208,6 +220,9 @@ class JobWriter:
             raise ValueError(f"no such stream: {stream!r}")
         self._check_running()
         moment_ms = now_ms() if timestamp_ms is None else timestamp_ms
+        if not masked:
+            lines = self._masked(lines, stream)
+            source = None if source is None else masked_text(source, self.rules)
         for start in range(0, len(lines), APPEND_RECORDS_MAX):
             part = lines[start : start + APPEND_RECORDS_MAX]
             await self._delivery.put([entry_of(moment_ms, line, stream, source) for line in part])
@@ -221,7 +236,7 @@ class JobWriter:
         if fixed := _FIXED_FIELDS & fields.keys():
             raise ValueError(f"cannot be changed: {', '.join(sorted(fixed))}")
         self._check_running()
-        self._delivery.set_fields(_texts(fields))
+        self._delivery.set_fields(_texts(fields, self.rules))
 
     async def settled(self) -> None:
         """Waits until all that was appended and set is in Redis, or the job was deleted; without a bound."""
@@ -255,7 +270,8 @@ class JobWriter:
         self._check_running()
         self.ending = Undelivered(0)
         ended = {"status": status, "exit_code": exit_code, "error_message": error_message, "finished_at": now_ms()}
-        self._delivery.set_fields(_texts({name: value for name, value in ended.items() if value is not None}))
+        told = {name: value for name, value in ended.items() if value is not None}
+        self._delivery.set_fields(_texts(told, self.rules))
         with anyio.move_on_after(flush_s):
             await self._settled_or_told(flush_s)
         self.ending = await self._ended()
@@ -296,6 +312,14 @@ class JobWriter:
             await self._job.release()
         return self.undelivered() if now.dropped else Delivered()
 
+    def _masked(self, lines: Sequence[str], stream: str) -> Sequence[str]:
+        """Lines of one stream: the body of a private key may go on from those before."""
+        lines = [without_surrogates(line) for line in lines]
+        text = "\n".join([*lines, ""])
+        if text.count("\n") != len(lines):  # a line feed within an entry
+            return [masked_text(line, self.rules) for line in lines]
+        return self._maskers[stream].feed(text.encode()).decode("utf-8", "replace").split("\n")[:-1]
+
     def _check_running(self) -> None:
         if self.ending is not None:
             raise ValueError(f"job {self.id} is finished")
@@ -318,11 +342,12 @@ async def open_job(
     """
     new, settings = new or NewJob(), settings or WriterSettings()
     checked_id(new.id)
+    rules = Rules(settings.secrets)
     failure: Exception | None = None
     async with connected(redis_url, timeout_s=settings.timeout_s) as client:
         job = RedisJob(client, new.id, key_prefix=settings.key_prefix, ttl_s=settings.ttl_s, lease_s=settings.lease_s)
         name = f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(8)}"
-        opened = await _patiently(lambda: _opened(job, new, name), redis_url)
+        opened = await _patiently(lambda: _opened(job, new, name, rules), redis_url)
         with Spool(settings.spool_bytes_max, settings.spool_directory) as spool:
             delivery = Delivery(
                 job,
@@ -331,7 +356,7 @@ async def open_job(
                 unsent_bytes_max=settings.unsent_bytes_max,
                 rewrite_bytes_max=settings.rewrite_bytes_max,
             )
-            writer = JobWriter(job, delivery)
+            writer = JobWriter(job, delivery, rules)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(delivery.run)
                 try:
@@ -350,7 +375,7 @@ async def open_job(
         raise failure
 
 
-async def _opened(job: RedisJob, new: NewJob, writer: str) -> Opened:
+async def _opened(job: RedisJob, new: NewJob, writer: str, rules: Rules) -> Opened:
     """Takes the lease, then makes the job or takes it up; may be repeated."""
     await job.claim(writer)
     before = await job.fields()
@@ -360,14 +385,14 @@ async def _opened(job: RedisJob, new: NewJob, writer: str) -> Opened:
         raise JobTakenError(f"job {job.id} of another user")
     seen = await job.look(1)
     server = await job.server()
-    fields = _first_fields(job, new, before)
+    fields = _first_fields(job, new, before, rules)
     await job.write(fields)
     if user_id := fields["user_id"]:
         await job.enlist(user_id, number(fields["created_at"]) or now_ms())
     return Opened(writer, before | fields, seen, server)
 
 
-def _first_fields(job: RedisJob, new: NewJob, before: Mapping[str, str]) -> dict[str, str]:
+def _first_fields(job: RedisJob, new: NewJob, before: Mapping[str, str], rules: Rules) -> dict[str, str]:
     """The first HSET: whose it is together with what it is (trap 40). What is known of a job taken up stays."""
     started_at_ms = now_ms()
     said = {"name": new.name, "command": new.command, **new.fields}
@@ -380,13 +405,14 @@ def _first_fields(job: RedisJob, new: NewJob, before: Mapping[str, str]) -> dict
         "started_at": str(started_at_ms),
         "lease_s": f"{job.lease_s:g}",
         **ended,
-        **{name: without_surrogates(text) for name, text in said.items() if text},
+        **_texts({name: text for name, text in said.items() if text}, rules),
     }
 
 
-def _texts(fields: Mapping[str, str | int | None]) -> dict[str, str]:
-    """Values as a hash holds them; the empty text is absent (PROTOCOL.md, section R)."""
-    return {name: "" if value is None else without_surrogates(str(value)) for name, value in fields.items()}
+def _texts(fields: Mapping[str, str | int | None], rules: Rules) -> dict[str, str]:
+    """Values as a hash holds them, secrets masked; the empty text is absent (PROTOCOL.md, section R)."""
+    texts = {name: "" if value is None else without_surrogates(str(value)) for name, value in fields.items()}
+    return {name: masked_text(text, rules) for name, text in texts.items()}
 
 
 async def _end(

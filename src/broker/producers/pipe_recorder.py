@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import anyio
 
 from broker.limits import FLUSH_S_MAX, READ_BYTES_MAX, RUN_GRACE_S
+from broker.producers.job_writer import WriterSettings
 from broker.producers.recording import KILLED, Attention, Ended, Ran, record
 from broker.producers.stream_recorder import StreamRecorder
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Sequence
 
-    from broker.producers.job_writer import JobWriter, NewJob, WriterSettings
+    from broker.producers.job_writer import JobWriter, NewJob
 
 _STDIN, _STDOUT = 0, 1
 
@@ -63,7 +65,6 @@ async def record_input(
             recorder = StreamRecorder(
                 job,
                 stream,
-                secrets,
                 echo_fd=_STDOUT if echo else None,
                 on_broken_echo=reading.cancel,
             )
@@ -76,6 +77,7 @@ async def record_input(
             return Ended(KILLED + number, "cancelled", f"cancelled by {number.name}")
         return Ended(0, "success")
 
+    settings = replace(settings or WriterSettings(), secrets=secrets)
     return await record(redis_url, new, work, settings, flush_s=flush_s)
 
 

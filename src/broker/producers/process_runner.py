@@ -43,10 +43,12 @@ from broker.limits import (
     RUN_GRACE_S,
     RUN_KILL_S,
 )
+from broker.masking.masker import masked_text
+from broker.masking.rules import Rules
 from broker.producers.diff_beside import Watched, diff_beside
+from broker.producers.job_writer import WriterSettings
 from broker.producers.outlets import Capture, Outlet, environment_for, open_outlets
 from broker.producers.recording import KILLED, Attention, Ended, Ran, record
-from broker.producers.secrets import masked_text
 from broker.producers.stream_recorder import StreamRecorder
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import Process
 
-    from broker.producers.job_writer import JobWriter, NewJob, WriterSettings
+    from broker.producers.job_writer import JobWriter, NewJob
 
 NOT_FOUND: Final = 127
 NOT_RUN: Final = 126
@@ -71,7 +73,7 @@ class Command:
         capture: two terminals, one, or pipes.
         columns: of its terminals.
         environment: its environment, before pagers and width are set.
-        secrets: values to mask in what is recorded, as `broker.producers.secrets.secret_values` gives them.
+        secrets: values to mask in what is recorded, as `broker.masking.environment.secret_values` gives them.
         echo: whether its output is written to our stdout and stderr too.
         inherit_stdin: whether it reads our standard input. We give that away: once the command is started, ours is
             /dev/null, so that who writes into it learns when the command reads no more. Without, it reads /dev/null.
@@ -111,11 +113,9 @@ async def run_command(
         BrokerError: the job could not be opened; nothing was run. See `open_job`.
     """
     said = new.command or shlex.join(command.words)
-    new = replace(
-        new,
-        name=masked_text(new.name, command.secrets),
-        command=_shortened(masked_text(said, command.secrets)),
-    )
+    # Masked before it is cut: half of a secret is not recognized.
+    new = replace(new, command=_shortened(masked_text(said, Rules(command.secrets))))
+    settings = replace(settings or WriterSettings(), secrets=command.secrets)
 
     async def work(job: JobWriter, attention: Attention) -> Ended:
         on_open(job.id)
@@ -196,7 +196,6 @@ class _Run:
         recorder = StreamRecorder(
             self._job,
             outlet.stream,
-            self._command.secrets,
             echo_fd=_ECHO_FDS[outlet.stream] if self._command.echo else None,
             on_broken_echo=lambda: self._pass_on(signal.SIGPIPE),
         )
@@ -250,7 +249,7 @@ class _Run:
         return Ended(exit_code, "failed" if exit_code else "success")
 
     def _not_started(self, error: OSError) -> Ended:
-        program = masked_text(self._command.words[0], self._command.secrets)
+        program = self._command.words[0]
         if isinstance(error, FileNotFoundError):
             return Ended(NOT_FOUND, "failed", f"{program}: command not found")
         return Ended(NOT_RUN, "failed", f"{program}: {error.strerror}")

@@ -16,13 +16,15 @@ import orjson
 from broker.errors import SourceUnavailableError
 from broker.jobs import checked_id
 from broker.limits import PUBLISH_S_MAX, STATUS_TTL_S
+from broker.masking.foreign import masked_value
+from broker.masking.rules import Rules
 from broker.sources.backoff import Backoff
 from broker.sources.redis_link import RedisLink
 from broker.sources.status_keeper import keep_command
 from broker.sources.status_state import KINDS, Rank, Subject, rank_of, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -36,9 +38,13 @@ class StatusPublisher:
         url: redis://, rediss:// or unix://.
         ttl_s: how long the last state is kept for who asks later.
         patience_s: for how long one message is tried while Redis does not answer.
+        secrets: values that are masked in what is said, beside what looks like a secret by itself.
     """
 
-    def __init__(self, url: str, *, ttl_s: int = STATUS_TTL_S, patience_s: float = PUBLISH_S_MAX) -> None:
+    def __init__(
+        self, url: str, *, ttl_s: int = STATUS_TTL_S, patience_s: float = PUBLISH_S_MAX, secrets: Sequence[bytes] = ()
+    ) -> None:
+        self._rules = Rules(secrets)
         self._link = RedisLink(url, name="fantail-publisher")
         self._ttl_s = ttl_s
         self._patience_s = patience_s
@@ -80,6 +86,7 @@ class StatusPublisher:
             SourceUnavailableError: Redis did not answer for all of the patience.
         """
         subject = Subject(_KIND_OF[kind], checked_id(subject_id))
+        members = masked_value(dict(members), rules=self._rules)
         ends = rank_of(status.strip().lower()) is Rank.TERMINAL if complete is None else complete
         state = state_of(subject, {**members, "status": status}, complete=ends, heard_ms=time.time_ns() // 1_000_000)
         commands = [

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from broker.masking.masker import SecretMasker
 from broker.producers.line_decoder import LineDecoder
-from broker.producers.secrets import SecretMasker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from broker.producers.job_writer import JobWriter
 
@@ -24,7 +24,6 @@ class StreamRecorder:
         self,
         job: JobWriter,
         stream: str,
-        secrets: Iterable[bytes] = (),
         *,
         echo_fd: int | None = None,
         on_broken_echo: Callable[[], None] = lambda: None,
@@ -34,13 +33,12 @@ class StreamRecorder:
         Args:
             job: where the lines go.
             stream: stdout or stderr.
-            secrets: values that are masked in what is recorded; the echo has them.
             echo_fd: where each chunk is written too.
             on_broken_echo: called once, when nobody reads the echo any more; recording goes on.
         """
         self._job = job
         self._stream = stream
-        self._masker = SecretMasker(secrets)
+        self._masker = SecretMasker(job.rules)
         self._decoder = LineDecoder()
         self._echo_fd = echo_fd
         self._on_broken_echo = on_broken_echo
@@ -57,7 +55,7 @@ class StreamRecorder:
 
     async def _append(self, lines: list[str]) -> None:
         if lines:
-            await self._job.append(lines, self._stream)
+            await self._job.append(lines, self._stream, masked=True)
 
     async def _echo(self, chunk: bytes) -> None:
         if self._echo_fd is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.jobs import KNOWN_FIELDS, fields_of_hash
 from broker.limits import HASH_SCAN_COUNT
+from broker.masking.foreign import masked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +49,8 @@ def hash_commands(key: bytes, *, huge: bool) -> list[Command]:
     return [("HLEN", key), ("HMGET", key, *_KNOWN), scan] if huge else [scan]
 
 
-def taken_hash(replies: Iterator[Any], *, huge: bool) -> HashReading:
-    """Takes the replies to `hash_commands`."""
+def taken_hash(replies: Iterator[Any], *, huge: bool, masks: bool = True) -> HashReading:
+    """Takes the replies to `hash_commands`; masks secrets in the values or not."""
     length, values = (next(replies), next(replies)) if huge else (0, [])
     reply = next(replies)
     if not isinstance(reply, list) or not reply[1]:
@@ -63,6 +64,8 @@ def taken_hash(replies: Iterator[Any], *, huge: bool) -> HashReading:
         known = zip(_KNOWN, values, strict=True) if isinstance(values, list) else ()
         stored |= {name: value for name, value in known if value is not None}
     fields = fields_of_hash(stored)
+    if masks:
+        fields = masked_fields(fields)
     if more and isinstance(length, int) and length > len(stored):
         fields[LEFT_OUT_FIELD] = str(length - len(stored))
     return HashReading(fields, huge=more, again=False)

@@ -30,6 +30,7 @@ from broker.limits import (
     SEARCH_RECORDS_MAX,
     SLACK_RECORDS_MAX,
 )
+from broker.masking.foreign import EntryMasker
 from broker.sources.page_size import PageSize
 from broker.sources.tail_proof import TailProof, find_rest, find_run
 
@@ -78,12 +79,15 @@ class ListTail:
         key: the list.
         pages: what was learnt of the sizes of its entries.
         proof: its last known entries.
+        masker: masks what is appended to the log; None: nothing is masked.
         dirty: whether there is something to read.
         missing: whether there is no such list now.
         slack: how far in front of their place the last known entries are looked for in every read.
     """
 
-    def __init__(self, log: MsgStore, key: bytes, line_bytes_max: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, log: MsgStore, key: bytes, line_bytes_max: int, now_s: Callable[[], float], *, masks: bool = True
+    ) -> None:
         self.log = log
         self.key = key
         self.pages = PageSize()
@@ -91,6 +95,7 @@ class ListTail:
         self.dirty = True
         self.missing = False
         self.slack = 0
+        self.masker = EntryMasker() if masks else None
         self._line_bytes_max = line_bytes_max
         self._now_s = now_s
         self._step = _Step.FOLLOW
@@ -112,9 +117,9 @@ class ListTail:
             self.log.forget_below(min(floor + count, self.log.tail))
             self.slack = min(SLACK_RECORDS_MAX, max(self.slack, 2 * count + PROOF_RECORDS))
 
-    def records(self, entries: Sequence[bytes], created_ms: int) -> Records:
-        """What viewers are shown of entries."""
-        return records_of(entries, created_ms, self._line_bytes_max)
+    def records(self, entries: Sequence[bytes], created_ms: int, masker: EntryMasker | None = None) -> Records:
+        """What viewers are shown of entries; a masker is given consecutive ones."""
+        return records_of(entries, created_ms, self._line_bytes_max, masker)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
@@ -209,7 +214,8 @@ class ListTail:
         known = min(PROOF_RECORDS, self._length)
         if len(entries) < known or (reading.run and find_run(reading.run, proof, reading.expected) != reading.expected):
             return  # it has changed under our hands: look again from where we are
-        crcs = self.records(entries[:known], created_ms).crcs
+        self._mask_anew()
+        crcs = self.records(entries[:known], created_ms, self.masker).crcs
         self.pages.seen(entries[:known])
         self.proof.clear()
         self.proof.extend(entries[:known], crcs)
@@ -241,15 +247,20 @@ class ListTail:
             self._below = reading.start + len(reading.run) - 1
         return False
 
+    def _mask_anew(self) -> None:
+        if self.masker is not None:
+            self.masker = EntryMasker()
+
     def _restart(self) -> None:
         self.log.restart()
+        self._mask_anew()
         self.proof.clear()
         self.slack = 0
         self._measure = True
 
     def _append(self, entries: Sequence[bytes], created_ms: int) -> None:
         if entries:
-            records = self.records(entries, created_ms)
+            records = self.records(entries, created_ms, self.masker)
             self.pages.seen(entries)
             self.proof.extend(entries, records.crcs)
             self.log.append(records, self._now_s())

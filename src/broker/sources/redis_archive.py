@@ -21,7 +21,15 @@ import anyio
 
 from broker.entries import Records
 from broker.errors import SourceUnavailableError
-from broker.limits import LIVE_PAGE_RECORDS_MAX, PAGE_BYTES, PAGE_RECORDS_MAX, PAGE_TRIES_MAX, SEARCH_RECORDS_MAX
+from broker.limits import (
+    KEY_BLOCK_LINES_MAX,
+    LIVE_PAGE_RECORDS_MAX,
+    PAGE_BYTES,
+    PAGE_RECORDS_MAX,
+    PAGE_TRIES_MAX,
+    SEARCH_RECORDS_MAX,
+)
+from broker.masking.foreign import EntryMasker, needs_before
 from broker.outcomes import Behind
 from broker.position import Cursor, checksum, log_tag
 from broker.sources.redis_link import unavailable
@@ -140,7 +148,8 @@ class RedisArchive:
     async def _load(self, follower: JobFollower, page: _Page, key: tuple[bytes, int, int]) -> None:
         try:
             entries = await self._proven(follower, page.first, page.stop)
-            await self._keep(follower, page.first, entries, key[1])
+            masker = await self._masker_for(follower, page.first, entries)
+            await self._keep(follower, page.first, entries, key[1], masker)
         except SourceUnavailableError:
             page.failed = True
         finally:
@@ -148,14 +157,31 @@ class RedisArchive:
                 del self._pages[key]
             page.done.set()
 
-    async def _keep(self, follower: JobFollower, first: int, entries: Sequence[bytes], generation: int) -> None:
+    async def _masker_for(self, follower: JobFollower, first: int, entries: Sequence[bytes]) -> EntryMasker | None:
+        """A masker that knows whether a page begins in the middle of a private key; None: nothing is masked."""
+        if follower.tail.masker is None:
+            return None
+        masker = EntryMasker()
+        if first > follower.tail.log.floor and needs_before(entries):
+            before = max(follower.tail.log.floor, first - KEY_BLOCK_LINES_MAX)
+            masker.mask(await self._proven(follower, before, first))
+        return masker
+
+    async def _keep(
+        self,
+        follower: JobFollower,
+        first: int,
+        entries: Sequence[bytes],
+        generation: int,
+        masker: EntryMasker | None,
+    ) -> None:
         """Takes a page into memory; looks at its entries in slices, so that nobody waits long for the event loop."""
         log = follower.tail.log
         created_ms = follower.created_ms
         follower.tail.pages.seen(entries)
         page = Records.of([])
         for at in range(0, len(entries), LIVE_PAGE_RECORDS_MAX):
-            page.extend(follower.tail.records(entries[at : at + LIVE_PAGE_RECORDS_MAX], created_ms))
+            page.extend(follower.tail.records(entries[at : at + LIVE_PAGE_RECORDS_MAX], created_ms, masker))
             await anyio.lowlevel.checkpoint()
         if log.generation == generation:
             log.fill(first, page, self._now_s())
@@ -163,7 +189,7 @@ class RedisArchive:
     # -- pages as they are stored -----------------------------------------------------------------------------------
 
     async def entries(self, follower: JobFollower, start: int, stop: int) -> Sequence[bytes]:
-        """Entries as they are stored, from `start` on, up to a page of them; none where there are none any more.
+        """Entries, uncut and masked, from `start` on, up to a page of them; none where there are none any more.
 
         Raises:
             SourceUnavailableError: Redis does not answer.
@@ -174,7 +200,8 @@ class RedisArchive:
         count = tail.pages.records(PAGE_BYTES, PAGE_RECORDS_MAX)
         entries = await self._proven(follower, start, min(stop, tail.log.tail, start + count))
         tail.pages.seen(entries)
-        return entries
+        masker = await self._masker_for(follower, start, entries)
+        return entries if masker is None else masker.mask(entries)
 
     async def relocate(self, follower: JobFollower, position: Position) -> Cursor | None:
         """Finds a position that no longer fits because the list's front was trimmed before we knew the list.

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 
-from broker.diffs import FILES, file_changes, files_in, opening, stored_entry, without_patch
+from broker.diffs import FILES, file_changes, files_in, masked_entry, opening, stored_entry, without_patch
 from broker.errors import SourceUnavailableError
 from broker.limits import (
     DIFF_APPLY_BYTES,
@@ -35,6 +35,7 @@ from broker.limits import (
     DIFF_READ_REST_S_MIN,
     DIFF_SCAN_COUNT,
 )
+from broker.masking.masker import masked_text
 from broker.sources.backoff import Backoff
 from broker.sources.redis_keys import DIFF
 from broker.wakeup import Bell, Waker
@@ -60,8 +61,9 @@ class DiffTail:
         due_s: it rests until then.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, *, masks: bool = True) -> None:
         self.job = job
+        self._masks = masks
         self.key = job.key.encode() + b":" + DIFF
         self.dirty = True
         self.answered = 0
@@ -106,6 +108,8 @@ class DiffTail:
             self._found[field] = digest
             if self._seen.get(field) != digest:
                 entry = stored_entry(field, value)
+                if self._masks:
+                    entry = masked_entry(entry)
                 self._changed[str(entry["file"])] = entry if fits else without_patch(entry)
 
     def changes(self) -> Iterator[list[Operation]]:
@@ -115,6 +119,8 @@ class DiffTail:
             yield opening()
         known = files_in(diff)
         there = {field.decode("utf-8", "replace") for field in self._found}
+        if self._masks:
+            there = {masked_text(file) for file in there}
         portion: list[Operation] = []
         held = 0
         for operation, size in file_changes(known, self._changed, [file for file in known if file not in there]):

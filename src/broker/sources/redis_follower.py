@@ -47,13 +47,17 @@ class JobFollower:
         leases: what is known of all leases.
         line_bytes_max: a longer line is cut for viewers.
         now_s: a monotonic clock.
+        masks: whether secrets are masked.
     """
 
-    def __init__(self, job: Job, leases: Leases, line_bytes_max: int, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, job: Job, leases: Leases, line_bytes_max: int, now_s: Callable[[], float], *, masks: bool = True
+    ) -> None:
         self.job = job
         self.key: Final = job.key.encode()
-        self.tail = ListTail(job.output, self.key + b":" + OUTPUT, line_bytes_max, now_s)
-        self.diff = DiffTail(job)
+        self.tail = ListTail(job.output, self.key + b":" + OUTPUT, line_bytes_max, now_s, masks=masks)
+        self.diff = DiffTail(job, masks=masks)
+        self._masks: Final = masks
         self.fields: Fields | None = None
         self.answered = 0
         self.answers = Bell()
@@ -125,7 +129,7 @@ class JobFollower:
         """Takes the replies to the last plan; says whether the hash and the lease were among them."""
         with_hash, with_lease, listed, asked = self._planned
         if with_hash:
-            with_hash = self._take_hash(taken_hash(replies, huge=self._huge), asked)
+            with_hash = self._take_hash(taken_hash(replies, huge=self._huge, masks=self._masks), asked)
         if with_lease:
             self._leases.learn(self.key, exists=next(replies) == 1)
         list_replies = [next(replies) for _ in range(listed)]

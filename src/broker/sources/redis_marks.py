@@ -36,6 +36,7 @@ class Marks:
         mark_diff: marks a diff, which is read elsewhere.
         line_bytes_max: a longer line is cut for viewers.
         now_s: a monotonic clock.
+        masks: whether secrets are masked in what is read.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class Marks:
         mark_diff: Callable[[DiffTail], None],
         line_bytes_max: int,
         now_s: Callable[[], float],
+        *,
+        masks: bool = True,
     ) -> None:
         self.work = Bell()
         self._mirror = mirror
@@ -52,6 +55,7 @@ class Marks:
         self._mark_diff = mark_diff
         self._line_bytes_max = line_bytes_max
         self._now_s = now_s
+        self._masks = masks
         self._followers: dict[bytes, JobFollower] = {}
         self._queue: dict[JobFollower, None] = {}
         self._turn = 0
@@ -69,7 +73,9 @@ class Marks:
         key = job.key.encode()
         follower = self._followers.get(key)
         if follower is None:
-            follower = self._followers[key] = JobFollower(job, self._leases, self._line_bytes_max, self._now_s)
+            follower = self._followers[key] = JobFollower(
+                job, self._leases, self._line_bytes_max, self._now_s, masks=self._masks
+            )
         follower.mark()
         self.put(follower)
 

@@ -111,10 +111,22 @@ class RedisTailer:
         self._diffs = RedisDiffs(diff_link, self._now_s, self._diff_again_s, self._on_diff)
         self._leases = Leases()
         self._mirror = TableMirror(
-            broker.tables, patterns, self._leases, self._now_s, rows_max=broker.limits.table_rows_max
+            broker.tables,
+            patterns,
+            self._leases,
+            self._now_s,
+            rows_max=broker.limits.table_rows_max,
+            masks=broker.masks_secrets,
         )
         self._tables_wanted = 0
-        self._marks = Marks(self._mirror, self._leases, self._diffs.mark, broker.line_bytes_max, self._now_s)
+        self._marks = Marks(
+            self._mirror,
+            self._leases,
+            self._diffs.mark,
+            broker.line_bytes_max,
+            self._now_s,
+            masks=broker.masks_secrets,
+        )
         self._tracking = RedisTracking(url, prefixes, self._marks.mark_keys, self._on_mode, timeout_s)
         self._probe = True
         self._away_since_s = self._now_s()

@@ -31,7 +31,7 @@ from broker.sources.redis_link import RedisLink
 from broker.sources.status_channels import StatusChannels
 from broker.sources.status_keeper import StatusKeeper
 from broker.sources.status_log import StatusLog
-from broker.sources.status_state import from_message
+from broker.sources.status_state import from_message, without_secrets
 from broker.wakeup import Bell, Waker
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class StatusPubSub:
         database: asked beside it; None: there is none.
         ttl_s: how long the last state known is kept in Redis.
         check_s: how often all that is watched is read again.
+        masks: whether secrets are masked in what is heard and read.
         now_s: a monotonic clock, in seconds.
         wall_ms: the time, in milliseconds of the Unix epoch.
     """
@@ -90,6 +91,7 @@ class StatusPubSub:
         database: StatusReader | None = None,
         ttl_s: int = STATUS_TTL_S,
         check_s: float = STATUS_CHECK_S,
+        masks: bool = True,
         now_s: Callable[[], float] = time.monotonic,
         wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -97,6 +99,7 @@ class StatusPubSub:
         self._database = database
         self._database_available: bool | None = None
         self._check_s = check_s
+        self._masks = masks
         self._now_s = now_s
         self._wall_ms = wall_ms
         self._link = RedisLink(url, name="fantail-status-reads")
@@ -151,7 +154,11 @@ class StatusPubSub:
         log = self._logs.get(subject)
         if log is not None and log.loaded:
             return log.state
-        return (await self._keeper.read([subject])).get(subject)
+        state = (await self._keeper.read([subject])).get(subject)
+        return self._shown(state) if state is not None else None
+
+    def _shown(self, state: StatusState) -> StatusState:
+        return without_secrets(state) if self._masks else state
 
     def stats(self) -> StatusStats:
         """What is followed now."""
@@ -171,6 +178,7 @@ class StatusPubSub:
         state = from_message(subject, data, complete=channel.complete, heard_ms=self._wall_ms())
         if state is None:
             return
+        state = self._shown(state)
         self._messages_total += 1
         log = self._logs.get(subject)
         if log is not None:
@@ -250,7 +258,7 @@ class StatusPubSub:
 
     def _take(self, log: StatusLog, states: Collection[StatusState], *, answered: bool) -> None:
         for state in states:
-            log.take(state, heard=False, now_s=self._now_s())
+            log.take(self._shown(state), heard=False, now_s=self._now_s())
         if answered:
             log.loaded = True
         else:

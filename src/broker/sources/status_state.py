@@ -24,6 +24,7 @@ import orjson
 
 from broker.foreign_json import can_be_written, parsed_object
 from broker.limits import STATUS_BYTES_MAX, STATUS_CHARS_OF_WORD_MAX, STATUS_RERUN_S
+from broker.masking.foreign import masked_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,6 +172,12 @@ def from_message(subject: Subject, data: bytes, *, complete: bool, heard_ms: int
     if len(data) > STATUS_BYTES_MAX or not can_be_written(said):
         said = {name: said[name] for name in _KEPT_OF_A_LONG_ONE if _is_short(said.get(name))} | {"truncated": True}
     return state_of(subject, said, complete=complete, heard_ms=heard_ms)
+
+
+def without_secrets(state: StatusState) -> StatusState:
+    """The same state, the secrets in what was said masked."""
+    payload = masked_object(state.payload)
+    return state if payload is state.payload else replace(state, payload=payload)
 
 
 def _is_short(member: object) -> bool:

@@ -105,6 +105,7 @@ class TableMirror:
         now_s: Callable[[], float],
         *,
         rows_max: int = TABLE_ROWS_MAX,
+        masks: bool = True,
     ) -> None:
         self.progress = Bell()
         self.complete = False
@@ -113,6 +114,7 @@ class TableMirror:
         self._patterns = patterns
         self._leases = leases
         self._now_s = now_s
+        self._masks = masks
         self._numbers = 0
         self._rows: dict[bytes, int] = {}
         self._lease_checks: dict[bytes, int] = {}
@@ -237,7 +239,7 @@ class TableMirror:
         rows, checks = self._planned
         self._planned = ([], [])
         for key in rows:
-            self._take_row(key, taken_hash(replies, huge=key in self._huge))
+            self._take_row(key, taken_hash(replies, huge=key in self._huge, masks=self._masks))
         for key in checks:
             self._leases.learn(key, exists=next(replies) == 1)
             self.show_lease(key)

@@ -13,10 +13,18 @@ const known = new WeakMap<FileDiff, readonly Warning[]>();
 export function warningsOf(file: FileDiff): readonly Warning[] {
   let found = known.get(file);
   if (!found) {
-    found = [hidden(file), spaces(file.diff)].filter((warning) => warning !== null);
+    found = [masked(file), hidden(file), spaces(file.diff)].filter((warning) => warning !== null);
     known.set(file, found);
   }
   return found;
+}
+
+function masked(file: FileDiff): Warning | null {
+  if (file.masked !== true) return null;
+  return {
+    text: "Secrets masked",
+    title: "What looks like a secret is shown as ***. Do not apply this patch: it would write the masks.",
+  };
 }
 
 function hidden({ file, oldPath = "", diff }: FileDiff): Warning | null {

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import random
+import re
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.producers.secrets import MASK, SecretMasker, _compiled, _secret_of, secret_values, unmaskable
+from broker.masking.environment import secret_values, unmaskable
+from broker.masking.key_blocks import MASK
+from broker.masking.masker import SecretMasker
+from broker.masking.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,8 +32,13 @@ after
 """
 
 
+@cache
+def _rules(values: tuple[bytes, ...]) -> Rules:
+    return Rules(values)
+
+
 def masked(chunks: Iterable[bytes], values: Iterable[bytes] = (), window_bytes: int = 65_536) -> bytes:
-    masker = SecretMasker(values, window_bytes=window_bytes)
+    masker = SecretMasker(_rules(tuple(values)), window_bytes=window_bytes)
     return b"".join([*map(masker.feed, chunks), masker.flush()])
 
 
@@ -151,7 +161,7 @@ def test_a_long_secret_is_masked_whole() -> None:
 
 
 def test_a_line_longer_than_the_window_is_shown_before_it_ends_and_masked() -> None:
-    masker = SecretMasker([b"hunter2-hunter2"], window_bytes=1024)
+    masker = SecretMasker(Rules([b"hunter2-hunter2"]), window_bytes=1024)
     shown = masker.feed((b"." * 100 + b"hunter2-hunter2") * 100)
     assert len(shown) > 8_000
     assert b"hunter2" not in shown + masker.flush()
@@ -211,17 +221,14 @@ def test_however_the_output_is_cut_what_is_shown_is_the_same(text: bytes, places
 
 
 def naively_masked(line: bytes) -> bytes:
-    """The definition: every byte covered by the longest match at any start; overlapping ones are one mask."""
-    expression = _compiled(SECRETS)
-    shown, covered = b"", 0
-    for place in range(len(line)):
-        match = expression.match(line, place)
-        if match:
-            start, end = _secret_of(match)
-            if start >= covered:
-                shown += line[covered:start] + MASK
-            covered = max(covered, end)
-    return shown + line[covered:]
+    """The definition: every byte covered by a match of any rule at any place; overlapping ones are one mask."""
+    shown, written = b"", 0
+    for start, end in _rules(SECRETS).spans(line):
+        if start >= written:
+            shown += line[written:start] + MASK
+        shown += b"".join(re.findall(rb"\x1b\[[0-9;:]*m", line[max(start, written) : end]))
+        written = max(written, end)
+    return shown + line[written:]
 
 
 @given(text=TEXTS.filter(lambda text: b"PRIVATE KEY" not in text), places=PLACES)
@@ -236,3 +243,36 @@ def test_what_is_masked_is_what_the_definition_says(text: bytes, places: list[in
 @settings(max_examples=100, deadline=None)
 def test_what_is_no_secret_passes_byte_for_byte(text: bytes, places: list[int]) -> None:
     assert masked(cut(text, places)) == text
+
+
+RANDOM = st.randoms(use_true_random=False).map(
+    lambda chance: "k7" + "".join(chance.choices("ABCDEFGHabcdefgh0123456789", k=40))
+)
+PLACED = st.sampled_from(
+    ["ghp_{}", "password={}", "x_glpat-{}", '"api_key": "{}"', "https://u:{}@h/", "Authorization: Bearer {}", "{}"]
+)
+
+
+@given(secret=RANDOM, place=PLACED, data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_part_of_a_secret_is_shown_however_it_comes(secret: str, place: str, data: st.DataObject) -> None:
+    """Cut into any writes, drawn again after a carriage return, coloured at any place."""
+    drawn = place.format(secret)
+    where = st.integers(place.index("{"), len(place) - 2 + len(secret))
+    for at in sorted(data.draw(st.lists(where, max_size=2), "colours"), reverse=True):
+        drawn = drawn[:at] + data.draw(st.sampled_from(["\x1b[1m", "\x1b[0m", "\x1b[38;5;9m"])) + drawn[at:]
+    text = f"before {drawn}\r{drawn} after\n{drawn}".encode()
+    rules = Rules([secret.encode()]) if place == "{}" else None
+    masker = SecretMasker(rules)
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=6))
+    shown = b"".join([*map(masker.feed, cut(text, cuts)), masker.flush()])
+    seen = re.sub(rb"\x1b\[[0-9;]*m", b"", shown).decode()
+    assert not [at for at in range(len(secret) - 4) if secret[at : at + 5] in seen], seen
+    assert "before" in seen
+    assert "after" in seen
+
+
+def test_complete_lines_are_held_back_by_nothing() -> None:
+    masker = SecretMasker()
+    assert masker.feed(b"one\ntwo\nghp_a1B2") == b"one\ntwo\n"
+    assert masker.feed(b"a1B2" * 8 + b"\n") == b"***\n"
