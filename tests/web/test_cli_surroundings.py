@@ -169,3 +169,8 @@ async def test_names_and_messages_show_their_controls(server: FantailProcess, re
     assert b"a^[[2J\xef\xbf\xbd" in shown
     refused = tail("\x1b[2J", "--url", server.url, settings={})
     assert (refused.returncode, "\x1b" in refused.stderr) == (2, False)
+
+
+def test_the_message_of_a_command_that_is_not_there_shows_its_controls(redis_url: str) -> None:
+    shown = on_a_terminal("run", "-q", "--redis-url", redis_url, "--", "\x1b[2Jnope")
+    assert shown == b"fantail: ^[[2Jnope: command not found\n"

@@ -143,7 +143,7 @@ async def test_the_system_names_every_store_with_its_readers() -> None:
             "watchers": 1,
             "lagMax": 1,
         }
-        assert system["source"] == {"available": True, "mode": "none"}
+        assert system["source"] == {"available": True, "mode": "none", "tablesLack": ""}
         assert system["memory"]["residentBytes"] > 1_000_000
         assert system["stores"]["bytes"] == shown["retainedBytes"]
         assert system["stores"]["watchers"] == system["stores"]["lagMax"] == 1
@@ -176,7 +176,7 @@ async def test_the_system_is_told_of_a_redis_that_is_away() -> None:
     broker = Broker(lambda broker: RedisTailer(broker, "redis://127.0.0.1:1/0"))
     async with web_client(broker) as client:
         system = (await client.http.get("/api/system")).json()
-        assert system["source"] == {"available": False, "mode": "connecting"}
+        assert system["source"] == {"available": False, "mode": "connecting", "tablesLack": ""}
         assert ("fantail_source_up", (("mode", "connecting"),)) in await numbers(client)
 
 
