@@ -20,6 +20,7 @@ from bench.peers import nchan, nchan_installed, peer
 from bench.pipelines import pipelines
 from bench.report import Row
 from bench.searching import searching
+from bench.soak import soak
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -334,3 +335,5 @@ SCENARIOS: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {
     "masking": masking,
     "frontend": frontend,
 }
+# Only by name: it takes half an hour.
+LONG: dict[str, Callable[[], Coroutine[None, None, list[Row]]]] = {"soak": soak}

@@ -8,6 +8,7 @@ Decided against a stream of its own, whose every frame would be the whole again.
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import platform
 import time
@@ -115,6 +116,7 @@ def system_json(
         "searches": {"present": context.outlines.places.present},
         "outlines": {"kept": len(context.outlines), "bytes": context.outlines.held_bytes},
         "memory": {"residentBytes": _resident_bytes()},
+        "tasks": len(asyncio.all_tasks()),
         "cpu": {"usedS": round(time.process_time(), 2)},
         "settings": {camel(name): getattr(settings, name) for name in _SETTINGS},
     }
