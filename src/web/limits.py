@@ -214,5 +214,6 @@ TOPIC_REFUSAL_BYTES_MAX: Final = 4 * KIB
 COLLECT_RECENT_S: Final = 60.0
 # All objects: 0.2 s with 2,000 open streams, so seldom.
 COLLECT_ALL_S: Final = 3600.0
-# Often, so that each time there is little to give back: 0.3 ms for each megabyte, 0.1 ms where there is nothing.
-TRIM_S: Final = 10.0
+# Often, so that each time there is little to give back: 0.3 ms for each megabyte, in which the event loop may have to
+# wait for memory (16 MiB, one log: 5 ms; a hundred logs let go at once: some 60 ms); 0.1 ms where there is nothing.
+TRIM_S: Final = 5.0

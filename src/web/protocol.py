@@ -24,9 +24,10 @@ import sys
 import termios
 from typing import TYPE_CHECKING, Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from web.limits import KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, SOCKET_SEND_BYTES
+from web.limits import KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, PIPELINED_BYTES_MAX, SOCKET_SEND_BYTES
 
 try:
     from web.http1 import BoundedHttpProtocol
@@ -112,14 +113,31 @@ def _prepare(transport: asyncio.Transport, user_timeout_s: float) -> None:
             continue
 
 
+class BoundedH11Protocol(H11Protocol):
+    """uvicorn's h11 protocol, which goes on reading behind a request that is being answered.
+
+    By itself it pauses, and the end of a client would go unnoticed while a stream is being sent. What arrives is kept
+    unparsed, up to a limit.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        """Parses what came, or keeps it until the request before it is answered."""
+        super().data_received(data)
+        waiting_bytes = len(self.conn.trailing_data[0])
+        if waiting_bytes > PIPELINED_BYTES_MAX:
+            self.transport.close()
+        elif waiting_bytes and self.conn.their_state is h11.DONE:
+            self.flow.resume_reading()
+
+
 def protocol_class(user_timeout_s: float) -> type[asyncio.Protocol]:
     """Makes uvicorn's HTTP protocol with the additions: over httptools where that is installed, else over h11.
 
     Args:
         user_timeout_s: after so long without an acknowledgement the kernel gives the peer up.
     """
-    # h11 bounds heads, trailers and pipelining by itself, and knows HTTP/1.0.
-    base: Any = BoundedHttpProtocol if BoundedHttpProtocol is not None else H11Protocol
+    # h11 bounds heads and trailers by itself, and knows HTTP/1.0.
+    base: Any = BoundedHttpProtocol if BoundedHttpProtocol is not None else BoundedH11Protocol
 
     class StreamingProtocol(base):  # type: ignore[misc]  # the same
         app: Any

@@ -126,6 +126,19 @@ async def test_a_client_that_leaves_with_requests_behind_its_stream_is_noticed(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize("behind", [GET_NOTHING, GET_NOTHING * 1000, STREAM * 3, b"\0\0\r\n\r\n", b"x" * 1_000_000])
+async def test_without_httptools_a_client_that_leaves_is_noticed_too(
+    behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.protocol.BoundedHttpProtocol", None)
+    async with served_app() as app:
+        client = await open_stream(app)
+        with suppress(anyio.BrokenResourceError):
+            await client.send(behind)
+        await client.aclose()
+        await eventually(lambda: nothing_open(app), WAIT_S, "the end of the stream")
+
+
 async def test_streams_behind_a_stream_of_a_client_that_left_are_not_begun(caplog: pytest.LogCaptureFixture) -> None:
     async with served_app() as app:
         client = await open_stream(app, STREAM * 5)
