@@ -46,6 +46,7 @@ KEPT_S: Final = 30.0
 LINES_PER_JOB: Final = 2000
 USERS: Final = 4
 SLOPE_MIB_PER_DAY_MAX: Final = 100.0
+RESET_PART: Final = 0.3
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 KINDS: Final = (
     "/api/jobs/{job}/stream",
@@ -153,12 +154,12 @@ class Load:
         self.opened += 1
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             reader, writer = await asyncio.open_connection(self._host, self._port)
+            if self._chance.random() < RESET_PART:
+                raw: socket.socket = writer.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
             try:
                 await self._exchange(reader, writer)
             finally:
-                if self._chance.random() < 0.3:
-                    raw: socket.socket = writer.get_extra_info("socket")
-                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 writer.close()
                 await writer.wait_closed()
 

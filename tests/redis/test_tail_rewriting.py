@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from broker import entry_of
+from broker import Batch, entry_of
 from broker.position import checksum, log_position
 from broker.sources.redis_marks import Marks
+from redis import Redis as SyncRedis
+from support.redis_broker import redis_broker
 from support.viewer import Viewer, tailing, watching
 from support.wait import eventually
 
@@ -241,3 +243,23 @@ async def test_a_reader_behind_the_window_never_mixes_two_lists(redis: Redis, ea
             await redis.hset("job:1", "status", "success")
         for viewer in viewers:
             assert viewer.lines == lines("list 7 line", 0, 5007)
+
+
+async def test_a_page_of_a_job_that_was_deleted_and_let_go_meanwhile_harms_nobody(redis_url: str) -> None:  # trap 47
+    writer = SyncRedis.from_url(redis_url)
+    for job_id in ("1", "2"):
+        writer.hset(f"job:{job_id}", "status", "success")
+        writer.rpush(f"job:{job_id}:output", *[f"line {number}" for number in range(20_000)])
+    async with redis_broker(redis_url).running() as broker:
+        async with broker.watch("1") as job:
+            reader = broker.subscribe(job)
+            reader.cursor = job.output.start(10_000)
+            writer.delete("job:1", "job:1:output")  # not noticed before the page has been asked for
+            with anyio.CancelScope() as leaving:
+                leaving.cancel()
+                await reader.next()
+        broker.forget_if_unwatched(job)
+        async with broker.watch("2") as other:
+            assert isinstance(await broker.subscribe(other).next(), Batch)
+        assert broker.find("1") is None
+    writer.close()

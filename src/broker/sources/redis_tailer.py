@@ -170,9 +170,12 @@ class RedisTailer:
         """Reads a watched job afresh, all of it.
 
         Raises:
-            SourceUnavailableError: Redis has not answered in time.
+            SourceUnavailableError: Redis has not answered in time, or the job was let go meanwhile: a page of the
+                archive may be on its way longer than its readers stay.
         """
-        follower = self._marks.of(job)
+        follower = self._marks.find(job)
+        if follower is None:
+            raise unavailable()
         number = follower.ask()
         self._marks.put(follower)
         await self._until(lambda: follower.answered >= number, follower.answers)
