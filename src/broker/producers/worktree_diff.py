@@ -10,7 +10,7 @@ elsewhere.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from broker.limits import (
@@ -19,6 +19,7 @@ from broker.limits import (
     DIFF_RENAME_FILES_MAX,
     DIFF_SOURCE_BYTES_MAX,
     DIFF_STORE_BYTES_MAX,
+    DIFF_SUBMODULES_MAX,
     DIFF_TOTAL_BYTES_MAX,
 )
 from broker.producers.diff_patches import DiffPatches
@@ -26,7 +27,7 @@ from broker.producers.worktree.dirt import RULES, Dirt
 from broker.producers.worktree.fair_share import folder_words
 from broker.producers.worktree.git_process import Git, Trouble, WorktreeError
 from broker.producers.worktree.inotify import WatchesUsedUpError
-from broker.producers.worktree.location import Base, Location, find_base, locate
+from broker.producers.worktree.location import Base, Location, find_base, is_partial, locate
 from broker.producers.worktree.raw_diff import file_name
 from broker.producers.worktree.scratch import Scratch
 from broker.producers.worktree.snapshot import Snapshot, Staged
@@ -131,6 +132,7 @@ class WorktreeDiff:
         )
         self._snapshot.point_at(_commit_of(base))
         self.patches = DiffPatches(self._snapshot, file_bytes_max=limits.file_bytes, total_bytes_max=limits.total_bytes)
+        self._checked_base: Base | None = None
         self._ignored: set[bytes] | None = None
         self.tree = self._watched()
 
@@ -194,14 +196,25 @@ class WorktreeDiff:
 
     async def _follow_base(self) -> None:
         try:
-            self.base = await find_base(self.git, self._asked_base, self.base)
+            base = await find_base(self.git, self._asked_base, self.base)
         except WorktreeError as error:
             if error.trouble is not Trouble.NO_SUCH_BASE:
                 raise
             self._notices.tell("base", f"{error}; the last base stays")
         else:
             self._notices.settle("base")
+            if base is not self._checked_base:
+                base = self._checked_base = await self._readable(base)
+            self.base = base
             self._snapshot.point_at(_commit_of(self.base))
+
+    async def _readable(self, base: Base) -> Base:
+        """The base; in a partial clone that lacks the base's trees, HEAD, which was checked out and so is there."""
+        if base.head in {None, base.tree} or not is_partial(self.location) or await self._snapshot.has_trees(base.tree):
+            return base
+        text = f"the folders of {base.ref} are not in this partial clone: what differs from HEAD is shown instead"
+        self._notices.tell("trees", text)
+        return replace(base, tree=base.head or base.tree)
 
     async def _reported(self, dirt: Dirt) -> set[bytes] | None:
         """The paths that were reported, without the ignored ones; None where all files must be surveyed."""
@@ -267,6 +280,11 @@ class WorktreeDiff:
             # Folders are told of once, not whenever they grow.
             text = f"left out of the diff, as too much is new: {folder_words(left_out)}"
             self._notices.tell("folders", text, once=repr(sorted(left_out)))
+        if left_links := self._snapshot.links_left_out:
+            text = (
+                f"edits inside {left_links:,} submodules are not shown: the first {DIFF_SUBMODULES_MAX} are looked into"
+            )
+            self._notices.tell("submodules", text)
         if listed == self._limits.files < len(changes):
             text = f"{len(changes):,} files differ, the first {self._limits.files:,} are listed; see `git diff`"
             self._notices.tell("files", text)

@@ -191,6 +191,29 @@ async def test_a_sparse_checkout_does_not_show_what_is_not_checked_out(repositor
     assert set(entries) == {"in/a"}
 
 
+@pytest.mark.parametrize("form", [(), ("--split-index",), ("--index-version", "4")])
+async def test_a_file_that_git_was_told_to_skip_is_never_shown(
+    repository: GitRepository, form: tuple[str, ...]
+) -> None:
+    names = ("edited", "deleted", "replaced", "valid")
+    for name in names:
+        repository.write(name, "a\n")
+    repository.write("file", "a\n")
+    repository.commit()
+    repository.git("update-index", *form, "--skip-worktree", *names[:3])
+    repository.git("update-index", "--assume-unchanged", "valid")
+    async with opened(repository.root) as diff:
+        await diff.update(everything())
+        for name in ("edited", "valid", "file"):
+            repository.write(name, "b\n")
+        for name in ("deleted", "replaced"):
+            repository.path(name).unlink()
+        repository.path("replaced").mkdir()
+        for dirt in (Dirt(paths={name.encode() for name in (*names, "file")}), everything()):
+            await diff.update(dirt)
+            assert diff.entries.keys() == {"file"}
+
+
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 

@@ -330,3 +330,31 @@ async def test_many_files_of_a_filter_are_counted_once_and_the_edit_is_shown(
         await diff.update(Dirt(survey=True))
         assert diff.git.processes - before <= 3
     assert program.ran == ""
+
+
+async def test_execute_bits_mean_nothing_where_the_user_says_so(repository: GitRepository) -> None:
+    repository.write(".gitattributes", "*.bin filter=lfs\n*.own filter=own\n*.wide working-tree-encoding=UTF-16\n")
+    names = ("was.own", "was.wide", "was.bin")
+    for name in names:
+        repository.write(name, "old\n".encode("utf-16"))
+    repository.write("script.own", "old\n")
+    repository.path("script.own").chmod(0o755)
+    repository.commit()
+    repository.git("config", "core.fileMode", "No")
+    repository.git("config", "filter.own.clean", "false")
+    repository.git("config", "filter.lfs.clean", "false")
+    for name in (*names, "new.own", "new.wide", "new.bin", "script.own"):
+        repository.write(name, "a longer text\n")
+        repository.path(name).chmod(0o644 if name == "script.own" else 0o755)
+    async with opened(repository.root) as diff:
+        await diff.update(everything())
+        modes = {
+            entry.file: [line for line in entry.diff.split("\n") if "mode" in line] for entry in diff.entries.values()
+        }
+        changes = await diff._snapshot.changes(diff.base.tree)  # patches without text say no modes
+    assert modes["was.bin"] == []
+    assert {(one.path, one.old_mode, one.new_mode) for one in changes if one.path.startswith(b"was")} == {
+        (name.encode(), "100644", "100644") for name in names
+    }
+    assert {one.new_mode for one in changes if one.path.startswith(b"new")} == {"100644"}
+    assert {(one.old_mode, one.new_mode) for one in changes if one.path == b"script.own"} == {("100755", "100755")}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from broker.limits import GIT_REFUSED_FILES_MAX
 from broker.producers.worktree.dirt import Dirt, everything
 from support.git_repository import GitRepository
 from support.worktree_diff import TWENTY, opened
@@ -303,3 +304,53 @@ async def test_folders_that_look_like_a_repository_and_are_none(repository: GitR
         await diff.update(everything())
         assert shown(diff) == first
         assert notices == before
+
+
+async def test_names_that_are_like_what_git_says_without_room(encoded: GitRepository) -> None:
+    names = ("index.lock", "No space left on device", "Disk quota exceeded")
+    encoded.write(".gitattributes", "".join(f'"{name}" working-tree-encoding=UTF-16\n' for name in names))
+    encoded.commit()
+    for name in names:
+        encoded.write(name, "no byte order mark\n")
+    await left_out(encoded, *((name, "added", "encoding") for name in names))
+
+
+async def test_many_repositories_without_a_commit_hide_no_new_file(repository: GitRepository) -> None:
+    repository.write("file", TWENTY)
+    repository.commit()
+    for number in range(GIT_REFUSED_FILES_MAX + 6):
+        GitRepository(repository.path(f"empty/{number}"), empty=True)
+    repository.write("new", "new\n")
+    repository.path("link").symlink_to("new")
+    repository.write("file", TWENTY + "more\n")
+    async with opened(repository.root) as diff:
+        await diff.update(everything())
+        assert shown(diff) == {("file", "modified", None), ("new", "added", None), ("link", "added", None)}
+
+
+async def test_a_partial_clone_without_the_trees_of_its_base_is_compared_with_head(
+    repository: GitRepository, tmp_path: Path
+) -> None:
+    repository.write("folder/a", TWENTY)
+    repository.write("file", TWENTY)
+    repository.commit()
+    repository.git("branch", "feature")
+    repository.write("folder/later", TWENTY)
+    repository.commit()
+    repository.git("checkout", "-q", "feature")
+    repository.write("folder/b", TWENTY)
+    repository.commit()
+    repository.git("config", "uploadpack.allowFilter", "true")
+    source = f"file://{repository.root}"
+    GitRepository.git_at(tmp_path, "clone", "-q", "--filter=tree:0", "-b", "feature", source, "clone")
+    repository.root.rename(tmp_path / "away")
+    clone = GitRepository(tmp_path / "clone", empty=True)
+    clone.write("file", TWENTY + "more\n")
+    notices: list[str] = []
+    async with opened(clone.root, "origin/main", notices=notices) as diff:
+        for _ in range(2):
+            await diff.update(everything())
+            assert shown(diff) == {("file", "modified", None)}
+    assert notices == [
+        "the folders of origin/main are not in this partial clone: what differs from HEAD is shown instead"
+    ]

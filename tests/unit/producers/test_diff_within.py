@@ -210,3 +210,20 @@ async def test_a_worktree_of_another_repository_and_a_clone_are_one_entry_each(
         links = {name for name, entry in diff.entries.items() if "new file mode 160000" in entry.diff}
         assert links == {"folder/other", "clone"}
         assert "bare.git/HEAD" in diff.entries, "as for git, a bare repository is files"
+
+
+async def test_submodules_past_the_limit_are_told_of(
+    repository: GitRepository, library: GitRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.producers.worktree.snapshot.DIFF_SUBMODULES_MAX", 1)
+    first, second = (add_clone(repository, library, name) for name in ("a", "b"))
+    repository.commit()
+    first.write("code", "edited\n")
+    second.write("code", "edited\n")
+    notices: list[str] = []
+    async with opened(repository.root, notices=notices) as diff:
+        for _ in range(2):
+            await diff.update(everything())
+        assert diff.entries.keys() == {"a"}
+    assert [notice for notice in notices if notice.startswith("edits inside 1 submodules are not shown")] == notices
+    assert len(notices) == 1

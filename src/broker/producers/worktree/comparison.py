@@ -1,4 +1,4 @@
-"""The patches of changes, each made of two contents that git has by name.
+"""What differs between two trees, and the patches of that, each made of two contents that git has by name.
 
 To make the patch of a renamed file, its old content is put under its new name: two private trees are compared in which
 every path is the new one. So a patch never depends on which others are made with it, as it would if git looked for the
@@ -14,10 +14,10 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from broker.limits import DIFF_BATCH_FILES, GIT_REFUSED_FILES_MAX
+from broker.limits import DIFF_BATCH_FILES, DIFF_LOST_CHARS_MAX, DIFF_RENAME_FILES_MAX, GIT_REFUSED_FILES_MAX
 from broker.producers.worktree.git_process import ANY_CODE, Git, Trouble, WorktreeError, last_words
 from broker.producers.worktree.patch_stream import Patch, PatchStream
-from broker.producers.worktree.raw_diff import GITLINK_MODE, NO_MODE
+from broker.producers.worktree.raw_diff import GITLINK_MODE, NO_MODE, parse_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from broker.producers.worktree.raw_diff import Change
 
-DIFF: Final = ("diff-index", "--cached", "--no-abbrev", "--ignore-submodules=dirty", "--no-ext-diff", "--no-textconv")
+_DIFF: Final = ("diff-index", "--cached", "--no-abbrev", "--ignore-submodules=dirty", "--no-ext-diff", "--no-textconv")
+_RAW: Final = (*_DIFF, "--raw", "-z", f"-l{DIFF_RENAME_FILES_MAX}", "--no-rename-empty")
 _OID: Final = re.compile(r"\b[0-9a-f]{40,64}\b")
 _LOST: Final = Patch(0, 0, 0, None, "missing")
 _UNREADABLE: Final = Patch(0, 0, 0, None, "unreadable")
@@ -42,6 +43,7 @@ class Comparison:
         """Takes git, the variables of the private git directory, and where a private index may be."""
         self.lost: set[str] = set()
         self._git = git
+        self._private = environment
         self._environment = {**environment, "GIT_INDEX_FILE": os.fspath(index)}
         self._index = index
 
@@ -78,6 +80,31 @@ class Comparison:
         self.lost.update(oid for oid, kind in said if kind != "blob" and oid in oids)
         self.lost.update(oid for oid in _OID.findall(error) if oid in oids)
         return len(self.lost) > before
+
+    async def changes(self, base: str) -> list[Change]:
+        """What differs between a commit, or the empty tree, and the private index, by new path; renames are found."""
+        said = ""
+        if not self.lost:
+            try:
+                return parse_raw(await self._listed(*_RAW, "-M", "-C", base))
+            except WorktreeError as error:
+                if error.trouble is not Trouble.GIT_FAILED:
+                    raise
+                said = error.said
+        # Looking for renames reads contents. Those that are lost are kept out of it.
+        plain = parse_raw(await self._listed(*_RAW, "--no-renames", base))
+        await self.find_lost(plain, said)
+        lost = [change for change in plain if self.is_lost(change)]
+        excluded = [f":(top,exclude,literal){os.fsdecode(change.path)}" for change in lost]
+        if lost and sum(len(words) for words in excluded) < DIFF_LOST_CHARS_MAX:
+            try:
+                others = parse_raw(await self._listed(*_RAW, "-M", "-C", base, "--", ":(top)", *excluded))
+            except WorktreeError:
+                pass
+            else:
+                return sorted([*others, *lost], key=lambda change: change.path)
+        # Equal contents are found by their names, without being read.
+        return parse_raw(await self._listed(*_RAW, "-M100%", "-C100%", base))
 
     async def patches(
         self, changes: Sequence[Change], *, file_bytes_max: int, total_bytes_max: int
@@ -126,7 +153,7 @@ class Comparison:
         await self._fill(after)
         stream = PatchStream(changes, file_bytes_max=file_bytes_max, total_bytes_max=total_bytes_max)
         code, error = await self._git.stream(
-            *DIFF,
+            *_DIFF,
             *("--numstat", "-z", "-p", "--no-renames", "--submodule=short", "-U3", tree),
             take=stream.take,
             environment=self._environment,
@@ -134,6 +161,9 @@ class Comparison:
         if code:
             raise WorktreeError(Trouble.GIT_FAILED, f"git could not compare: {last_words(error)}", said=error)
         return stream.finish()
+
+    async def _listed(self, *arguments: str) -> bytes:
+        return (await self._git.run(*arguments, environment=self._private)).output
 
     async def _fill(self, entries: list[tuple[str, str, bytes]]) -> None:
         """Makes an index of these entries alone."""

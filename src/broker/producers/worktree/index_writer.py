@@ -1,13 +1,16 @@
 """Puts files into the private index: as git reads them, or by a stand-in of ours.
 
 `git update-index` ends at the first path that it cannot take, and then has taken none. So a refused path is left out
-and the others are tried again; where git does not name the path, the paths are halved. Paths that git converts from
-another encoding are tried apart from all others, as they are the ones that many may be refused of.
+and the others are tried again; where git does not name the path, the paths are halved. Many may be refused of two
+kinds: files that git converts from another encoding, and repositories without a commit. Both are tried after, and apart
+from, all others.
 """
+# ruff: noqa: PTH112, PTH114, PTH118 - paths are bytes here, which pathlib does not have
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -25,8 +28,12 @@ if TYPE_CHECKING:
 Reason = Literal["size", "filter", "encoding"]
 
 _REFUSAL: Final = "fatal: Unable to process path "
-_NO_ROOM: Final = ("No space left", "quota exceeded", "index.lock")
-"""What git says where it is not the file that is the reason."""
+_NO_ROOM: Final = re.compile(
+    rf"^(?:error|fatal): (?!{_REFUSAL.removeprefix('fatal: ')}).*: (?:No space left on device|Disk quota exceeded)$"
+    r"|^fatal: Unable to create '.*index[.]lock'",
+    re.MULTILINE,
+)
+"""What git says where no file can be added. A file's own name does not match it."""
 _CHECK_ATTR: Final = ("check-attr", "-z", "--stdin", "filter", "working-tree-encoding")
 
 
@@ -75,15 +82,25 @@ class IndexWriter:
         if not gone and not stand_ins:
             return
         oids = await self._stored([one.content for one in stand_ins.values()])
+        modes = await self._modes(stand_ins) if self._private.settings.ignores_modes else {}
         lines = [b"0 %b\t%b\0" % (self._no_oid, path) for path in gone]
         for (path, one), oid in zip(stand_ins.items(), oids, strict=True):
-            lines.append(b"%b %b\t%b\0" % (one.mode, oid.encode(), path))
-            if one.mode == GITLINK_MODE.encode():
+            is_link = one.mode == GITLINK_MODE.encode()
+            mode = one.mode if is_link else modes.get(path, one.mode)
+            lines.append(b"%b %b\t%b\0" % (mode, oid.encode(), path))
+            if is_link:
                 self.links[oid] = one.content.decode()
             elif one.reason is not None:
                 self.reasons[oid] = one.reason
         await self._run("--add", "--replace", "-z", "--index-info", stdin=b"".join(lines))
         await self.hold(stand_ins)
+
+    async def _modes(self, paths: Collection[bytes]) -> dict[bytes, bytes]:
+        """The modes that files have in the index: executable where they are so there, whatever the disk says."""
+        finished = await self._git.run("ls-files", "-z", "--stage", environment=self._environment)
+        known = (line.partition(b"\t") for line in finished.output.split(b"\0") if line.startswith(b"100755"))
+        executable = {path for _, _, path in known}
+        return {path: b"100755" if path in executable else b"100644" for path in paths}
 
     async def hold(self, paths: Collection[bytes]) -> None:
         """Keeps `git status` from reading files, to compare them with what the index has for them."""
@@ -109,7 +126,8 @@ class IndexWriter:
                 continue
             if encoded is None:
                 encoded = await self._encoded(group)
-                parts = [[path for path in group if (path in encoded) is side] for side in (True, False)]
+                apart = encoded.union(path for path in group if self._is_directory(path))
+                parts = [[path for path in group if (path in apart) is side] for side in (True, False)]
                 if all(parts):
                     waiting += parts
                     continue
@@ -128,7 +146,8 @@ class IndexWriter:
     async def _refusal_of(self, paths: list[bytes]) -> str | None:
         """Adds paths; what git says where it refuses, None where it does not."""
         finished = await self._git.run(
-            *("update-index", "--add", "--remove", "--replace", "-z", "--stdin"),
+            # Without `--ignore-…`, `--remove` removes entries that have the bit skip-worktree, files or not.
+            *("update-index", "--add", "--remove", "--ignore-skip-worktree-entries", "--replace", "-z", "--stdin"),
             stdin=_listed(paths),
             environment=self._environment,
             accepted=ANY_CODE,  # a signal too: a file that shrinks while it is mapped into memory
@@ -136,10 +155,14 @@ class IndexWriter:
         if finished.code == 0:
             return None
         self._private.remove_lock()
-        if any(words in finished.error for words in _NO_ROOM):
+        if _NO_ROOM.search(finished.error):
             reason = last_words(finished.error)
             raise WorktreeError(Trouble.GIT_FAILED, f"git could not take the changed files: {reason}")
         return finished.error
+
+    def _is_directory(self, path: bytes) -> bool:
+        place = os.path.join(os.fsencode(self._environment["GIT_WORK_TREE"]), path)
+        return os.path.isdir(place) and not os.path.islink(place)
 
     async def _encoded(self, paths: list[bytes]) -> set[bytes]:
         finished = await self._git.run(*_CHECK_ATTR, stdin=_listed(paths), environment=self._environment)

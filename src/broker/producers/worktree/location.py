@@ -6,6 +6,7 @@ is looked up again whenever HEAD or a ref moves, so it follows commits, checkout
 - Without a base ref it is the first that exists of origin/HEAD, main, master; where none does, HEAD.
 - Where HEAD and the base ref have no common ancestor, it is the base ref itself.
 - Where there is no commit yet, it is the empty tree.
+- In a partial clone without the base's trees (`--filter=tree:0`) it is HEAD, and a notice says so.
 - A base ref that is deleted while it is watched: the last base stays, and a notice says so.
 """
 
@@ -20,6 +21,7 @@ from typing import Final
 from broker.producers.worktree.git_process import Git, Trouble, WorktreeError, last_words
 
 _COMMIT: Final = re.compile(rb"commit ([0-9a-f]{40,64})")
+_SHA1_CHARS: Final = 40
 DEFAULT_BASES: Final = ("refs/remotes/origin/HEAD", "refs/heads/main", "refs/heads/master")
 
 
@@ -84,6 +86,11 @@ async def locate(git: Git) -> Location:
         objects=(root / await _asked(git, "--git-path", "objects")).resolve(),
         oid_chars=64 if (await _asked(git, "--show-object-format")).name == "sha256" else 40,
     )
+
+
+def is_partial(location: Location) -> bool:
+    """Whether the repository is a partial clone. With SHA-256, where nobody has them yet, the answer is no."""
+    return location.oid_chars == _SHA1_CHARS and any((location.objects / "pack").glob("*.promisor"))
 
 
 def is_gone(directory: Path) -> bool:

@@ -79,7 +79,9 @@ _OURS: Final = """\
 [index]
     sparse = false
 """
+_FALSE: Final = frozenset({b"false", b"no", b"off", b"0"})
 _SHARED_INDEX: Final = "sharedindex."
+_VERSION_WITHOUT_FLAGS: Final = 2
 _LINK_MODE: Final = 0o160000.to_bytes(4, "big")
 _COPIED: Final = ("exclude", "attributes", "sparse-checkout")
 
@@ -97,6 +99,12 @@ class Settings:
     data: tuple[tuple[str, str], ...] = ()
     filters: frozenset[bytes] = frozenset()
     lfs_extensions: bool = False
+
+    @property
+    def ignores_modes(self) -> bool:
+        """Whether the execute bits on disk mean nothing: `core.fileMode` is false."""
+        value = dict(self.data).get("core.filemode", "true")
+        return value.lower().encode() in _FALSE
 
 
 async def read_settings(git: Git) -> Settings:
@@ -122,7 +130,7 @@ def parse_settings(output: bytes) -> Settings:
         if name.startswith(b"filter."):
             driver, _, variable = name.removeprefix(b"filter.").rpartition(b".")
             # An empty command is none; a filter that is required fails without one.
-            if value.strip() and (variable != b"required" or value.lower() not in {b"false", b"no", b"off", b"0"}):
+            if value.strip() and (variable != b"required" or value.lower() not in _FALSE):
                 filters.add(driver)
         elif name.startswith(b"lfs.extension."):
             lfs_extensions = True
@@ -225,6 +233,11 @@ class PrivateGit:
             if path.exists()
         )
 
+    def may_have_skipped(self) -> bool:
+        """Whether the index may have entries with the bit skip-worktree: they need version 3 of its format."""
+        files = [path for path in (self.index, *self.directory.glob(f"{_SHARED_INDEX}*")) if path.exists()]
+        return any(_index_version(path) > _VERSION_WITHOUT_FLAGS for path in files)
+
     def remove_lock(self) -> None:
         """Removes the lock that a git process leaves when a signal ends it; no other one runs meanwhile."""
         (self.directory / "index.lock").unlink(missing_ok=True)
@@ -244,6 +257,11 @@ def _copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         pass
     target.unlink(missing_ok=True)
+
+
+def _index_version(path: Path) -> int:
+    with path.open("rb") as file:
+        return int.from_bytes(file.read(8)[4:], "big")  # four letters, then the version
 
 
 def _quoted(value: str) -> str:

@@ -5,7 +5,7 @@ From then on the diff is one between what git has by name: nothing is read twice
 like any others (trap 36), and a change is known by the two contents it lies between, so a patch made once is right
 for as long as the change is there.
 
-    survey    what differs from the private index: one `git status`, over all files
+    survey    what differs from the private index: one `git status`, over all files (`status.py`)
     ignored   which of some paths git ignores
     stage     takes paths into the private index as they are now
     changes   the private index against the base, renames and copies found: `git diff-index --raw`
@@ -13,7 +13,7 @@ for as long as the change is there.
 
 The number of processes is bounded whatever changes: a survey is one, or two where it is fresh; staging is at most four,
 `changes` one, patches four for each 1,000 files (eight where a file has become a folder, or a folder a file). Filters,
-refused files and lost contents cost some more.
+skipped or refused files, and lost contents cost some more.
 
 What is written is ours: the index and new objects in the scratch directory; git reads the repository's objects behind
 them (and may note there that one is in use, by its time). It runs with a git directory of ours, so it starts no program
@@ -39,40 +39,28 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio.to_thread
 
-from broker.limits import DIFF_IGNORED_NAMES_MAX, DIFF_LOST_CHARS_MAX, DIFF_RENAME_FILES_MAX, DIFF_SUBMODULES_MAX
-from broker.producers.worktree.comparison import DIFF, Comparison, folders_of
-from broker.producers.worktree.content_filters import parse_conversions, pattern_of
+from broker.limits import DIFF_IGNORED_NAMES_MAX, DIFF_SUBMODULES_MAX
+from broker.producers.worktree.comparison import Comparison, folders_of
 from broker.producers.worktree.fair_share import fair_share, tracked_folders
 from broker.producers.worktree.filtered_files import FilteredFiles
-from broker.producers.worktree.git_process import ANY_CODE, Git, Trouble, WorktreeError, last_words
 from broker.producers.worktree.index_writer import IndexWriter, Reason, StandIn, stand_in
 from broker.producers.worktree.private_git import read_settings
-from broker.producers.worktree.raw_diff import GITLINK_MODE, Change, parse_raw
-from broker.producers.worktree.scratch import is_scratch
+from broker.producers.worktree.raw_diff import GITLINK_MODE, Change
 from broker.producers.worktree.staging import Sorted, sort_paths
+from broker.producers.worktree.status import Status
 from broker.producers.worktree.submodules import Inside, Submodules, common_dir_of, git_dir_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from broker.producers.worktree.git_process import Git
     from broker.producers.worktree.location import Location
     from broker.producers.worktree.patch_stream import Patch
     from broker.producers.worktree.private_git import Settings
     from broker.producers.worktree.scratch import Scratch
 
-_STATUS: Final = (
-    "status",
-    "--porcelain",
-    "-z",
-    "--untracked-files=all",
-    "--ignored=matching",
-    "--no-renames",
-    "--ignore-submodules=dirty",
-)
-_RAW: Final = (*DIFF, "--raw", "-z", f"-l{DIFF_RENAME_FILES_MAX}", "--no-rename-empty")
 _SHA256_CHARS: Final = 64
 _LINK: Final = re.compile(rb"\x00160000 [0-9a-f]+ \d\t([^\x00]+)")
-_BAD_ENCODING: Final = "are no valid working-tree-encodings"
 
 
 class Signature(NamedTuple):
@@ -121,7 +109,8 @@ class Snapshot:
 
     Attributes:
         left_out: folders without tracked files that do not fit, and how large they are, in words.
-        links: the submodules.
+        links: the submodules whose files are compared.
+        links_left_out: how many more submodules there are.
     """
 
     def __init__(
@@ -146,6 +135,7 @@ class Snapshot:
         """
         self.left_out: dict[bytes, str] = {}
         self.links: set[bytes] = set()
+        self.links_left_out = 0
         self._git = git
         self._location = location
         self._scratch = scratch
@@ -163,6 +153,7 @@ class Snapshot:
         self._tracked: set[bytes] | None = None
         self._writer = IndexWriter(git, scratch, location.oid_chars)
         self._filtered = FilteredFiles(git, location, scratch.private)
+        self._status = Status(git, scratch.private)
         self._comparison = Comparison(git, self._private.environment, scratch.pair_index)
         self._submodules = Submodules(git, location.root, self._of_submodule)
         self._inside: dict[bytes, Inside] = {}
@@ -175,7 +166,7 @@ class Snapshot:
         """
         if fresh:
             await self._start_anew()
-        dirty, ignored = await self._looked_at()
+        dirty, ignored = await self._status.look()
         dirty.update(path for path, before in self._held.items() if self._signature(path) != before)
         for link in sorted(self.links):
             self._inside[link] = await self._submodules.look(link)
@@ -220,6 +211,8 @@ class Snapshot:
             for link in self.links.intersection(asked):
                 self._inside[link] = await self._submodules.look(link)
         found = await anyio.to_thread.run_sync(self._sort, asked)
+        if not surveyed:
+            await self._drop_skipped(found)
         modified = self._take_modified(found)
         staged.worktrees = self._take_worktrees(found)
         filtered = await self._filtered.find(found.files | found.large)
@@ -248,7 +241,7 @@ class Snapshot:
 
     async def changes(self, base: str) -> list[Change]:
         """What differs from the base, by new path; a rename or a copy is one change."""
-        changes = await self._raw(base)
+        changes = await self._comparison.changes(base)
         if self._stored_bytes >= self._sweep_at_bytes:
             live = {change.new_oid for change in changes}
             self._stored_bytes = await anyio.to_thread.run_sync(self._scratch.sweep, live)
@@ -289,6 +282,13 @@ class Snapshot:
         )
         return {change: self._with_commit(change, patch) for change, patch in patches.items()}
 
+    async def has_trees(self, commit: str) -> bool:
+        """Whether all folders of a commit are in the repository; the files need not be."""
+        code, _ = await self._git.stream(
+            *("ls-tree", "-r", "-t", "--name-only", commit), take=lambda _: None, environment=self._private.environment
+        )
+        return code == 0
+
     async def tracked(self, paths: Collection[bytes]) -> set[bytes]:
         """Those of the paths that the user's index has."""
         return (await self._tracked_paths()).intersection(paths) if paths else set()
@@ -312,10 +312,11 @@ class Snapshot:
         await self._find_links()
 
     async def _find_links(self) -> None:
-        self.links, self._inside = set(), {}
+        self.links, self.links_left_out, self._inside = set(), 0, {}
         if await anyio.to_thread.run_sync(self._private.may_have_links):
             links = _LINK.findall(b"\0" + await self._run("ls-files", "-z", "--stage"))
             self.links = set(sorted(links)[:DIFF_SUBMODULES_MAX])
+            self.links_left_out = len(links) - len(self.links)
         self._submodules.keep(self.links)
 
     def _of_submodule(self, git: Git, location: Location, scratch: Scratch) -> Snapshot:
@@ -334,6 +335,15 @@ class Snapshot:
         modified = {path: one.commit for path, one in inside.items() if one.modified and one.commit}
         found.others[:] = [path for path in found.others if path not in modified]
         return {path: StandIn(GITLINK_MODE.encode(), commit.encode(), None) for path, commit in modified.items()}
+
+    async def _drop_skipped(self, found: Sorted) -> None:
+        """Takes out what is gone and has the bit skip-worktree: by it, git takes such a file for unchanged."""
+        if not found.gone:
+            return
+        if await anyio.to_thread.run_sync(self._private.may_have_skipped):
+            listed = (await self._run("ls-files", "-z", "-t")).split(b"\0")
+            skipped = {line[2:] for line in listed if line.startswith(b"S ")}
+            found.gone[:] = [path for path in found.gone if path not in skipped]
 
     def _take_worktrees(self, found: Sorted) -> list[bytes]:
         """Takes out the worktrees of this repository that lie within this one."""
@@ -358,66 +368,6 @@ class Snapshot:
     def _follow_user(self, settings: Settings) -> None:
         self._private.follow(settings, sha256=self._location.oid_chars == _SHA256_CHARS)
         self._private.copy_index(self._location.index)
-
-    async def _looked_at(self) -> tuple[set[bytes], set[bytes]]:
-        """What differs from the private index, and what is ignored."""
-        finished = await self._git.run(*_STATUS, environment=self._private.environment, accepted=ANY_CODE)
-        if finished.code and _BAD_ENCODING in finished.error:
-            await self._drop_bad_encodings()
-            finished = await self._git.run(*_STATUS, environment=self._private.environment, accepted=ANY_CODE)
-        if finished.code < 0:
-            return await self._looked_at_from_outside()
-        if finished.code:
-            reason = f"git status failed: {last_words(finished.error)}"
-            raise WorktreeError(Trouble.GIT_FAILED, reason, said=finished.error)
-        dirty: set[bytes] = set()
-        ignored: set[bytes] = set()
-        for record in finished.output.split(b"\0"):
-            state, path = record[:2], record[3:]
-            if state == b"!!":
-                ignored.add(path)
-            elif path and (state[1:] != b" " or state[:1] == b"U"):
-                dirty.add(path.rstrip(b"/"))
-        return _without_scratch(dirty), _without_scratch(ignored)
-
-    async def _looked_at_from_outside(self) -> tuple[set[bytes], set[bytes]]:
-        """The same without reading contents: git ends by a signal where a file shrinks that it has mapped."""
-        changed = await self._run("diff-files", "--name-only", "-z", "--ignore-submodules=dirty")
-        new = await self._run("ls-files", "-z", "--others", "--exclude-standard")
-        ignored = await self._run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory")
-        dirty = {path.rstrip(b"/") for path in (changed + new).split(b"\0")}
-        return _without_scratch(dirty), _without_scratch(set(ignored.split(b"\0")))
-
-    async def _drop_bad_encodings(self) -> None:
-        """Takes an attribute at which git ends off the files that have it."""
-        names = await self._run("ls-files", "-z")
-        attributes = await self._run("check-attr", "-z", "--stdin", "working-tree-encoding", stdin=names)
-        bad = [path for path, one in parse_conversions(attributes).items() if one.encoding in {b"set", b"unset"}]
-        self._private.add_attributes(b"".join(b"%b !working-tree-encoding\n" % pattern_of(path) for path in bad))
-
-    async def _raw(self, base: str) -> list[Change]:
-        said = ""
-        if not self._comparison.lost:
-            try:
-                return parse_raw(await self._run(*_RAW, "-M", "-C", base))
-            except WorktreeError as error:
-                if error.trouble is not Trouble.GIT_FAILED:
-                    raise
-                said = error.said
-        # Looking for renames reads contents. Those that are lost are kept out of it.
-        plain = parse_raw(await self._run(*_RAW, "--no-renames", base))
-        await self._comparison.find_lost(plain, said)
-        lost = [change for change in plain if self._comparison.is_lost(change)]
-        excluded = [f":(top,exclude,literal){os.fsdecode(change.path)}" for change in lost]
-        if lost and sum(len(words) for words in excluded) < DIFF_LOST_CHARS_MAX:
-            try:
-                others = parse_raw(await self._run(*_RAW, "-M", "-C", base, "--", ":(top)", *excluded))
-            except WorktreeError:
-                pass
-            else:
-                return sorted([*others, *lost], key=lambda change: change.path)
-        # Equal contents are found by their names, without being read.
-        return parse_raw(await self._run(*_RAW, "-M100%", "-C100%", base))
 
     def _sort(self, paths: list[bytes]) -> Sorted:
         tried = [path for path in paths if path not in self._refused or self._refused[path] != self._signature(path)]
@@ -480,7 +430,3 @@ class Snapshot:
     async def _run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         finished = await self._git.run(*arguments, stdin=stdin, environment=self._private.environment)
         return finished.output
-
-
-def _without_scratch(paths: set[bytes]) -> set[bytes]:
-    return {path for path in paths if path and not is_scratch(path)}
