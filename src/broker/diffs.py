@@ -27,8 +27,6 @@ FILES: Final = "files"
 NO_CHANGE: Final = "none"
 """The change of a file that no longer differs, where that must be said of the file by itself."""
 
-_TEXTS: Final = frozenset({"file", "oldPath", "diff", "omitted"})
-
 Entry = dict[str, "JsonValue"]
 
 
@@ -63,10 +61,7 @@ def stored_entry(field: bytes, value: bytes) -> Entry:
 
 def masked_entry(entry: Entry) -> Entry:
     """The same file with the secrets masked in its patch and its names; `masked` says that there were any."""
-    shown: Entry = {
-        name: masked_text(value) if name in _TEXTS and isinstance(value, str) else value
-        for name, value in entry.items()
-    }
+    shown: Entry = {name: masked_text(value) if isinstance(value, str) else value for name, value in entry.items()}
     return entry if shown == entry else {**shown, "masked": True}
 
 

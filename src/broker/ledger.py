@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from broker.entries import records_of
 from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
 from broker.jobs import JOB, Presence, number
-from broker.masking.foreign import EntryMasker, masked_fields, masked_value
+from broker.masking.foreign import EntryMasker, masked_fields, masked_members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,8 @@ class MaskingLedger:
     async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
         """See `Ledger`."""
         kept = masked_fields({name: value for name, value in fields.items() if value is not None})
-        await self._ledger.update_job(job_id, {name: kept.get(name) for name in fields})
+        removed = masked_fields({name: "" for name, value in fields.items() if value is None})
+        await self._ledger.update_job(job_id, {**kept, **dict.fromkeys(removed)})
 
     async def delete_job(self, job_id: str) -> None:
         """See `Ledger`."""
@@ -101,7 +102,7 @@ class MaskingLedger:
     async def change_table(self, change: DatabaseChange) -> None:
         """See `Ledger`."""
         if change.data is not None:
-            change = replace(change, data={name: masked_value(value, name) for name, value in change.data.items()})
+            change = replace(change, data=masked_members(change.data))
         await self._ledger.change_table(change)
 
     async def aclose(self) -> None:

@@ -147,6 +147,7 @@ async def test_a_secret_in_a_name_a_command_or_a_message_is_masked(redis_url: st
         await job.append([f"library {GITHUB}", *KEY.splitlines()], source=f"s {GITHUB}")
         for line in KEY.splitlines():
             await job.append([line], "stderr")
+            await job.append([f"{line}\n"], "system")
         job.update(branch=f"fix/{VALUE}")
         await job.finish("failed", error_message=f"{VALUE}: not found")
     assert_clean(await everything(redis_client))

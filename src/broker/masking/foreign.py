@@ -110,18 +110,25 @@ class EntryMasker:
     def _one_by_one(self, entries: Sequence[bytes]) -> Sequence[bytes]:
         suspicion = _suspicion()
         shown = list(entries)
-        lines: list[bytes] = []
         for index, entry in enumerate(entries):
-            line = _line(entry) if self._key.open or KEY_TRACE in entry or lines else b""
+            line = _line(entry) if self._key.open or KEY_TRACE in entry else b""
             was_open = self._key.open
-            body = self._key.take(line) if line and b"\n" not in line else None
-            if body is not None:
-                shown[index] = _with_line(entry, body)
-            elif suspicion.search(_JSON_ESCAPES.sub(b"", entry)) or suspicion.search(entry):
+            seen = self._without_body(line)
+            if seen != line:
+                entry = shown[index] = _with_line(entry, seen)  # noqa: PLW2901 - the rest of it is masked as well
+            if suspicion.search(_JSON_ESCAPES.sub(b"", entry)) or suspicion.search(entry):
                 shown[index] = masked_entry(entry)
             if not was_open and ends_key(line):
                 self._mask_before(entries, shown, index)
         return shown
+
+    def _without_body(self, line: bytes) -> bytes:
+        """The text of an entry, one line or several, without what it has of a key's body."""
+        if not line:
+            return line
+        text = line.removesuffix(b"\n")
+        taken = [(part, self._key.take(part)) for part in text.split(b"\n")]
+        return b"\n".join([part if body is None else body for part, body in taken]) + line[len(text) :]
 
     @staticmethod
     def _mask_before(entries: Sequence[bytes], shown: list[bytes], end: int) -> None:
@@ -130,12 +137,13 @@ class EntryMasker:
         lines = [_line(entry) for entry in entries[first:end]]
         for index, body in enumerate(without_body(lines)):
             if body is not lines[index]:
-                shown[first + index] = _with_line(entries[first + index], body)
+                end_of_line = b"\n" if lines[index].endswith(b"\n") else b""
+                shown[first + index] = _with_line(entries[first + index], body + end_of_line)
 
 
 def needs_before(entries: Sequence[bytes]) -> bool:
     """Whether the first entry may be in the middle of a private key that began before it."""
-    return bool(entries) and may_be_body(_line(entries[0]))
+    return bool(entries) and may_be_body(_line(entries[0]).partition(b"\n")[0])
 
 
 def _suspects(page: bytes, entries: Sequence[bytes]) -> set[int]:
@@ -167,19 +175,29 @@ def masked_entry(entry: bytes) -> bytes:
     value = parsed(entry)
     if not isinstance(value, dict):
         return masked_bytes(entry)
-    shown = {name: masked_value(member, name) for name, member in value.items()}
+    shown = masked_value(value)
     return entry if shown == value else _encoded(shown, entry)
 
 
 def masked_value(value: Any, name: str = "", rules: Rules | None = None) -> Any:
-    """What JSON holds, with its secrets masked: texts, and members whose names say that they are secret."""
+    """What JSON holds, with its secrets masked: texts, names, and members whose names say that they are secret."""
     if isinstance(value, str):
-        return value if name in _NEVER_MASKED else _masked_member(name, value, rules)
+        return _masked_member(name, value, rules)
     if isinstance(value, dict):
-        return {key: masked_value(member, key, rules) for key, member in value.items()}
+        return {_masked_name(key, rules): masked_value(member, key, rules) for key, member in value.items()}
     if isinstance(value, list):
         return [masked_value(element, name, rules) for element in value]
     return value
+
+
+def masked_members(value: Mapping[str, Any], rules: Rules | None = None) -> dict[str, Any]:
+    """A row, or a state, with its secrets masked. Whose it is, its id and its status stay."""
+    return {
+        _masked_name(name, rules): member
+        if name in _NEVER_MASKED and not isinstance(member, (dict, list))
+        else masked_value(member, name, rules)
+        for name, member in value.items()
+    }
 
 
 def masked_object(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -187,17 +205,21 @@ def masked_object(value: Mapping[str, Any]) -> Mapping[str, Any]:
     data = orjson.dumps(value)
     if not _suspicion().search(data) and not _escape_within().search(data):
         return value
-    shown = {name: masked_value(member, name) for name, member in value.items()}
+    shown = masked_members(value)
     return value if shown == value else shown
 
 
 def masked_fields(fields: Mapping[str, str]) -> dict[str, str]:
     """The fields of a hash, with their secrets masked. Whose it is, and its id, stay."""
-    text = "\n".join([f"{name}={value}" for name, value in fields.items() if name not in _NEVER_MASKED])
+    text = "\n".join([f'"{name}":"{value}"' for name, value in fields.items() if name not in _NEVER_MASKED])
     data = text.encode("utf-8", "replace")
     if not known_rules().has_candidate(data) and KEY_TRACE not in data:
         return dict(fields)
-    return {name: value if name in _NEVER_MASKED else _masked_member(name, value) for name, value in fields.items()}
+    return masked_members(fields)
+
+
+def _masked_name(name: str, rules: Rules | None) -> str:
+    return masked_text(name, rules) if (rules or known_rules()).has_candidate(name.encode("utf-8", "replace")) else name
 
 
 def _masked_member(name: str, value: str, rules: Rules | None = None) -> str:

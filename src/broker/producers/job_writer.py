@@ -28,6 +28,7 @@ import secrets
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import anyio
@@ -316,9 +317,9 @@ class JobWriter:
         """Lines of one stream: the body of a private key may go on from those before."""
         lines = [without_surrogates(line) for line in lines]
         text = "\n".join([*lines, ""])
-        if text.count("\n") != len(lines):  # a line feed within an entry
-            return [masked_text(line, self.rules) for line in lines]
-        return self._maskers[stream].feed(text.encode()).decode("utf-8", "replace").split("\n")[:-1]
+        shown = iter(self._maskers[stream].feed(text.encode()).decode("utf-8", "replace").split("\n"))
+        # A line may have line feeds: it stays one entry.
+        return ["\n".join(islice(shown, line.count("\n") + 1)) for line in lines]
 
     def _check_running(self) -> None:
         if self.ending is not None:

@@ -16,7 +16,7 @@ import orjson
 from broker.errors import SourceUnavailableError
 from broker.jobs import checked_id
 from broker.limits import PUBLISH_S_MAX, STATUS_TTL_S
-from broker.masking.foreign import masked_value
+from broker.masking.foreign import masked_members
 from broker.masking.rules import Rules
 from broker.sources.backoff import Backoff
 from broker.sources.redis_link import RedisLink
@@ -86,7 +86,7 @@ class StatusPublisher:
             SourceUnavailableError: Redis did not answer for all of the patience.
         """
         subject = Subject(_KIND_OF[kind], checked_id(subject_id))
-        members = masked_value(dict(members), rules=self._rules)
+        members = masked_members(members, self._rules)
         ends = rank_of(status.strip().lower()) is Rank.TERMINAL if complete is None else complete
         state = state_of(subject, {**members, "status": status}, complete=ends, heard_ms=time.time_ns() // 1_000_000)
         commands = [

@@ -72,6 +72,28 @@ def test_a_key_over_several_entries_is_masked_however_they_are_read() -> None:
     assert shown(entries[3:]) == KEY_SHOWN[3:]
 
 
+@pytest.mark.parametrize("lines_of_entry", [1, 2, 3])
+def test_a_key_in_entries_with_line_feeds_is_masked(lines_of_entry: int) -> None:
+    starts = range(0, len(KEY), lines_of_entry)
+    entries = [entry("\n".join(KEY[start : start + lines_of_entry]) + "\n") for start in starts]
+    one_by_one = EntryMasker()
+    for stored in entries:
+        assert BODY not in shown([stored], one_by_one)[0]
+    assert "".join(shown(entries)) == "".join(f"{line}\n" for line in KEY_SHOWN)
+
+
+def test_a_secret_in_a_name_of_a_member_or_a_field_is_masked() -> None:
+    assert masked_fields({GITHUB: "x"}) == {"***": "x"}
+    assert masked_object({"a": {GITHUB: 1, "status": GITHUB}}) == {"a": {"***": 1, "status": "***"}}
+    assert GITHUB not in shown([entry("x", meta={GITHUB: 1})])[0]
+    assert GITHUB.encode() not in EntryMasker().mask([entry("x", meta={GITHUB: 1})])[0]
+    assert GITHUB not in shown([orjson.dumps({"timestamp": GITHUB, "line": "x"})])[0]
+
+
+def test_a_value_that_only_quotes_hold_together_is_masked_in_a_field() -> None:
+    assert masked_fields({"password": "ab{1}cdefg"}) == {"password": "***"}
+
+
 def test_the_fields_of_a_hash_are_masked_but_for_whose_it_is() -> None:
     fields = {
         "id": GITHUB,
@@ -96,6 +118,11 @@ def test_a_document_is_masked_by_names_and_by_shapes() -> None:
     assert masked_object(plain) is plain
     said = {"status": "failed", "errorDetails": {"password": "hunter2-x", "log": [f"{GITHUB}!"]}}
     assert masked_object(said) == {"status": "failed", "errorDetails": {"password": "***", "log": ["***!"]}}
+
+
+def test_no_text_of_a_file_is_left_out() -> None:
+    file = stored_entry(b"x", orjson.dumps({"file": "x", "diff": "", "change": GITHUB, "omitted": GITHUB}))
+    assert GITHUB not in str(masked_file(file))
 
 
 def test_a_patch_in_which_something_was_masked_says_so() -> None:
