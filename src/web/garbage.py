@@ -2,11 +2,11 @@
 
 **The collector.** Nearly everything is freed by reference counts (tests/faults/test_no_reference_cycles.py). The few
 cycles that libraries make must be found: a connection to Redis that was replaced, a poll of a backend; without uvloop,
-one of seven objects in each of asyncio's transports. But a look at all objects stops the event loop for about 0.2 s
-with 2,000 open streams. So:
+one of seven objects in each of asyncio's transports. But a look at all objects stops the event loop: 0.2 s with 2,000
+open streams. So each object is looked at once while it is young, and frozen if it is still in use (`gc.freeze`); frozen
+objects are looked at once an hour. A look at young ones takes some 10 ms at most.
 
-    young objects   by Python itself, after 50,000 more objects were made than freed
-    recent ones     once a minute: those that were made since the last time; afterwards they are frozen
+    young objects   by Python itself when there are 25,000, and once a minute however few there are
     all             once an hour
 
 A line to a thousand clients makes and drops thousands of objects that have no cycles; with Python's own thresholds a
@@ -29,23 +29,23 @@ from typing import TYPE_CHECKING, Final
 import anyio
 import anyio.to_thread
 
-from web.limits import COLLECT_ALL_S, COLLECT_RECENT_S, TRIM_S
+from web.limits import COLLECT_ALL_S, COLLECT_YOUNG_S, TRIM_S, YOUNG_OBJECTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 logger = logging.getLogger("fantail.server")
 
-# Python's defaults are 700, 10, 10 (3.11) to 2000, 10, 0 (3.14). The last is out of reach: `_collect` does that part.
-THRESHOLDS: Final = (50_000, 20, 1_000_000)
+# Python's defaults are 700, 10, 10 (3.11) to 2000, 10, 0 (3.14). There is nothing in the older generations.
+THRESHOLDS: Final = (YOUNG_OBJECTS_MAX, 1_000_000, 1_000_000)
 
 
 @asynccontextmanager
 async def memory_upkeep() -> AsyncIterator[None]:
     """Collects garbage and returns freed memory while the block lasts; to be entered when the program has started."""
     thresholds = gc.get_threshold()
+    gc.callbacks.append(_freeze_survivors)
     gc.collect()
-    gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     try:
         async with anyio.create_task_group() as tasks:
@@ -55,32 +55,27 @@ async def memory_upkeep() -> AsyncIterator[None]:
             yield
             tasks.cancel_scope.cancel()
     finally:
+        gc.callbacks.remove(_freeze_survivors)
         gc.unfreeze()
         gc.set_threshold(*thresholds)
+
+
+def _freeze_survivors(phase: str, _: object) -> None:
+    """Has what a collection left be passed over by the next ones (`gc.callbacks`)."""
+    if phase == "stop":
+        gc.freeze()
 
 
 async def _collect() -> None:
     all_due_s = anyio.current_time() + COLLECT_ALL_S
     while True:
-        await anyio.sleep(COLLECT_RECENT_S)
-        everything = anyio.current_time() >= all_due_s
-        if everything:
+        await anyio.sleep(COLLECT_YOUNG_S)
+        if anyio.current_time() >= all_due_s:
             all_due_s = anyio.current_time() + COLLECT_ALL_S
             gc.unfreeze()
-        collect_and_freeze()
-
-
-def collect_and_freeze() -> int:
-    """Collects what is not frozen, and freezes the rest: the next time, only what is made from now on is looked at.
-
-    Returns:
-        How many objects were found that only the collector could free.
-    """
-    began_s = time.perf_counter()
-    found = gc.collect()
-    gc.freeze()
-    logger.debug("collected %d objects in %.1f ms", found, 1000 * (time.perf_counter() - began_s))
-    return found
+        began_s = time.perf_counter()
+        found = gc.collect()
+        logger.debug("collected %d objects in %.1f ms", found, 1000 * (time.perf_counter() - began_s))
 
 
 async def _give_back(trim: Callable[[int], int]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from support.wait import eventually
 from web import garbage
 from web.garbage import THRESHOLDS, memory_upkeep
+from web.limits import YOUNG_OBJECTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ class Cycle:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(garbage, "COLLECT_RECENT_S", 0.01)
+    monkeypatch.setattr(garbage, "COLLECT_YOUNG_S", 0.01)
     monkeypatch.setattr(garbage, "COLLECT_ALL_S", 0.05)
     monkeypatch.setattr(garbage, "TRIM_S", 0.01)
 
@@ -45,16 +46,19 @@ async def test_so_is_what_became_garbage_long_after_it_was_made() -> None:
     async with memory_upkeep():
         cycle = Cycle()
         found = weakref.ref(cycle)
-        garbage.collect_and_freeze()
+        gc.collect()
         del cycle
         await eventually(lambda: found() is None, what="a collection of all objects")
 
 
-async def test_what_is_frozen_is_not_looked_at_again() -> None:
+async def test_what_was_looked_at_once_is_not_looked_at_again_however_many_objects_there_are() -> None:
     async with memory_upkeep():
-        kept = [[] for _ in range(1000)]  # type: ignore[var-annotated]  # of nothing
-        garbage.collect_and_freeze()
-        assert len(gc.get_objects()) < len(kept)
+        kept: list[list[None]] = []
+        while len(kept) < 4 * YOUNG_OBJECTS_MAX:
+            kept.append([])
+            if len(kept) % 1000 == 0:
+                assert len(gc.get_objects()) <= YOUNG_OBJECTS_MAX + 1000  # without those that are frozen
+        assert gc.get_freeze_count() > 3 * YOUNG_OBJECTS_MAX
 
 
 @pytest.mark.usefixtures("hasty")
