@@ -57,7 +57,11 @@ const HOOKS: readonly Row[] = [
     () => fantail.useDiffFiles("42"),
     ["files", "ready", "connection", "reconnect", "resume"],
   ],
-  ["useTables(...names)", () => fantail.useTables("jobs"), ["table", "ready", "connection", "reconnect"]],
+  [
+    "useTables(...names)",
+    () => fantail.useTables("jobs"),
+    ["table", "leftOut", "ready", "connection", "reconnect"],
+  ],
   ["usePipelineState(pipelineId)", () => fantail.usePipelineState("web"), null],
   ["useMultiplePipelineState(pipelineIds)", () => fantail.useMultiplePipelineState(["web"]), null],
   ["usePipelineMonitoring(pipelineIds)", () => fantail.usePipelineMonitoring(["web"]), null],
