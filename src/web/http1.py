@@ -14,6 +14,10 @@ watches a stream would go unnoticed.
 **Disconnects.** uvicorn tells only the last request of a connection that the client is gone. With pipelining the one
 that is being answered is another one: its stream would be kept open for a client that left. Here all are told.
 
+**Upgrade.** A request may offer another protocol, as `curl --http2` and Java's HttpClient do with every request over
+plain HTTP. The offer is ignored (RFC 9110, section 7.8). llhttp takes everything after such a head for the other
+protocol, and uvicorn drops it: the body would be lost. So the head is parsed again without the offer.
+
 **HTTP/1.0.** A client of HTTP/1.0 does not know chunks or interim responses (RFC 9112, section 6.1; RFC 9110, section
 15.2): a body without a length ends with the connection.
 
@@ -25,6 +29,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from web.heads import HeadWatch
@@ -88,13 +93,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head.took(len(data))
         if self._chunk_line_bytes is not None:
             self._chunk_line_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._refuse(INVALID)  # not in the midst of another request's answer
         if self._head.too_long or self._trailer_too_long:
             self._refuse(HEAD_TOO_LONG)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn has one message only
-        """Refuses what the parser could not read; not in the midst of another request's answer."""
-        self._refuse(INVALID)
+    def _parse(self, data: bytes) -> None:
+        while self._refused is None:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._refused is None:
+                    self._parse_without_upgrade()
+                data = data[upgrade.args[0] :]
+            else:
+                return
+
+    def _parse_without_upgrade(self) -> None:
+        """Parses the head that was just received again, by a new parser and without its `Upgrade` fields."""
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        fields = [b"%b: %b" % field for field in self.headers if field[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser.feed_data(b"\r\n".join([line, *fields, b"\r\n"]))
 
     @property
     def _idle(self) -> bool:
@@ -169,6 +194,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Begins to answer a request, or queues it."""
         if self._refused is not None:
             return
+        if self.parser.should_upgrade():
+            if self.parser.get_method() == b"CONNECT":
+                self._refuse(INVALID)
+            return
         self._head.end()
         super().on_headers_complete()
         if self.pipeline and self.cycle is self.pipeline[0][0]:
@@ -191,7 +220,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is complete."""
-        if self._refused is None:
+        if self._refused is None and not self.parser.should_upgrade():
             super().on_message_complete()
 
     def _queue(self, size_bytes: int) -> bool:
