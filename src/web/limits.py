@@ -107,7 +107,7 @@ INGEST_DISCARD_S_MAX: Final = 2.0
 # A token with a few claims has some hundred bytes; a longer one than this is refused unread. Browsers keep 4 KiB.
 TOKEN_BYTES_MAX: Final = 4 * KIB
 USER_CHARS_MAX: Final = 256
-# Authorities that forwarding proxies name in one request; a chain of more proxies than this is none that was built.
+# Authorities in one forwarding header; a chain of more proxies is not built. The last count: proxies append theirs.
 FORWARDED_HOSTS_MAX: Final = 8
 # The body of a form with one token in it.
 LOGIN_BYTES_MAX: Final = 16 * KIB

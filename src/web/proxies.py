@@ -4,10 +4,14 @@ A proxy replaces the client's address, and may replace the scheme and the author
 passes them on in `X-Forwarded-For`, `-Host`, `-Port` and `-Proto`, or in `Forwarded` (RFC 7239). These headers count
 only if the connection comes from a listed address. From anybody else they are ignored.
 
-Most proxies pass a client's own `X-Forwarded-Host` through unless they are told to replace it. A program can therefore
-choose it, but a web page cannot: a page may add no such header to a request to another origin without a preflight
+Most proxies pass a client's own `X-Forwarded-Host` through, or append to it, unless they are told to replace it. A
+program can therefore choose it, but a page of another origin cannot: it may add no such header without a preflight
 request, and preflights are answered for `FANTAIL_CORS_ORIGINS` only. So every forwarded authority may be compared with
 the `Origin` header, whichever proxy of a chain added it.
+
+A page under a rebound name (trap 30) is of the same origin and can send these headers. It must not hide the authority
+that a proxy appends: of many, the last are kept, and a `Forwarded` header that is malformed counts as an authority
+that is no host, so that nothing equals it and it is not local.
 
 Pure functions over the ASGI scope.
 """
@@ -30,7 +34,9 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # One `name=value` pair of RFC 7239, section 4; the value is a token or a quoted string.
-_FORWARDED_PAIR: Final = re.compile(r'(?:^|[;,])[ \t]*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))')
+_FORWARDED_PAIR: Final = re.compile(
+    r'(?:^|[;,])[ \t]*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))'
+)
 _PORT: Final = re.compile(r":[0-9]+$")
 
 
@@ -69,9 +75,11 @@ def is_among(address: Address, networks: Sequence[Network]) -> bool:
 def forwarded_hosts(headers: Headers) -> list[str]:
     """The authorities that a proxy says the client asked for, each also with `X-Forwarded-Port` where it has no port.
 
-    With a forwarded port and no forwarded host, the port belongs to the `Host` header.
+    With a forwarded port and no forwarded host, the port belongs to the `Host` header. Of each of the two headers, the
+    last `FORWARDED_HOSTS_MAX` authorities count. Malformed `Forwarded` headers are given as they are.
     """
-    hosts = [*_listed(headers, "x-forwarded-host"), *_forwarded(headers, "host")][:FORWARDED_HOSTS_MAX]
+    listed, forwarded = _listed(headers, "x-forwarded-host"), _forwarded(headers, "host") + _malformed(headers)
+    hosts = listed[-FORWARDED_HOSTS_MAX:] + forwarded[-FORWARDED_HOSTS_MAX:]
     ports = _listed(headers, "x-forwarded-port")[:1]
     without_port = [host for host in hosts or headers.getlist("host")[:1] if _PORT.search(host) is None]
     return hosts + [f"{host}:{port}" for host in without_port for port in ports]
@@ -94,3 +102,7 @@ def _forwarded(headers: Headers, name: str) -> list[str]:
             if key.lower() == name and (quoted or token):
                 found.append(re.sub(r"\\(.)", r"\1", quoted) or token)
     return found
+
+
+def _malformed(headers: Headers) -> list[str]:
+    return [value for value in headers.getlist("forwarded") if _FORWARDED_PAIR.sub("", value).strip(" \t;,")]

@@ -27,7 +27,7 @@ def either_slash(routes: Sequence[Route], otherwise: ASGIApp) -> ASGIApp:
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] != "//":  # the root has one form only
             other = with_other_slash(scope)
             for route in routes:
                 match, found = route.matches(other)

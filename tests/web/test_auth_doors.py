@@ -52,6 +52,24 @@ async def test_a_rebound_name_is_refused_too_where_a_proxy_passes_it_on_beside_i
         assert (await client.http.get("/api/jobs", headers=local)).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "forwarded",
+    [
+        # What the page sends itself, and what a proxy adds to it; a page may send what it likes to its own origin.
+        [("X-Forwarded-Host", ", ".join(["localhost"] * 8 + ["evil.example"]))],
+        [("X-Forwarded-Host", "localhost")] * 8 + [("X-Forwarded-Host", "evil.example")],
+        [("X-Forwarded-Host", "localhost")] * 8 + [("Forwarded", "host=evil.example")],
+        [("X-Forwarded-Host", "evil.example")] + [("Forwarded", "host=localhost")] * 8,
+        [("Forwarded", 'for=", for=192.0.2.1;host="evil.example:8080"')],
+        [("Forwarded", 'for="\\, for="[2001:db8::1]";host="evil.example:8080"')],
+    ],
+)
+async def test_no_header_of_the_page_hides_the_rebound_name_that_a_proxy_adds(forwarded: list[tuple[str, str]]) -> None:
+    async with web_client(proxy_addresses="127.0.0.1") as client:
+        sent = [("Sec-Fetch-Site", "same-origin"), *forwarded]
+        assert (await client.http.get("/api/jobs", headers=sent)).status_code == 403
+
+
 async def test_two_hosts_are_none() -> None:
     async with web_client() as client:
         sent = [("Host", "localhost:8765"), ("Host", "evil.example")]

@@ -88,8 +88,13 @@ FOR, HOST, PORT, PROTO = "forwarded", "x-forwarded-host", "x-forwarded-port", "x
         ([(HOST, "[::1]"), (PORT, "1")], ["[::1]", "[::1]:1"], None),
         ([(FOR, 'For="[2001:db8::1]:4711";Proto=https;Host="a\\:1"'), (FOR, "host=b")], ["a:1", "b"], "https"),
         ([(FOR, 'for="a;host=evil", host=b')], ["b"], None),
-        ([(FOR, 'host="b'), (FOR, "host=;proto=")], [], None),
-        ([(HOST, ",".join("abcdefghijklmnop"))], list("abcdefgh"), None),
+        ([(FOR, "host=;proto="), (FOR, "by-x=1 ; host=b , ,for=c,")], ["b"], None),
+        # What is not in the form of RFC 7239 is no authority, and so equals none.
+        ([(FOR, 'host="b'), (FOR, "host = b;proto=http")], ['host="b', "host = b;proto=http"], "http"),
+        ([(FOR, 'for=", for=1;host="b:1"')], ['for=", for=1;host="b:1"'], None),
+        # Proxies append: the last ones are theirs.
+        ([(HOST, ",".join("abcdefghijklmnop"))], list("ijklmnop"), None),
+        ([(HOST, ",".join("abcdefghi")), *[(FOR, "host=z")] * 9], [*"bcdefghi", *"zzzzzzzz"], None),
     ],
 )
 def test_what_proxies_say_is_read_as_they_write_it(
@@ -132,7 +137,9 @@ async def test_the_method_counts_in_either_form() -> None:
         assert (await client.http.put("/api/jobs/")).status_code == 405
 
 
-@pytest.mark.parametrize("path", ["/api/nothing/", "/api/jobs//", "//evil.example/", "/%2fevil.example/", "/jobs/a/b/"])
+@pytest.mark.parametrize(
+    "path", ["//", "/api/nothing/", "/api/jobs//", "//evil.example/", "/%2fevil.example/", "/jobs/a/b/", "/%2f"]
+)
 async def test_what_is_not_there_is_not_there_in_either_form_and_leads_nowhere(path: str) -> None:
     async with web_client() as client:
         answer = await client.http.get(f"http://localhost:8765{path}")
