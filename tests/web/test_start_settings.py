@@ -80,6 +80,7 @@ WRONG: Final[dict[str, tuple[str, ...]]] = {
     "log_format": _CHOICE,
     "access_log": _FLAG,
     "use_sse_status": _FLAG,
+    "mask_secrets": _FLAG,
 }
 # Settings without which a value cannot be seen to be wrong.
 BESIDE: Final = {"jwt_algorithm": {"auth": "jwt", "jwt_secret": SECRET}}
