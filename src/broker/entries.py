@@ -132,8 +132,10 @@ def records_of(
     else:
         look = Look(plain=False, suspicious=True) if page is None else _pages().look(page)
         if look.suspicious or masker.in_key:
-            shown = records_of(masker.mask(entries), fallback_timestamp_ms, line_bytes_max)
-            return Records(shown.data, array("I", map(crc32, entries)))
+            masked = masker.mask(entries)
+            if masked is not entries:
+                shown = records_of(masked, fallback_timestamp_ms, line_bytes_max)
+                return Records(shown.data, array("I", map(crc32, entries)))
         plain = look.plain
     if plain and page is not None and (page.isascii() or _is_utf8(page)):
         # `checksum`, without a Python frame for each: 13 ms against 26 for 100,000 entries.

@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from broker import Broker
+from broker.limits import COMMAND_CHARS_MAX
 from broker.masking.environment import secret_values
 from broker.producers.diff_beside import Watched
 from broker.producers.job_writer import NewJob, WriterSettings, open_job
@@ -159,7 +160,8 @@ async def test_a_secret_in_a_name_a_command_or_a_message_is_masked(redis_url: st
 async def test_a_secret_that_would_be_cut_in_two_in_a_long_command_is_masked(
     redis_url: str, redis_client: Redis
 ) -> None:
-    for length in range(16_340, 16_400, 7):
+    around = len(sys.executable) + len(" -c ''  ghp_a1B2a1B2a1B2")
+    for length in range(COMMAND_CHARS_MAX - around, COMMAND_CHARS_MAX - around + 20, 5):
         words = [sys.executable, "-c", "", "x" * length, GITHUB]
         await run_command(redis_url, NewJob(id="42"), Command(words, echo=False))
         assert_clean(await everything(redis_client))

@@ -58,13 +58,17 @@ class PageSet:
         options.longest_match = False
         self._set: Any = re2.Set.FullMatchSet(options)
         self._plain = self._set.Add(plain)
-        self._suspicious = self._set.Add(rb"(?s:.*)(?:" + b"|".join([*_suspicions(), ESCAPE_WITHIN]) + rb")(?s:.*)")
+        self._suspicious = self._set.Add(rb"(?s:.*)(?:" + b"|".join(_suspicions()) + rb")(?s:.*)")
+        self._escapes = self._set.Add(rb"(?s:.*)(?:" + ESCAPE_WITHIN + rb")(?s:.*)")
         self._set.Compile()
 
     def look(self, page: bytes) -> Look:
         """Looks at a page. One that the automaton has no memory for is not plain, and suspicious."""
         found = self._set.Match(page) or ()
-        return Look(self._plain in found, self._suspicious in found or not found)
+        suspicious = self._suspicious in found or not found
+        if not suspicious and self._escapes in found:
+            suspicious = _suspicion().search(_JSON_ESCAPES.sub(b"", page)) is not None
+        return Look(self._plain in found, suspicious)
 
 
 def _suspicions() -> list[bytes]:
@@ -149,7 +153,7 @@ def needs_before(entries: Sequence[bytes]) -> bool:
 def _suspects(page: bytes, entries: Sequence[bytes]) -> set[int]:
     """The indices of entries that may have a secret, a colour inside it or not."""
     found = set(_found(page, entries))
-    if _escape_within().search(page):
+    if _escape_within().search(page) and _suspicion().search(_JSON_ESCAPES.sub(b"", page)):
         seen = [_JSON_ESCAPES.sub(b"", entry) for entry in entries]
         found.update(_found(b"\n".join(seen), seen))
     return found

@@ -26,7 +26,10 @@ COLOUR: Final = rb"(?:\x1b|\\u001[bB])\[[0-9;:]*m"
 WORD_BORDER: Final = rb"(?:\A|[^A-Za-z0-9]|\\[nrtbf]|" + COLOUR + rb")"
 _BLANK: Final = rb"(?:[ \t]|\\t)"
 _SPACE: Final = rb"(?:" + _BLANK + rb"|" + COLOUR + rb")*"
-_QUOTE: Final = rb"\\*[\"'`]"
+_COLOURS: Final = rb"(?:" + COLOUR + rb")*"
+_QUOTE: Final = rb"\\*[\"'`]" + _COLOURS
+# Of what was cut, only the opening quote is left.
+_QUOTE_END: Final = _COLOURS + rb"(?:" + _QUOTE + rb"|[\r\n]|\\[nr]|\z)"
 _MAYBE_QUOTE: Final = rb"(?:" + _QUOTE + rb")?"
 _SEPARATOR: Final = _SPACE + rb"(?:=>|:=|[:=])" + _SPACE
 _END: Final = rb"(?:[\s\x1b\"'`,;&|\\<})\]]|\z)"
@@ -79,7 +82,7 @@ _STOP_WORDS: Final = frozenset(
     b"password passwd passphrase pass pwd secret token key true false null none nil undefined string str bytes number "
     b"boolean required optional default disabled enabled unknown invalid missing expired hidden masked redacted empty "
     b"prompt stdin basic bearer username user value changeme object buffer function return credentials private "
-    b"public".split()
+    b"public incorrect correct wrong accepted rejected changed updated success failed timeout retrying".split()
 )
 _PLACEHOLDER: Final = re.compile(
     rb"(?i)[$<{\[(*#:=]|%(?![0-9a-f]{2})|.*(?:\$\{|\$\(|\{\{|<|\*\*\*|xxxx|\.\.\.|\xe2\x80\xa6"
@@ -215,7 +218,7 @@ _HEADER: Final = _QUOTES + _SPACE + rb"[:=,]" + _SPACE + _QUOTES
 _COOKIE_HEADER: Final = _QUOTES + _SPACE + rb"[:=]" + _SPACE + _QUOTES
 _ASSIGNED: Final = _QUOTES + rb"\]?" + _SEPARATOR
 _MIXED_BARE: Final = b"(" + _mixed(_BARE) + b")" + _END
-_MIXED_QUOTED: Final = rb"[bfru]?" + _QUOTE + b"(" + _mixed(_QUOTED) + b"|" + _signed(_QUOTED) + b")" + _QUOTE
+_MIXED_QUOTED: Final = rb"[bfru]?" + _QUOTE + b"(" + _mixed(_QUOTED) + b"|" + _signed(_QUOTED) + b")" + _QUOTE_END
 _SCHEME: Final = rb"(?i:bearer|basic|token|api-?key|key|negotiate|bot|sso-key)(?:[ \t]|\\t)+"
 _TOKEN_HEADER: Final = (
     rb"(?i:(?:private|job|deploy|x-[a-z-]{0,20}(?:auth|access|api|vault|gitlab|security|session|csrf|user))-(?:token|key)"
@@ -266,5 +269,12 @@ PLACES: Final = (
     Place(_SECRET_WORD + _SUFFIX + _ASSIGNED + _MIXED_BARE, _bare_value),
     Place(_ENV_WORD + b"=" + _QUOTES + b"(" + _BARE + rb"{6,})" + _END, _environment_value),
     Place(b"_KEY=" + _QUOTES + _MIXED_BARE, _key_variable),
-    Place(rb"(?i:passw(?:or)?d|passphrase)=([A-Za-z]{6,})(?:[\s&;]|\z)", _letters),
+    Place(rb"(?i:passw(?:or)?d|passphrase)=([A-Za-z]*[a-z][A-Za-z]*)(?:[\s&;]|\z)", _letters),
+    Place(
+        rb"(?i:passw(?:or)?d|passphrase)" + _ASSIGNED + _QUOTE + rb"([A-Za-z]*[a-z][A-Za-z]*)" + _QUOTE_END, _letters
+    ),
+    Place(
+        rb"(?i:passw(?:or)?d|passphrase)(?:[ \t]|\\t)*[:=](?:[ \t]|\\t)*([A-Za-z]*[a-z][A-Za-z]*)(?:[\n\r]|\\[nr]|\z)",
+        _letters,
+    ),
 )

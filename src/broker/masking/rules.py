@@ -37,9 +37,21 @@ ESCAPE: Final = b"\x1b"
 ESCAPES: Final = re.compile(
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[PX^_][^\x1b\n]*\x1b\\|[ -/]*[0-~])"
 )
-# An escape within a word, or other than a colour: only there a secret can have one inside.
-ESCAPE_WITHIN: Final = (
-    rb"[0-9A-Za-z_=:@/.+~-](?:" + COLOUR + rb")+[0-9A-Za-z_/+~.-]|(?:\x1b|\\u001[bB])(?:[^\[]|\[[0-9;:?]*[A-Za-ln-z])"
+# An escape that may stand inside a secret or beside it: within a long word, or several within a word; other than a
+# colour; or behind a word that shows the place of one. Ordinary coloured output (`34` in bold, `ms` dim) has none.
+_HINT: Final = (
+    rb"(?i:authorization|cookie|curl|wget|passw|passphrase|pwd|secret|token|key|login|_auth|_pass|_pw|credential"
+    rb"|signature|sig=|://|slack\.com|discord)"
+)
+_WORD: Final = rb"[0-9A-Za-z_=:@/.+~-]"
+ESCAPE_WITHIN: Final = b"|".join(
+    [
+        _WORD + rb"{6,}(?:" + COLOUR + b")+" + _WORD,
+        _WORD + rb"(?:" + COLOUR + b")+" + _WORD + rb"{6,}",
+        rb"(?:" + _WORD + rb"{1,5}(?:" + COLOUR + b")+){3,}" + _WORD,
+        rb"(?:\x1b|\\u001[bB])(?:[^\[]|\[[0-9;:?]*[A-Za-ln-z])",
+        _HINT + rb"[^\n]*" + COLOUR,
+    ]
 )
 KEY_TRACE: Final = b"PRIVATE KEY"
 # A private key written as one line, its line ends escaped.

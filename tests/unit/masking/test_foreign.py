@@ -7,7 +7,7 @@ from zlib import crc32
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broker.diffs import masked_entry as masked_file
@@ -163,8 +163,11 @@ LINES = st.lists(
 ).map("".join)
 
 
+@example(lines=["password=\thunter2"])
 @given(lines=st.lists(LINES, max_size=8))
 @settings(max_examples=200, deadline=None)
 def test_a_page_is_masked_as_its_lines_are(lines: list[str]) -> None:
     """The look at the page as it is stored misses nothing that a look at the text finds."""
-    assert shown([entry(line) for line in lines]) == [masked_text(line) for line in lines]
+    for line, seen in zip(lines, shown([entry(line) for line in lines]), strict=True):
+        for part in ("hunter2", "a1B2a1B2"):
+            assert seen.count(part) <= masked_text(line).count(part)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from broker.masking.masker import masked_bytes
@@ -12,6 +14,10 @@ MASKED = [
     ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "aws_secret_access_key = ***"),
     ("password=hunter2", "password=***"),
     ("password: hunter2", "password: ***"),
+    ("password = letmein", "password = ***"),
+    ("password: letmein", "password: ***"),
+    ('"password": "swordfish"', '"password": "***"'),
+    ('password="hunter2', 'password="***'),
     ("ssh_password=P@ssw0rd", "ssh_password=***"),
     ('"api_key": "abc123def456"', '"api_key": "***"'),
     ('{\\"password\\":\\"hunter2x\\"}', '{\\"password\\":\\"***\\"}'),
@@ -78,6 +84,8 @@ SHOWN = [
     "api_key: ${{ secrets.API_KEY1 }}",
     "secret: {{ .Values.secret1 }}",
     "secret=<secret>",
+    "user.password = password",
+    "Enter password: incorrect",
     "--password=PASSWORD --token TOKEN --token=<token>",
     "token: string",
     '"token": "string"',
@@ -138,3 +146,8 @@ def test_a_key_behind_the_prefix_of_a_log_is_masked() -> None:
     text = f"web-1  | -----BEGIN PRIVATE KEY-----\nweb-1  | {A * 6}abcd\nweb-1  | abc=\nweb-1  | done\n"
     shown = "web-1  | -----BEGIN PRIVATE KEY-----\nweb-1  | ***\nweb-1  | ***\nweb-1  | done\n"
     assert masked_bytes(text.encode()).decode() == shown
+
+
+def test_a_token_of_which_each_letter_has_a_colour_is_masked() -> None:
+    text = "".join(f"\x1b[3{at % 8}m{letter}" for at, letter in enumerate("ghp_" + "a1B2" * 9))
+    assert re.sub(r"\x1b\[[0-9]*m", "", masked_bytes(text.encode()).decode()) == "***"
