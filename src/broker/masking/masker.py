@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COLOURS: Final = re.compile(rb"\x1b\[[0-9;:]*m")
+_SIGNS: Final = frozenset({"+", "-", " "})
 _LINE: Final = re.compile(rb"[^\n]*\n")
 
 
@@ -57,6 +58,20 @@ def masked_text(text: str, rules: Rules | None = None) -> str:
     except UnicodeEncodeError:
         data = without_surrogates(text).encode()
     return masked_bytes(data, rules).decode("utf-8", "replace")
+
+
+def masked_patch(patch: str, rules: Rules | None = None) -> str:
+    """A unified diff with its secrets masked; each line keeps its sign, also where all of it was masked."""
+    shown = masked_text(patch, rules)
+    if shown == patch:
+        return patch
+    lines, masked = patch.split("\n"), shown.split("\n")
+    if len(lines) != len(masked):
+        return shown
+    return "\n".join(
+        line[0] + new if new.startswith("***") and line[:1] in _SIGNS else new
+        for line, new in zip(lines, masked, strict=True)
+    )
 
 
 class SecretMasker:

@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from broker.errors import SourceUnavailableError
 from broker.jobs import JOB, checked_id
 from broker.limits import DIFF_HSET_BYTES, DIFF_PUBLISH_TIMEOUT_S, JOB_TTL_S
-from broker.masking.masker import known_rules, masked_text
+from broker.masking.masker import known_rules, masked_patch, masked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -149,7 +149,7 @@ class DiffPublisher:
 def masked_entry(entry: DiffEntry, rules: Rules) -> DiffEntry:
     """An entry without secrets; it says so where its patch or a name is not the original one."""
     old_path = None if entry.old_path is None else masked_text(entry.old_path, rules)
-    shown = replace(entry, file=masked_text(entry.file, rules), old_path=old_path, diff=masked_text(entry.diff, rules))
+    shown = replace(entry, file=masked_text(entry.file, rules), old_path=old_path, diff=masked_patch(entry.diff, rules))
     return entry if shown == entry else replace(shown, masked=True)
 
 
