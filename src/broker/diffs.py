@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from broker.json_patch import pointer
-from broker.masking.masker import masked_text
+from broker.masking.masker import masked_patch, masked_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,8 +61,14 @@ def stored_entry(field: bytes, value: bytes) -> Entry:
 
 def masked_entry(entry: Entry) -> Entry:
     """The same file with the secrets masked in its patch and its names; `masked` says that there were any."""
-    shown: Entry = {name: masked_text(value) if isinstance(value, str) else value for name, value in entry.items()}
+    shown: Entry = {name: _masked(name, value) for name, value in entry.items()}
     return entry if shown == entry else {**shown, "masked": True}
+
+
+def _masked(name: str, value: JsonValue) -> JsonValue:
+    if not isinstance(value, str):
+        return value
+    return masked_patch(value) if name == "diff" else masked_text(value)
 
 
 def without_patch(entry: Mapping[str, Any], reason: str = "size") -> Entry:

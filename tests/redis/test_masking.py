@@ -121,6 +121,9 @@ async def test_a_secret_in_a_changed_file_reaches_neither_redis_nor_a_stream(
     assert all(entry["masked"] is True for entry in stored.values())
     assert "+MY_TOKEN=***\n" in stored[".env"]["diff"]
     assert "+see *** ***\n" in stored["a"]["diff"]
+    body = stored["key.pem"]["diff"].partition("@@\n")[2]
+    begin, *_, end = KEY.splitlines()
+    assert body == "".join(f"+{line}\n" for line in (begin, "***", "***", "***", end))
     assert_clean(await everything(redis_client))
     async with redis_web_client(redis_url) as web:
         shown = await assert_no_view_shows_it(web.http)

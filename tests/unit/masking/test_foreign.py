@@ -135,6 +135,9 @@ def test_a_patch_in_which_something_was_masked_says_so() -> None:
         "deletions": 0,
         "masked": True,
     }
+    key = "".join(f"+{line}\n" for line in KEY)
+    masked = masked_file(stored_entry(b"x", orjson.dumps({"diff": key})))
+    assert masked["diff"] == "".join(f"+{line}\n" for line in KEY_SHOWN)
     plain = stored_entry(b"x", value.replace(GITHUB.encode(), b"x"))
     assert masked_file(plain) is plain
 
