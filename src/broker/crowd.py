@@ -82,7 +82,8 @@ class Crowd:
             return
         self._served = self._job.bell.rung
         if self._members:
-            if not self._hand_out() or self._state != self._look():
+            # A changed state may be a new owner: each member then decides for itself whether it may read on.
+            if self._state != self._look() or not self._hand_out():
                 self._wake_all()
             else:
                 self._job.bell.add(self)

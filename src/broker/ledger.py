@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from broker.diffs import FILES, opening
 from broker.entries import records_of
 from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
 from broker.jobs import JOB, Presence, number
@@ -121,8 +122,11 @@ class InProcessLedger:
         job = self._broker.job(job_id)
         if job.presence is Presence.PRESENT:
             raise AlreadyExistsError(f"job {job_id}")
+        # A job of that id was deleted while somebody watched it: its lines and files are not those of the new one.
         if job.output.tail:
-            job.output.restart()  # one of that id was deleted while somebody watched: these are not its lines
+            job.output.restart()
+        if FILES in job.diff.document:
+            job.diff.append(opening(), self._broker.now_s())
         self._set(job, {**fields, "id": job_id})
 
     async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
@@ -160,6 +164,19 @@ class InProcessLedger:
         if change.operation != "insert" and not exists:
             raise NotFoundError(f"row {change.id}")
         tables.apply(change, self._broker.now_s())
+        if change.table == "jobs":
+            self._follow_row(change.id)
+
+    def _follow_row(self, job_id: str) -> None:
+        """Gives a job what its row was made: another owner, or its deletion."""
+        job = self._broker.find(job_id, JOB)
+        if job is None or job.presence is not Presence.PRESENT:
+            return
+        row = self._broker.tables.rows("jobs").get(job_id)
+        kept = {name: job.fields[name] for name in self._broker.tables.omitted if name in job.fields}
+        job.set_fields(None if row is None else {**kept, **row}, self._broker.now_s())
+        if row is None:
+            self._broker.forget_if_unwatched(job)
 
     async def aclose(self) -> None:
         """See `Ledger`: it holds nothing."""

@@ -314,6 +314,8 @@ DIFF_APPLY_BYTES: Final = 512 * KIB
 DIFF_READ_REST_FACTOR: Final = 4.0
 DIFF_READ_REST_S_MIN: Final = 0.1
 DIFF_READ_REST_S_MAX: Final = 2.0
+# A diff that was read under a new owner is read again after so long: the job's hash is being read meanwhile.
+DIFF_OWNER_WAIT_S: Final = 0.02
 # A diff that is watched is read again so often, whatever Redis says: a missed push costs so much, and 16 MiB each half
 # a minute are nothing.
 DIFF_RECONCILE_S: Final = 30.0

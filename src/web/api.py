@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from broker.jobs import JOB, WORK_SESSION
 from web.api_diff import answer_diff
+from web.api_exchange import check_token
 from web.api_ingest import answer_ingest
 from web.api_jobs import answer_change, answer_create, answer_delete, answer_list, answer_one
 from web.api_outline import answer_outline
@@ -38,7 +39,10 @@ def routes(context: Context) -> list[Route]:
 
         async def answer(request: Request) -> Response:
             method = "GET" if request.method == "HEAD" else request.method
-            return await endpoints[method](context, request)
+            response = await endpoints[method](context, request)
+            if method == "GET":  # a change that was made is not denied afterwards
+                check_token(request)
+            return response
 
         return Route(path, answer, methods=list(endpoints))
 

@@ -3,12 +3,14 @@
 One page of entries is in memory at a time, and is sent in slices, so that neither a long log nor a slow client costs
 anything but time. A client that acknowledges no byte for the write time-out is cut off, as a stream would be. Where
 the source goes away in the middle the connection is cut too: a body without its end is the one sign of trouble that
-every client understands after a status of 200.
+every client understands after a status of 200. So is the connection of a viewer whose right ends on the way: the job
+changed hands, was deleted, or the token expired.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from starlette.responses import Response
 
 from broker.entries import line_of
 from broker.errors import SourceUnavailableError
+from broker.jobs import Presence
 from broker.outcomes import Lost
 from web.api_exchange import HEADERS, while_connected
 from web.api_log import whole_entries
@@ -30,10 +33,15 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from broker import Broker, Job
+    from web.auth import Viewer
     from web.context import Context
     from web.protocol import Connection
 
 logger = logging.getLogger("fantail.api")
+
+
+class _RightEndedError(Exception):
+    """The viewer may not read on."""
 
 
 class TextDownload(Response):
@@ -42,6 +50,7 @@ class TextDownload(Response):
     Args:
         context: of the application.
         job: whose output it is; it is watched anew while it is sent.
+        viewer: reads it; the right is checked before every part.
         start: the first line.
         stop: the end, as it was when the request came.
         as_file: whether a browser shall save it instead of showing it.
@@ -49,7 +58,7 @@ class TextDownload(Response):
 
     media_type = "text/plain"
 
-    def __init__(self, context: Context, job: Job, start: int, stop: int, *, as_file: bool) -> None:
+    def __init__(self, context: Context, job: Job, viewer: Viewer, start: int, stop: int, *, as_file: bool) -> None:
         super().__init__(headers={**HEADERS, "Vary": "Accept"})
         del self.headers["content-length"]
         if as_file:
@@ -59,6 +68,7 @@ class TextDownload(Response):
         self._write_timeout_s = context.settings.write_timeout_s
         self._kind = job.kind
         self._job_id = job.id
+        self._viewer = viewer
         self._start = start
         self._stop = stop
         self.face = f"download {job.id}"
@@ -77,8 +87,8 @@ class TextDownload(Response):
         try:
             with self._streams.counted(self):
                 await while_connected(receive, lambda: self._send_text(send), guard)
-        except SourceUnavailableError:
-            logger.warning("a download of %s %s broke off: the source does not answer", self._kind.name, self._job_id)
+        except (SourceUnavailableError, _RightEndedError) as reason:
+            logger.warning("download of %s %s cut off: %s", self._kind.name, self._job_id, reason)
             if connection is None:
                 raise
             connection.cut()
@@ -97,9 +107,16 @@ class TextDownload(Response):
             aclosing(text_of(self._broker, job, self._start, self._stop)) as text,
         ):
             async for part in text:
+                self._check_right(job)
                 await send({"type": "http.response.body", "body": part, "more_body": True})
                 self.sent_bytes += len(part)
         await send({"type": "http.response.body", "body": b""})
+
+    def _check_right(self, job: Job) -> None:
+        if job.presence is not Presence.PRESENT:
+            raise _RightEndedError("the job was deleted")
+        if not self._viewer.may_see(job.owner) or self._viewer.expired(time.time()):
+            raise _RightEndedError("the viewer's right ended")
 
     async def _guard(self, connection: Connection) -> None:
         """Cuts a client off that has had bytes to acknowledge for the whole time-out and acknowledged none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ from broker.jobs import JOB, WORK_SESSION, checked_id
 from web.auth import viewer_required
 from web.bodies import whole_body
 from web.limits import DOCUMENT_BYTES_MAX
-from web.problems import bad_request, forbidden
+from web.problems import bad_request, forbidden, unauthorized
 from web.side_tasks import side_tasks
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ async def document(request: Request) -> Any:
 
     Raises:
         ProblemError: 413, it is longer than `DOCUMENT_BYTES_MAX`; 408, it came too slowly; 400, it is cut off or no
-            JSON.
+            JSON; 401, the viewer's token expired meanwhile.
     """
     body = await whole_body(request, DOCUMENT_BYTES_MAX)
+    check_token(request)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as fault:
@@ -123,16 +125,55 @@ async def _cancel_at_disconnect(receive: Receive, scope: anyio.CancelScope) -> N
 
 @asynccontextmanager
 async def seen_job(broker: Broker, request: Request, kind: JobKind = JOB) -> AsyncIterator[Job]:
-    """The job that the path names, as fresh as the source has it, if the viewer may see it; watched meanwhile.
+    """Watches the job that the path names, as fresh as the source has it, while its output or diff is read.
 
-    With the source away, a job that is in memory is shown as it was.
+    The viewer's right is checked at the start and again at the end, because what was read in between may have been
+    written after the job changed hands or the viewer's token expired. With the source unavailable, a job that is in
+    memory is shown as it was.
 
     Raises:
         ProblemError: 401, 403.
-        NotFoundError: there is none; its id may be outside the grammar.
-        SourceUnavailableError: it is not in memory, and the source does not answer.
+        NotFoundError: there is no such job, or the id is outside the grammar.
+        SourceUnavailableError: the job is not in memory, and the source does not answer.
     """
-    viewer = viewer_required(request.scope)
+    async with _watched_job(broker, request, kind) as job:
+        yield job
+        _check_right(request, job)
+
+
+def check_token(request: Request) -> None:
+    """Checks that the viewer's token is still valid, after something was awaited.
+
+    Raises:
+        ProblemError: 401.
+    """
+    if viewer_required(request.scope).expired(time.time()):
+        raise unauthorized("The token has expired")
+
+
+def check_may_change(request: Request, job: Job) -> None:
+    """Checks that the viewer may still change a watched job, after something was awaited.
+
+    Raises:
+        ProblemError: 401, 403.
+        NotFoundError: the job was deleted.
+    """
+    _check_right(request, job)
+    if not viewer_required(request.scope).may_change(job.owner):
+        raise forbidden()
+
+
+def _check_right(request: Request, job: Job) -> None:
+    if job.presence is not Presence.PRESENT:
+        raise NotFoundError(_WORDS.get(job.kind.name, "Job"))
+    check_token(request)
+    if not viewer_required(request.scope).may_see(job.owner):
+        raise forbidden()
+
+
+@asynccontextmanager
+async def _watched_job(broker: Broker, request: Request, kind: JobKind) -> AsyncIterator[Job]:
+    viewer_required(request.scope)
     absent = NotFoundError(_WORDS.get(kind.name, "Job"))
     try:
         job_id = checked_id(request.path_params["id"])
@@ -144,10 +185,7 @@ async def seen_job(broker: Broker, request: Request, kind: JobKind = JOB) -> Asy
         if cached and broker.source is not None:
             with suppress(SourceUnavailableError):
                 await broker.source.refresh(job)
-        if job.presence is not Presence.PRESENT:
-            raise absent
-        if not viewer.may_see(job.owner):
-            raise forbidden()
+        _check_right(request, job)
         yield job
 
 
@@ -164,12 +202,11 @@ async def fresh_tables(broker: Broker) -> Tables:
 
 @asynccontextmanager
 async def own_job(broker: Broker, request: Request) -> AsyncIterator[Job]:
-    """The job that the path names, if the viewer may change it.
+    """Watches the job that the path names, if the viewer may change it.
 
     Raises:
         As `seen_job`.
     """
-    async with seen_job(broker, request) as job:
-        if not viewer_required(request.scope).may_change(job.owner):
-            raise forbidden()
+    async with _watched_job(broker, request, JOB) as job:
+        check_may_change(request, job)
         yield job

@@ -24,7 +24,16 @@ from starlette.responses import Response
 from broker import InvalidIdError, NotFoundError
 from broker.jobs import JOB, checked_id, number
 from broker.tables import owner_of
-from web.api_exchange import HEADERS, document, fresh_tables, json_response, own_job, seen_job, whole_number
+from web.api_exchange import (
+    HEADERS,
+    check_may_change,
+    document,
+    fresh_tables,
+    json_response,
+    own_job,
+    seen_job,
+    whole_number,
+)
 from web.api_shapes import shown, taken, with_times
 from web.auth import viewer_required
 from web.limits import JOBS_PAGE, JOBS_PAGE_MAX, QUERY_CHARS_MAX
@@ -124,9 +133,12 @@ def _id_of(given: dict[str, Any]) -> str:
 async def answer_change(context: Context, request: Request) -> Response:
     """Answers `PATCH /api/jobs/{id}`."""
     async with own_job(context.broker, request) as job:
-        changes = with_times(taken(await document(request)), job.fields, JOB, _now_ms())
+        given = taken(await document(request))
+        check_may_change(request, job)
+        changes = with_times(given, job.fields, JOB, _now_ms())
         if changes:
             await context.broker.ledger.update_job(job.id, changes)
+        check_may_change(request, job)
         merged = {**job.fields, **changes}
         return json_response(shown(job.id, merged))
 

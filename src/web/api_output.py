@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from web.api_download import TextDownload
 from web.api_exchange import flag, json_response, seen_job, whole_number
 from web.api_log import read_page
+from web.auth import viewer_required
 from web.limits import OUTPUT_PAGE, OUTPUT_PAGE_BYTES_MAX, OUTPUT_PAGE_MAX
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ async def answer_output(context: Context, request: Request, kind: JobKind) -> Re
     async with seen_job(broker, request, kind) as job:
         start = first_asked(request, job)
         if as_file or wants_text(request):
-            return TextDownload(context, job, start, job.output.tail, as_file=as_file)
+            viewer = viewer_required(request.scope)
+            return TextDownload(context, job, viewer, start, job.output.tail, as_file=as_file)
         limit = whole_number(request, "limit", OUTPUT_PAGE, OUTPUT_PAGE_MAX)
         page = await read_page(broker, job, start, limit, OUTPUT_PAGE_BYTES_MAX)
         return json_response(page_json(page), headers={"Vary": "Accept"})

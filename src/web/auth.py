@@ -17,6 +17,7 @@ is with rights that a browser adds by itself, must come from a page of our own.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 COOKIE: Final = "fantail_token"
 ADMIN: Final = "admin"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# No control characters, and no surrogates, which UTF-8 and thus JSON and Redis cannot hold.
+_USER: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{USER_CHARS_MAX}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ class Viewer:
 
 
 EVERYONE = Viewer(name=None, admin=True)
+
+
+def is_user_name(given: object) -> bool:
+    """Whether something is a valid user name: a text of 1 to 256 characters, none of them a control or a surrogate."""
+    return isinstance(given, str) and _USER.fullmatch(given) is not None
 
 
 def viewer_required(scope: MutableMapping[str, Any]) -> Viewer:
@@ -181,12 +189,20 @@ class ProxyDoor:
         """See `Door`."""
         if not self._proxies.trusts(connection.scope):
             return None
-        name = only(connection.headers, self._header)
-        if not name or len(name) > USER_CHARS_MAX:
+        name = _as_utf8(only(connection.headers, self._header))
+        if name is None or not is_user_name(name):
             return None
         if changes_something(connection) and not self._origins.are_ours(connection, changes=True):
             raise forbidden("Pages of other origins may not change anything")
         return Viewer(name, admin=name in self._admins)
+
+
+def _as_utf8(value: str | None) -> str | None:
+    """Decodes a header's value, which Starlette decoded as Latin-1, as UTF-8; None: it is absent or not UTF-8."""
+    try:
+        return None if value is None else value.encode("latin-1").decode()
+    except UnicodeError:
+        return None
 
 
 class Tokens:
@@ -211,7 +227,7 @@ class Tokens:
             name, expires_s = claims["sub"], float(claims["exp"])
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             return None
-        if not name or len(name) > USER_CHARS_MAX:
+        if not is_user_name(name):
             return None
         return Viewer(name, admin=claims.get("role") == ADMIN, expires_s=expires_s)
 
@@ -231,19 +247,19 @@ def mint_token(settings: Settings, user: str, *, admin: bool, ttl_s: float) -> s
 
     Args:
         settings: those of the server that shall take it.
-        user: becomes `sub`; 1 to 256 characters.
+        user: becomes `sub`; see `is_user_name`.
         admin: whether it may see and change everything.
         ttl_s: for how many seconds it is valid.
 
     Raises:
-        ValueError: the settings have no secret, or one that can only check (RS256); or the user's name is no name.
+        ValueError: the settings have no secret, or one that can only check (RS256); or the user's name is not valid.
     """
     if settings.jwt_secret is None:
         raise ValueError("a token needs the secret of the server that takes it: set FANTAIL_JWT_SECRET")
     if settings.jwt_algorithm != "HS256":
         raise ValueError("only HS256 tokens can be made here; RS256 tokens come from whoever has the private key")
-    if not 0 < len(user) <= USER_CHARS_MAX:
-        raise ValueError(f"a user's name has 1 to {USER_CHARS_MAX} characters")
+    if not is_user_name(user):
+        raise ValueError(f"a user's name has 1 to {USER_CHARS_MAX} characters, none of them a control character")
     now_s = int(time.time())
     claims: dict[str, str | int] = {"sub": user, "iat": now_s, "exp": now_s + max(1, int(ttl_s))}
     if admin:

@@ -28,7 +28,7 @@ from starlette.routing import Route
 
 from broker import BrokerError, SourceUnavailableError
 from broker.tables import owner_of
-from web.api_exchange import fresh_tables, seen_job
+from web.api_exchange import check_token, fresh_tables, seen_job
 from web.api_jobs import TABLE, newest_rows
 from web.api_log import OutputPage, read_page
 from web.api_shapes import shown
@@ -154,6 +154,7 @@ class Pages:
             return self._sign_in(request)
         with suppress(SourceUnavailableError):  # then the page's own stream waits for it
             await fresh_tables(self._broker)
+        check_token(request)
         return self._page(viewer, {"page": "jobs", **first_rows(self._broker.tables, viewer)})
 
     async def job(self, request: Request) -> Response:

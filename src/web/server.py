@@ -93,7 +93,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
         if redis_url is None:
             redis_url = (await stack.enter_async_context(EmbeddedValkey(data_dir))).url
         broker = Broker(
-            lambda broker: RedisTailer(broker, redis_url, settings.tables),
+            lambda broker: RedisTailer(broker, redis_url, settings.tables, checks_owner=settings.auth != "none"),
             lambda broker: RedisLedger(broker, redis_url, settings.tables),
             tables=status_tables(settings),
             limits=broker_limits(settings),

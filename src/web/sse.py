@@ -232,7 +232,7 @@ class EventStreamResponse:
             self._alarm.poke_at(self._next_look_s(self._now_s()), self)
             async for frames in body:
                 if frames:
-                    await self._write(sink, frames)
+                    await self._write_batch(sink, frames)
                 elif self._now_s() - self._sent_at_s >= self._keepalive_s:
                     await self._write(sink, KEEP_ALIVE)
                 if self._ending is not None:
@@ -241,6 +241,18 @@ class EventStreamResponse:
         self._ending = self._ending or Ending.COMPLETE
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         done.deadline = anyio.current_time() + STREAM_END_S  # for servers whose `receive` does not notice the end
+
+    async def _write_batch(self, sink: Sink, frames: bytes) -> None:
+        """Writes frames with content, unless the viewer's token expired, maybe while a slow client read the last."""
+        if sink.full:
+            await sink.flush()
+        if self._expired():
+            self._ending = self._ending or Ending.EXPIRED
+        else:
+            await self._write(sink, frames)
+
+    def _expired(self) -> bool:
+        return self._viewer.expires_s is not None and self._viewer.expired(time.time())
 
     async def _write(self, sink: Sink, frames: bytes) -> None:
         if sink.full:
@@ -255,7 +267,7 @@ class EventStreamResponse:
 
     def _take(self, frames: bytes) -> bool:
         """Sends what another reader of the same log has read, while the face sleeps (`broker.crowd`)."""
-        if self._ending is not None or self._sink is None or not self._sink.take(frames):
+        if self._ending is not None or self._sink is None or self._expired() or not self._sink.take(frames):
             return False
         self._sent_at_s = self._now_s()
         return True

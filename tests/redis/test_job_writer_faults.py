@@ -95,6 +95,7 @@ async def test_the_client_library_repeats_nothing_by_itself(redis_server: RedisS
 async def test_an_append_is_carried_out_once_however_often_it_arrives(redis_url: str) -> None:
     async with connected(redis_url) as client:
         job = RedisJob(client, "42")
+        assert await job.open("", {"created_at": "1"})
         first, second = (entry_of(1, line, "stdout") for line in ("one", "two"))
         assert await job.append(0, b"", [first])
         assert not await job.append(0, b"", [first])

@@ -51,14 +51,15 @@ async def put_job(redis: Redis, job_id: str, lines: list[str], **fields: str) ->
         await redis.rpush(f"job:{job_id}:output", *entries(*lines[start : start + 1000]))
 
 
-@pytest.mark.parametrize("moment", range(5))
+@pytest.mark.parametrize("checks_owner", [False, True])
+@pytest.mark.parametrize("moment", range(6))
 async def test_output_pushed_before_a_terminal_status_is_read_before_it(
-    redis: Redis, link: RedisLink, moment: int
+    redis: Redis, link: RedisLink, moment: int, *, checks_owner: bool
 ) -> None:
     """Trap 1: whatever the moment, between any two of our commands, at which the job writes its last line and ends."""
     await put_job(redis, "1", ["first"])
     job = Job(JOB, "1", epoch="e", archived=True)
-    follower = JobFollower(job, Leases(), 1_000_000, float)
+    follower = JobFollower(job, Leases(), 1_000_000, float, checks_owner=checks_owner)
     commands_sent = 0
     for _ in range(5):
         follower.mark()
@@ -194,7 +195,8 @@ async def test_a_finished_job_that_runs_again_is_seen_running(redis: Redis, each
         await redis.hset("job:1", "status", "running")
         await redis.rpush("job:1:output", *entries("two"))
         async with watching(broker, "1") as viewer:
-            await eventually(lambda: viewer.lines == ["one", "two"])
+            await eventually(lambda: viewer.statuses != [])
+            assert viewer.lines == ["one", "two"]
             assert viewer.statuses == ["running"]
             await redis.hset("job:1", "status", "success")
             await eventually(lambda: viewer.done)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from broker.jobs import Presence
 from broker.msg_store import Batch
 from broker.outcomes import CaughtUp, Diverged
 from broker.tables import ChangeKind, DatabaseChange
+
+if TYPE_CHECKING:
+    from broker.json_patch import JsonValue
 
 
 def entries(*lines: str) -> list[bytes]:
@@ -150,6 +153,27 @@ async def test_an_id_that_is_used_again_while_watched_shows_none_of_the_old_line
         assert isinstance(step, Batch)
         assert step.first == 0
         assert await reader.next() == CaughtUp()
+
+
+async def test_an_id_that_is_used_again_while_watched_shows_none_of_the_old_files() -> None:
+    broker = await broker_with(j={"status": "running", "user_id": "ada"})
+    async with broker.watch("j") as job, broker.watch_diff(job) as diff:
+        entry: JsonValue = {"file": "a.py", "change": "modified", "diff": "ada's", "additions": 1, "deletions": 0}
+        diff.append([{"op": "add", "path": "/files/a.py", "value": entry}], 1.0)
+        await broker.ledger.delete_job("j")
+        await broker.ledger.create_job("j", {"status": "running", "user_id": "bob"})
+        assert diff.document == {"files": {}}
+
+
+async def test_a_row_of_jobs_that_changes_hands_or_is_deleted_takes_its_job_along() -> None:
+    broker = await broker_with(j={"status": "running", "user_id": "ada", "prompt": "p"})
+    async with broker.watch("j") as job:
+        await broker.ledger.change_table(DatabaseChange("jobs", ChangeKind.UPDATE, "j", {"user_id": "bob"}))
+        assert job.owner == "bob"
+        assert job.fields["prompt"] == "p"
+        await broker.ledger.change_table(DatabaseChange("jobs", ChangeKind.DELETE, "j"))
+        assert job.presence is Presence.ABSENT
+    assert broker.find("j") is None
 
 
 async def test_a_broker_without_a_table_of_jobs_has_jobs_all_the_same() -> None:

@@ -256,7 +256,7 @@ class Delivery:
         """Compares what is there with what was confirmed, and prepares to go on from it."""
         server = await self._job.server()
         present = await self._job.exists()
-        if not present and server and server == self._server:
+        if (not present and server and server == self._server) or await self._job.is_another():
             self._give_up()
             return
         if not present or server != self._server:
@@ -276,10 +276,7 @@ class Delivery:
     async def _restore(self) -> None:
         """Gives another server process, or one that lost the job, what was confirmed of it; owner and lease first."""
         await self._job.keep_lease(self._writer)
-        await self._job.write(self._fields)
-        user_id, created_at = self._fields.get("user_id"), self._fields.get("created_at", "")
-        if user_id and created_at.isdecimal():
-            await self._job.enlist(user_id, int(created_at))
+        await self._job.open(self._fields.get("user_id", ""), self._fields, keep_content=True)
 
     def _taken(self) -> None:
         """Redis has taken what was to be written."""

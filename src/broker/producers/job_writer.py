@@ -36,7 +36,7 @@ import anyio
 from broker.entries import STREAMS, entry_of
 from broker.errors import SourceUnavailableError
 from broker.foreign_json import without_surrogates
-from broker.jobs import JOB, checked_id, number
+from broker.jobs import JOB, checked_id
 from broker.limits import (
     APPEND_RECORDS_MAX,
     FLUSH_S_MAX,
@@ -380,16 +380,14 @@ async def _opened(job: RedisJob, new: NewJob, writer: str, rules: Rules) -> Open
     """Takes the lease, then makes the job or takes it up; may be repeated."""
     await job.claim(writer)
     before = await job.fields()
-    owner = before.get("user_id", "")
-    if new.user_id and owner and owner != new.user_id:
+    owner = before.get("user_id") or before.get("userId") or ""
+    server = await job.server()
+    fields = _first_fields(job, new, before, rules)
+    others = new.user_id and owner and owner != new.user_id
+    if others or not await job.open(owner, fields):
         await job.release()
         raise JobTakenError(f"job {job.id} of another user")
     seen = await job.look(1)
-    server = await job.server()
-    fields = _first_fields(job, new, before, rules)
-    await job.write(fields)
-    if user_id := fields["user_id"]:
-        await job.enlist(user_id, number(fields["created_at"]) or now_ms())
     return Opened(writer, before | fields, seen, server)
 
 
@@ -400,7 +398,7 @@ def _first_fields(job: RedisJob, new: NewJob, before: Mapping[str, str], rules: 
     ended = {name: "" for name in ("finished_at", "exit_code", "error_message") if name in before}
     return {
         "id": job.id,
-        "user_id": before.get("user_id") or new.user_id,
+        "user_id": before.get("user_id") or before.get("userId") or new.user_id,
         "status": "running",
         "created_at": before.get("created_at") or str(started_at_ms),
         "started_at": str(started_at_ms),

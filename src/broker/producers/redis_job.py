@@ -6,7 +6,8 @@
     jobs:user:{user}   zset    the user's jobs by their time of creation
 
 What holds:
-- A job's first HSET carries its owner and its status, so that no one ever sees a row that is nobody's (trap 40). Its
+- A job is created by one script, whose HSET carries its owner and its status, so that no one ever sees a row that is
+  nobody's (trap 40), and which deletes output and diff that an earlier job of that id left behind (trap 50). Its
   lease is taken before that, so that it is never seen without one; `lease_s` in the hash says that it had one (trap
   46).
 - An append is one script: the list's end is compared and the entries are pushed in one step. The client library's own
@@ -14,7 +15,7 @@ What holds:
 - Every other write can be repeated without harm.
 
 No function here waits longer than the time-outs of one command, and none tries again: that is the writer's business.
-All raise redis-py's exceptions. Only one key is touched by the script, so a cluster takes it too.
+All raise redis-py's exceptions. A script touches the keys of one job only.
 
 Decided against: WATCH and MULTI for the append (three round trips where this has one), and trimming `jobs:user:*`
 here (other producers keep jobs in it that have no TTL).
@@ -36,25 +37,51 @@ from redis.exceptions import NoScriptError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from broker.errors import AlreadyExistsError
-from broker.jobs import JOB, checked_id
+from broker.jobs import JOB, checked_id, number
 from broker.limits import JOB_TTL_S, LEASE_S, OPTIONAL_REPLY_S, REDIS_CONNECT_TIMEOUT_S, REDIS_TIMEOUT_S, TAIL_COMPARED
 from broker.producers.append_window import Seen
 from broker.sources.redis_address import read_address
+from broker.sources.redis_keys import content_keys, index_key
 from broker.sources.redis_replies import is_role_error, is_unsupported
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-# KEYS: the list. ARGV: the length it must have, the SHA-1 of the entry it must end with, its TTL in ms, the entries
-# (none: only compare). Returns whether the condition held.
+# KEYS: the list, the hash. ARGV: the length that the list must have, the SHA-1 of the entry it must end with, its TTL
+# in ms, the created_at that the hash must have (another one is another job of the same id), the entries (none: only
+# compare). Returns whether the conditions held.
 _APPEND: Final = """
+if redis.call('HGET', KEYS[2], 'created_at') ~= ARGV[4] then return 0 end
 local length = redis.call('LLEN', KEYS[1])
 if length ~= tonumber(ARGV[1]) then return 0 end
 if length > 0 and redis.sha1hex(redis.call('LINDEX', KEYS[1], -1)) ~= ARGV[2] then return 0 end
-if #ARGV > 3 then
-  redis.call('RPUSH', KEYS[1], unpack(ARGV, 4))
+if #ARGV > 4 then
+  redis.call('RPUSH', KEYS[1], unpack(ARGV, 5))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
+return 1
+"""
+
+# KEYS: the hash, the new owner's index if there is one, then the job's keys with content. ARGV: the owner that the hash
+# must name (empty: none), its TTL in ms, the score in the index (empty: there is none), the id, then names and values.
+# Returns 0 and writes nothing where the hash names another owner. Content without a hash was left behind by an earlier
+# job, maybe another user's, so it is deleted.
+_OPEN: Final = """
+local exists = redis.call('EXISTS', KEYS[1]) == 1
+if exists then
+  local owners = redis.call('HMGET', KEYS[1], 'user_id', 'userId')
+  local owner = owners[1] or ''
+  if owner == '' then owner = owners[2] or '' end
+  if owner ~= ARGV[1] then return 0 end
+end
+local content = 2
+if ARGV[3] ~= '' then
+  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
+  content = 3
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+if not exists and #KEYS >= content then redis.call('UNLINK', unpack(KEYS, content)) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
 
@@ -85,18 +112,19 @@ class Script:
         self._digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         self._by_text = False
 
-    async def __call__(self, key: str, *arguments: str | bytes | int) -> Any:
-        """Runs it on one key."""
+    async def __call__(self, keys: Sequence[str], *arguments: str | bytes | int) -> Any:
+        """Runs it."""
+        rest = (*keys, *arguments)
         if not self._by_text:
             try:
-                return await _reply(self._client.evalsha(self._digest, 1, key, *arguments))
+                return await _reply(self._client.evalsha(self._digest, len(keys), *rest))
             except NoScriptError:
                 pass
             except ResponseError as error:
                 if not is_unsupported(error):
                     raise
                 self._by_text = True
-        return await _reply(self._client.eval(self._text, 1, key, *arguments))
+        return await _reply(self._client.eval(self._text, len(keys), *rest))
 
 
 class JobTakenError(AlreadyExistsError):
@@ -165,8 +193,10 @@ class RedisJob:
         self._hash = f"{key_prefix}{self.id}"
         self._output = f"{self._hash}:output"
         self._lease = f"{self._hash}:lease"
+        self._created_at = ""
         self._append = Script(client, _APPEND)
         self._update = Script(client, _UPDATE)
+        self._open = Script(client, _OPEN)
         self._look = Script(client, _LOOK)
         self._info_was_cut = False
         self._tells = True
@@ -197,14 +227,33 @@ class RedisJob:
         return {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in stored.items()}
 
     async def exists(self) -> bool:
-        """Whether the hash is there."""
+        """Whether the hash exists, be it of another job of the same id."""
         return bool(await self._client.exists(self._hash))
 
-    async def write(self, fields: Mapping[str, str]) -> None:
-        """Sets fields, all in one HSET, and refreshes the TTL."""
+    async def is_another(self) -> bool:
+        """Whether the hash is that of a job that was created under this id after the job that `open` opened."""
+        created_at = await _reply(self._client.hget(self._hash, "created_at"))
+        return created_at is not None and created_at.decode("utf-8", "replace") != self._created_at
+
+    async def open(self, owner: str, fields: Mapping[str, str], *, keep_content: bool = False) -> bool:
+        """Creates the job, or takes it up, in one step, with its place in its user's index; refreshes its TTL.
+
+        Args:
+            owner: the user that the hash must name, if there is a hash; empty: it must name nobody.
+            fields: names and values to set; `created_at` tells this job from others of the same id.
+            keep_content: whether output and diff are kept if there is no hash. By default they are deleted: an earlier
+                job of this id left them behind.
+
+        Returns:
+            Whether the owner was that one; if not, nothing was written.
+        """
+        self._created_at = fields["created_at"]
         pairs = [text for pair in fields.items() for text in pair]
-        await _reply(self._client.hset(self._hash, items=pairs))
-        await self._client.pexpire(self._hash, self._ttl_ms)
+        user = fields.get("user_id")
+        index = [index_key(user)] if user else []
+        score = str(number(self._created_at) or now_ms()) if user else ""
+        keys = [self._hash, *index, *([] if keep_content else content_keys(self._hash))]
+        return bool(await self._open(keys, owner, self._ttl_ms, score, self.id, *pairs))
 
     async def update(self, fields: Mapping[str, str], server: str) -> bool:
         """Sets fields of a job that is there, and refreshes the TTL.
@@ -217,11 +266,7 @@ class RedisJob:
             Whether it was so; if not, nothing was written.
         """
         pairs = [text for pair in fields.items() for text in pair]
-        return bool(await self._update(self._hash, server, self._ttl_ms, *pairs))
-
-    async def enlist(self, user_id: str, created_at_ms: int) -> None:
-        """Adds the job to its user's."""
-        await self._client.zadd(f"jobs:user:{user_id}", {self.id: created_at_ms})
+        return bool(await self._update([self._hash], server, self._ttl_ms, *pairs))
 
     async def keep(self) -> None:
         """Refreshes the TTL of hash and output."""
@@ -232,14 +277,15 @@ class RedisJob:
         """Pushes the entries if the list has that length and ends with that entry; without entries only compares.
 
         Returns:
-            Whether it was so; if not, nothing was pushed.
+            Whether it was so, and the hash is that of the job that `open` opened; if not, nothing was pushed.
         """
         ends_with = hashlib.sha1(last, usedforsecurity=False).hexdigest()
-        return bool(await self._append(self._output, length, ends_with, self._ttl_ms, *entries))
+        conditions: list[str | bytes | int] = [length, ends_with, self._ttl_ms, self._created_at]
+        return bool(await self._append([self._output, self._hash], *conditions, *entries))
 
     async def look(self, count: int = TAIL_COMPARED) -> Seen:
         """Reads the list's length and its last entries, in one step."""
-        length, tail = await self._look(self._output, count)
+        length, tail = await self._look([self._output], count)
         return Seen(int(length), list(tail))
 
     async def server(self) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from broker.jobs import KNOWN_FIELDS, fields_of_hash
 from broker.limits import HASH_SCAN_COUNT
 from broker.masking.foreign import masked_fields
+from broker.tables import OWNER, owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ Fields = dict[str, str]
 LEFT_OUT_FIELD: Final = "fields_left_out"
 _KNOWN: Final = tuple(name.encode() for name in KNOWN_FIELDS)
 _END: Final = (b"0", 0)
+_OWNER_NAMES: Final = (OWNER.encode(), b"userId")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,15 @@ def taken_hash(replies: Iterator[Any], *, huge: bool, masks: bool = True) -> Has
     if more and isinstance(length, int) and length > len(stored):
         fields[LEFT_OUT_FIELD] = str(length - len(stored))
     return HashReading(fields, huge=more, again=False)
+
+
+def owner_command(key: bytes) -> Command:
+    """What to send to read the owner of a hash alone."""
+    return ("HMGET", key, *_OWNER_NAMES)
+
+
+def owner_in(reply: Any) -> str | None:
+    """The owner in a reply to `owner_command`; None: the hash has none, or does not exist."""
+    values = reply if isinstance(reply, list) else []
+    stored = {name: value for name, value in zip(_OWNER_NAMES, values, strict=False) if value is not None}
+    return owner_of(fields_of_hash(stored))

@@ -111,6 +111,25 @@ class ListTail:
         self._step = _Step.FOLLOW
         self.dirty = True
 
+    def restart(self) -> None:
+        """Empties the log: the list is another one from now on."""
+        self.log.restart()
+        self._mask_anew()
+        self.proof.clear()
+        self.slack = 0
+        self._step = _Step.FOLLOW
+        self._measure = True
+
+    def proves(self, replies: Sequence[Any]) -> bool:
+        """Whether the replies to the last plan show the list that is in the log: its last known entries, if any."""
+        reading = self._reading
+        if reading is None or reading.step is _Step.SEARCH or not replies:
+            return False
+        if not reading.run:
+            return self.log.tail == 0
+        entries = _entries(replies[1 if reading.step is _Step.LEAP else 0])
+        return find_run(reading.run, entries, reading.expected) is not None
+
     def trimmed(self, floor: int, count: int) -> None:
         """Learns that so many entries have gone from the front since the floor was at `floor`."""
         if count and floor + count > self.log.floor:
@@ -187,7 +206,7 @@ class ListTail:
             return False
         self.missing = not entries and reading.start == 0
         if new and not reading.run and self.log.tail > 0:
-            self._restart()  # the list was gone, and is written anew
+            self.restart()  # the list was gone, and is written anew
         self._append(new, created_ms)
         full = len(entries) >= reading.count_max
         backlog = 0 if length is None else length - (self.log.tail - self.log.floor)
@@ -242,7 +261,7 @@ class ListTail:
             self.trimmed(reading.floor, reading.end - left)
         elif reading.start == 0 or self._searched >= SEARCH_RECORDS_MAX:
             self._step = _Step.FOLLOW
-            self._restart()
+            self.restart()
         else:
             self._below = reading.start + len(reading.run) - 1
         return False
@@ -250,13 +269,6 @@ class ListTail:
     def _mask_anew(self) -> None:
         if self.masker is not None:
             self.masker = EntryMasker()
-
-    def _restart(self) -> None:
-        self.log.restart()
-        self._mask_anew()
-        self.proof.clear()
-        self.slack = 0
-        self._measure = True
 
     def _append(self, entries: Sequence[bytes], created_ms: int) -> None:
         if entries:

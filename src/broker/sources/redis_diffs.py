@@ -12,6 +12,8 @@ What holds:
     back until the diff has been read behind it (`redis_follower`), and a viewer's snapshot is never older than the
     viewer.
   - HSCAN returns every field that is there from its begin to its end; one that changes meanwhile marks the job again.
+  - A job's owner is read again after its diff. A reading is applied only if the owner is the one that is shown, so no
+    reader sees a file that changed after they lost the job.
   - A document has a bound: past it files keep their statistics, and say that their patch is left out for its size.
 
 Decided against: HGETALL (one reply of 16 MiB, for which everybody else on that Redis waits), and a script that compares
@@ -27,9 +29,11 @@ import anyio.lowlevel
 
 from broker.diffs import FILES, file_changes, files_in, masked_entry, opening, stored_entry, without_patch
 from broker.errors import SourceUnavailableError
+from broker.jobs import Presence
 from broker.limits import (
     DIFF_APPLY_BYTES,
     DIFF_DOCUMENT_BYTES_MAX,
+    DIFF_OWNER_WAIT_S,
     DIFF_READ_REST_FACTOR,
     DIFF_READ_REST_S_MAX,
     DIFF_READ_REST_S_MIN,
@@ -37,6 +41,7 @@ from broker.limits import (
 )
 from broker.masking.masker import masked_text
 from broker.sources.backoff import Backoff
+from broker.sources.hash_reading import owner_command, owner_in
 from broker.sources.redis_keys import DIFF
 from broker.wakeup import Bell, Waker
 
@@ -148,6 +153,7 @@ class RedisDiffs:
         now_s: a monotonic clock.
         again_s: after so many seconds a diff that is watched is read again, marked or not.
         on_read: called after each reading.
+        on_new_owner: called where a reading found another owner than the job's; None: owners are not compared.
     """
 
     def __init__(
@@ -156,11 +162,13 @@ class RedisDiffs:
         now_s: Callable[[], float],
         again_s: Callable[[], float],
         on_read: Callable[[Job], None],
+        on_new_owner: Callable[[Job], None] | None,
     ) -> None:
         self._link = link
         self._now_s = now_s
         self._again_s = again_s
         self._on_read = on_read
+        self._on_new_owner = on_new_owner
         self._watched: dict[DiffTail, None] = {}
         self._work = Bell()
 
@@ -183,13 +191,17 @@ class RedisDiffs:
                         await waker.sleep(self._work, rung)
                     continue
                 try:
-                    await self._read(tail)
+                    applied = await self._read(tail)
                 except SourceUnavailableError:
                     tail.dirty = True
                     await anyio.sleep(backoff.next_s(refused=False))
                 else:
                     backoff.reset()
-                    self._on_read(tail.job)
+                    if applied:
+                        self._on_read(tail.job)
+                    else:
+                        tail.dirty = True
+                        await anyio.sleep(DIFF_OWNER_WAIT_S)
         finally:
             await self._link.close()
 
@@ -218,24 +230,37 @@ class RedisDiffs:
 
     # -- one reading ------------------------------------------------------------------------------------------------
 
-    async def _read(self, tail: DiffTail) -> None:
+    async def _read(self, tail: DiffTail) -> bool:
+        """Reads a diff and applies what has changed; returns False where it must be read again for its owner."""
         started_s = self._now_s()
         tail.begin()
         cursor: Any = 0
+        owner_key = tail.job.key.encode()
         while True:
-            (reply,) = await self._link.ask([("HSCAN", tail.key, cursor, "COUNT", DIFF_SCAN_COUNT)])
+            reply, owner = await self._link.ask(
+                [("HSCAN", tail.key, cursor, "COUNT", DIFF_SCAN_COUNT), owner_command(owner_key)]
+            )
             if not isinstance(reply, list):
                 break  # another type of key: nothing that could be shown
             cursor = int(reply[0])
             tail.take(reply[1])
             if not cursor:
                 break
+        if self._has_new_owner(tail.job, owner):
+            return False
         for operations in tail.changes():
             if tail.job.diff.log.closed:
-                return
+                return True
             tail.job.diff.append(operations, self._now_s())
             await anyio.lowlevel.checkpoint()
         tail.end()
         tail.read_s = self._now_s()
         rest_s = (tail.read_s - started_s) * DIFF_READ_REST_FACTOR
         tail.due_s = tail.read_s + min(max(rest_s, DIFF_READ_REST_S_MIN), DIFF_READ_REST_S_MAX)
+        return True
+
+    def _has_new_owner(self, job: Job, reply: Any) -> bool:
+        if self._on_new_owner is None or job.presence is not Presence.PRESENT or owner_in(reply) == job.owner:
+            return False
+        self._on_new_owner(job)
+        return True

@@ -6,6 +6,14 @@ synchronous step. Whoever runs it puts many followers' commands into one round t
 The order makes the promise (traps 1, 18 and 20): hash first, then list, on one connection; and a terminal status is
 shown only when the list, read behind it, has been drained, and the diff, where somebody watches it, has been read
 behind it too (`redis_diffs`): its last pass is written before the status.
+
+A job's owner is read once more after its list, because a job may change hands between the two reads. Entries are taken
+in only if the owner is still the one that the hash named; otherwise both are read again. So no entry is shown under an
+owner who had lost the job before the entry was written. A change of owner is shown at once, also while a terminal
+status is held back.
+
+An id may come to mean another job: the hash was gone, or has another `created_at`, or another owner while the list is
+gone. Output and diff in memory are then those of the job before, which the new owner must not see (trap 50).
 """
 
 from __future__ import annotations
@@ -15,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker.jobs import Presence, number
 from broker.limits import JOB_TTL_S
-from broker.sources.hash_reading import hash_commands, taken_hash
+from broker.sources.hash_reading import hash_commands, owner_command, owner_in, taken_hash
 from broker.sources.list_tail import ListTail
 from broker.sources.redis_diffs import DiffTail
 from broker.sources.redis_keys import LEASE, OUTPUT
+from broker.tables import OWNER, owner_of
 from broker.wakeup import Bell
 
 if TYPE_CHECKING:
@@ -48,10 +57,18 @@ class JobFollower:
         line_bytes_max: a longer line is cut for viewers.
         now_s: a monotonic clock.
         masks: whether secrets are masked.
+        checks_owner: whether the owner is read again after the list; it costs one command per reading of a list.
     """
 
     def __init__(
-        self, job: Job, leases: Leases, line_bytes_max: int, now_s: Callable[[], float], *, masks: bool = True
+        self,
+        job: Job,
+        leases: Leases,
+        line_bytes_max: int,
+        now_s: Callable[[], float],
+        *,
+        masks: bool = True,
+        checks_owner: bool,
     ) -> None:
         self.job = job
         self.key: Final = job.key.encode()
@@ -64,7 +81,9 @@ class JobFollower:
         self._lease_key: Final = self.key + b":" + LEASE
         self._leases = leases
         self._now_s = now_s
+        self._checks_owner = checks_owner
         self._asked = 0
+        self._identity: tuple[str | None, str | None] | None = None
         self._hash_dirty = self._lease_dirty = True
         self._huge = False
         self._held: tuple[Fields | None, int] | None = None
@@ -121,7 +140,10 @@ class JobFollower:
         listed = self.tail.plan() if with_hash or self.tail.dirty else []
         self._planned = (with_hash, with_lease, len(listed), self._asked)
         self._hash_dirty = self._lease_dirty = False
-        return commands + listed
+        commands += listed
+        if listed and self._checks_owner:
+            commands.append(owner_command(self.key))
+        return commands
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
@@ -133,8 +155,14 @@ class JobFollower:
         if with_lease:
             self._leases.learn(self.key, exists=next(replies) == 1)
         list_replies = [next(replies) for _ in range(listed)]
+        same_owner = self._is_owner(next(replies)) if listed and self._checks_owner else True
         was_missing, drained = self.tail.missing, False
-        if list_replies and self.newest_fields is not None:
+        if not same_owner:
+            self.tail.start_over()
+            self._hash_dirty = True
+        elif self._is_another_job(list_replies):
+            self._begin_anew()
+        elif list_replies and self.newest_fields is not None:
             drained = self.tail.take(list_replies, self.created_ms)
         if self.job.state.log.closed:
             return with_hash, with_lease
@@ -153,6 +181,23 @@ class JobFollower:
             self._held = (reading.fields, asked)
         return not reading.again
 
+    def _is_another_job(self, list_replies: list[Any]) -> bool:
+        """Whether the id means another job than the one whose output and diff are in memory."""
+        newest, before = self.newest_fields, self._identity
+        self._identity = now = None if newest is None else (newest.get("created_at"), owner_of(newest))
+        if before is None or before == now:
+            return False
+        if now is None or (before[0] and now[0] and before[0] != now[0]):
+            return True
+        return before[1] != now[1] and not self.tail.proves(list_replies)
+
+    def _begin_anew(self) -> None:
+        self.tail.restart()
+        self.tail.dirty = self.newest_fields is not None
+        self.job.diff_loaded = False
+        if self.diff.wanted:
+            self.diff.ask()
+
     @property
     def newest_fields(self) -> Fields | None:
         """The hash as it was last read, shown or not."""
@@ -168,6 +213,7 @@ class JobFollower:
         assert self._held is not None
         fields, asked = self._held
         if fields is not None and self._is_over(fields) and not (drained and self._diff_is_out()):
+            self._show_owner(owner_of(fields))
             return
         self._diff_awaited = None
         self.fields = fields
@@ -203,6 +249,19 @@ class JobFollower:
         if self.tail.missing and (self.tail.log.tail > 0 or (over and not _too_young(fields))):
             shown["output_expired"] = True
         self.job.set_fields(shown, self._now_s())
+
+    def _show_owner(self, owner: str | None) -> None:
+        """Shows a new owner of fields that are held back, so that the entries read with them are theirs alone."""
+        if self.fields is None or owner_of(self.fields) == owner:
+            return
+        kept = {name: value for name, value in self.fields.items() if name != OWNER}
+        self.fields = kept if owner is None else {**kept, OWNER: owner}
+        self._show(self.fields)
+
+    def _is_owner(self, reply: Any) -> bool:
+        """Whether a reply to `owner_command` names the owner that the hash named when it was last read."""
+        newest = self.newest_fields
+        return newest is None or owner_in(reply) == owner_of(newest)
 
     def _is_over(self, fields: Fields) -> bool:
         return fields.get("status") in self.job.kind.terminal

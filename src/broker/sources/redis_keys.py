@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.errors import InvalidIdError
 from broker.jobs import JOB, WORK_SESSION, checked_id
+from broker.sources.status_state import RUN, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,6 +22,8 @@ KINDS: Final[tuple[JobKind, ...]] = (JOB, WORK_SESSION)
 OUTPUT: Final = b"output"
 LEASE: Final = b"lease"
 DIFF: Final = b"diff"
+# What belongs to a job beside its hash and has content.
+CONTENT_PARTS: Final = ("output", "diff", "open", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,22 @@ def parse_patterns(table_patterns: Mapping[str, str]) -> tuple[TablePattern, ...
         ValueError: one of them is malformed.
     """
     return tuple(TablePattern.parse(table, pattern) for table, pattern in table_patterns.items())
+
+
+def content_keys(key: str) -> list[str]:
+    """The keys that hold what a job has said and done, and its last state as a run; `key` is its hash."""
+    parts = [f"{key}:{part}" for part in CONTENT_PARTS]
+    return [*parts, Subject(RUN, key.removeprefix(JOB.prefix)).key] if key.startswith(JOB.prefix) else parts
+
+
+def job_keys(key: str) -> list[str]:
+    """All keys of a job but its user's index; `key` is its hash, and comes first."""
+    return [key, *content_keys(key), f"{key}:lease"]
+
+
+def index_key(user: str) -> str:
+    """The sorted set of a user's jobs."""
+    return f"jobs:user:{user}"
 
 
 def has_lease(key: str) -> bool:

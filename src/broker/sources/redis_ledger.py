@@ -4,8 +4,8 @@ Each change is one script, so it happens whole or not at all and no reader sees 
 names the length it expects happens at most once, however often its reply is lost (trap 41): nothing here is repeated
 by itself.
 
-Every script touches the keys of one job only. The user's index (`jobs:user:*`) is another key, written beside it: in a
-cluster it may be elsewhere, and a job that is missing in it for a moment is in the tables all the same.
+Creating and deleting a job take all its keys in that step, its place in its user's index (`jobs:user:*`) too. What is
+left of an earlier job of the same id may be another user's, so it is deleted before the new one can be seen (trap 50).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError
 from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError, SourceUnavailableError
 from broker.jobs import JOB, checked_id, number
 from broker.limits import JOB_TTL_S
-from broker.sources.redis_keys import parse_patterns
+from broker.sources.redis_keys import content_keys, has_lease, index_key, job_keys, parse_patterns
 from broker.sources.redis_link import RedisLink, unavailable
 from broker.sources.redis_replies import is_unsupported
 from broker.sources.redis_tailer import TABLE_PATTERNS
@@ -49,10 +49,18 @@ class _Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-# KEYS: hash. ARGV: TTL in ms (0: none), then names and values. Returns 0 where it is there already.
+# KEYS: hash, its user's index if there is one, then a job's keys with content. ARGV: TTL in ms (0: none), the score in
+# the index (empty: there is none), the id, then names and values. Returns 0 where the hash exists already. (UNLINK is
+# not the first write: after one that needs no memory, a script may write however full Redis is.)
 _CREATE: Final = _Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+local content = 2
+if ARGV[2] ~= '' then
+  redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+  content = 3
+end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
+if #KEYS >= content then redis.call('UNLINK', unpack(KEYS, content)) end
 if ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """)
@@ -73,16 +81,41 @@ end
 return {1, length}
 """)
 
-# KEYS: hash. ARGV: TTL in ms (0: as it is), how many members to set, names and values, names to remove. Returns 0 where
-# there is no hash. (A hash whose last member is removed is gone, so what is to be set is set first.)
+# KEYS: hash. ARGV: TTL in ms (0: as it is), the id of a job whose user's index is kept (empty: none is), how many
+# members to set, names and values, names to remove. Returns 0 where there is no hash. (A hash whose last member is
+# removed is gone, so what is to be set is set first.)
 _UPDATE: Final = _Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local set = 2 * tonumber(ARGV[2])
-if set > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, 3, 2 + set)) end
-if #ARGV > 2 + set then redis.call('HDEL', KEYS[1], unpack(ARGV, 3 + set)) end
+local function owner()
+  for _, name in ipairs({'user_id', 'userId'}) do
+    local value = redis.call('HGET', KEYS[1], name)
+    if value and value ~= '' then return value end
+  end
+  return ''
+end
+local before = owner()
+local set = 2 * tonumber(ARGV[3])
+if set > 0 then redis.call('HSET', KEYS[1], unpack(ARGV, 4, 3 + set)) end
+if #ARGV > 3 + set then redis.call('HDEL', KEYS[1], unpack(ARGV, 4 + set)) end
 local left = redis.call('PTTL', KEYS[1])
 if ARGV[1] ~= '0' and left >= 0 and left < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+local after = owner()
+if ARGV[2] ~= '' and after ~= before then
+  local score = tonumber(redis.call('HGET', KEYS[1], 'created_at') or '') or 0
+  if before ~= '' then redis.pcall('ZREM', 'jobs:user:' .. before, ARGV[2]) end
+  if after ~= '' then redis.pcall('ZADD', 'jobs:user:' .. after, score, ARGV[2]) end
+end
 return 1
+""")
+
+# KEYS: hash, then the other keys of a job. ARGV: its id. Returns 0 where there was no hash; what was left is deleted.
+_DELETE: Final = _Script("""
+local existed = redis.call('EXISTS', KEYS[1])
+for _, owner in pairs(redis.call('HMGET', KEYS[1], 'user_id', 'userId')) do
+  if owner and owner ~= '' then redis.pcall('ZREM', 'jobs:user:' .. owner, ARGV[1]) end
+end
+redis.call('UNLINK', unpack(KEYS))
+return existed
 """)
 
 _TTL_MS: Final = JOB_TTL_S * 1000
@@ -115,13 +148,9 @@ class RedisLedger:
     async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
         """See `Ledger`."""
         key = JOB.prefix + checked_id(job_id)
-        made_ms = str(time.time_ns() // 1_000_000)
-        stored = {"created_at": made_ms, **fields, "id": job_id}
-        if not await self._run(_CREATE, [key], [_TTL_MS, *_flat(stored)]):
+        stored = {"created_at": str(time.time_ns() // 1_000_000), **fields}
+        if not await self._create(key, job_id, stored, _TTL_MS):
             raise AlreadyExistsError(f"job {job_id}")
-        user = stored.get("user_id")
-        if user:
-            await self._ask(("ZADD", f"jobs:user:{user}", number(stored["created_at"]) or 0, job_id))
 
     async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
         """See `Ledger`. Redis serves nobody else meanwhile, so more than a few thousand entries are better cut up."""
@@ -136,20 +165,13 @@ class RedisLedger:
 
     async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
         """See `Ledger`."""
-        if not await self._update(JOB.prefix + checked_id(job_id), fields, _TTL_MS):
+        if not await self._update(JOB.prefix + checked_id(job_id), job_id, fields, _TTL_MS):
             raise NotFoundError(f"job {job_id}")
 
     async def delete_job(self, job_id: str) -> None:
         """See `Ledger`."""
-        key = JOB.prefix + checked_id(job_id)
-        if not await self._ask(("EXISTS", key)):
+        if not await self._delete(JOB.prefix + checked_id(job_id), job_id):
             raise NotFoundError(f"job {job_id}")
-        for user in await self._ask(("HMGET", key, "user_id", "userId")):
-            if user:
-                await self._ask(("ZREM", b"jobs:user:" + user, job_id))
-        # The hash first: a job without one is no job, whatever is left of it for a moment.
-        for name in (key, f"{key}:output", f"{key}:diff", f"{key}:lease"):
-            await self._ask(("UNLINK", name))
 
     async def change_table(self, change: DatabaseChange) -> None:
         """See `Ledger`."""
@@ -160,20 +182,36 @@ class RedisLedger:
         data = {name: None if value is None else _text(value) for name, value in (change.data or {}).items()}
         match change.operation:
             case ChangeKind.INSERT:
-                row = {**{name: value for name, value in data.items() if value is not None}, "id": change.id}
-                if not await self._run(_CREATE, [key], [0, *_flat(row)]):
+                row = {name: value for name, value in data.items() if value is not None}
+                if not await self._create(key, change.id, row, 0):
                     raise AlreadyExistsError(f"row {change.id}")
             case ChangeKind.UPDATE:
-                if not await self._update(key, data, 0):
+                if not await self._update(key, change.id, data, 0):
                     raise NotFoundError(f"row {change.id}")
             case ChangeKind.DELETE:
-                if not await self._ask(("UNLINK", key)):
+                if not await (self._delete(key, change.id) if has_lease(key) else self._ask(("UNLINK", key))):
                     raise NotFoundError(f"row {change.id}")
 
-    async def _update(self, key: str, fields: Mapping[str, str | None], ttl_ms: int) -> bool:
+    async def _create(self, key: str, row_id: str, fields: Mapping[str, str], ttl_ms: int) -> bool:
+        """Creates a row, and with a job's row its place in its user's index; returns False where there is one."""
+        user, score = fields.get("user_id"), ""
+        keys = [key]
+        if user and key.startswith(JOB.prefix):
+            keys.append(index_key(user))
+            score = str(number(fields.get("created_at")) or 0)
+        if has_lease(key):
+            keys += content_keys(key)
+        return bool(await self._run(_CREATE, keys, [ttl_ms, score, row_id, *_flat({**fields, "id": row_id})]))
+
+    async def _delete(self, key: str, job_id: str) -> bool:
+        """Deletes all keys of a job; returns whether there was a job."""
+        return bool(await self._run(_DELETE, job_keys(key), [job_id]))
+
+    async def _update(self, key: str, row_id: str, fields: Mapping[str, str | None], ttl_ms: int) -> bool:
         kept = {name: value for name, value in fields.items() if value is not None}
         removed = [name for name, value in fields.items() if value is None]
-        return bool(await self._run(_UPDATE, [key], [ttl_ms, len(kept), *_flat(kept), *removed]))
+        indexed = row_id if key.startswith(JOB.prefix) else ""
+        return bool(await self._run(_UPDATE, [key], [ttl_ms, indexed, len(kept), *_flat(kept), *removed]))
 
     async def _run(self, script: _Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
         rest = (len(keys), *keys, *arguments)

@@ -37,6 +37,7 @@ class Marks:
         line_bytes_max: a longer line is cut for viewers.
         now_s: a monotonic clock.
         masks: whether secrets are masked in what is read.
+        checks_owner: see `JobFollower`.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Marks:
         now_s: Callable[[], float],
         *,
         masks: bool = True,
+        checks_owner: bool,
     ) -> None:
         self.work = Bell()
         self._mirror = mirror
@@ -56,6 +58,7 @@ class Marks:
         self._line_bytes_max = line_bytes_max
         self._now_s = now_s
         self._masks = masks
+        self._checks_owner = checks_owner
         self._followers: dict[bytes, JobFollower] = {}
         self._queue: dict[JobFollower, None] = {}
         self._turn = 0
@@ -74,7 +77,12 @@ class Marks:
         follower = self._followers.get(key)
         if follower is None:
             follower = self._followers[key] = JobFollower(
-                job, self._leases, self._line_bytes_max, self._now_s, masks=self._masks
+                job,
+                self._leases,
+                self._line_bytes_max,
+                self._now_s,
+                masks=self._masks,
+                checks_owner=self._checks_owner,
             )
         follower.mark()
         self.put(follower)

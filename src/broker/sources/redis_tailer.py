@@ -83,6 +83,8 @@ class RedisTailer:
         table_patterns: which hashes are the rows of which table; those of tables that the broker does not have are
             left alone.
         timeout_s: Redis that says nothing for so long is away.
+        checks_owner: whether what is read of a job is taken in only if its owner is the same after the reading. It
+            costs one command for each reading; without it a reader may see lines written just after they lost the job.
 
     Raises:
         ValueError: a pattern is malformed.
@@ -95,6 +97,7 @@ class RedisTailer:
         table_patterns: Mapping[str, str] = TABLE_PATTERNS,
         *,
         timeout_s: float = REDIS_TIMEOUT_S,
+        checks_owner: bool = True,
     ) -> None:
         self.available = False
         self.mode: str = Mode.CONNECTING
@@ -108,7 +111,9 @@ class RedisTailer:
         ]
         self._archive = RedisArchive(self._archive_links, self.refresh, self._now_s)
         diff_link = RedisLink(url, name="fantail-diffs", timeout_s=timeout_s)
-        self._diffs = RedisDiffs(diff_link, self._now_s, self._diff_again_s, self._on_diff)
+        self._diffs = RedisDiffs(
+            diff_link, self._now_s, self._diff_again_s, self._on_diff, self._on_new_owner if checks_owner else None
+        )
         self._leases = Leases()
         self._mirror = TableMirror(
             broker.tables,
@@ -126,6 +131,7 @@ class RedisTailer:
             broker.line_bytes_max,
             self._now_s,
             masks=broker.masks_secrets,
+            checks_owner=checks_owner,
         )
         self._tracking = RedisTracking(url, prefixes, self._marks.mark_keys, self._on_mode, timeout_s)
         self._probe = True
@@ -228,6 +234,13 @@ class RedisTailer:
     def _on_diff(self, job: Job) -> None:
         follower = self._marks.find(job)
         if follower is not None and follower.awaits_diff:
+            follower.mark()
+            self._marks.put(follower)
+
+    def _on_new_owner(self, job: Job) -> None:
+        """A reading of the diff found another owner than the one that is known: reads the hash."""
+        follower = self._marks.find(job)
+        if follower is not None:
             follower.mark()
             self._marks.put(follower)
 

@@ -41,7 +41,7 @@ from web.problems import bad_request, forbidden
 from web.sse import EventStreamResponse, frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
@@ -147,16 +147,18 @@ class DiffStream:
         if position is not None and isinstance(located := job.diff.locate(position), Located):
             self._cursor = located.cursor
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
+    async def events(self) -> AsyncGenerator[bytes, None]:  # noqa: C901 - one case for each outcome
         """Follows the diff to the job's end; yields whole frames, and `b""` when it was woken for nothing."""
         if self._cursor is not None:
             yield self._ready(self._cursor.offset)
         spoke = True
         while True:
+            if not self._told.may_see():
+                yield self._told.gone()
+                return
             if self._cursor is None or self._too_far_behind(self._cursor):
-                for entry in self._begin_anew():
-                    yield self._form.file(entry) if entry else self._form.opening()
-                yield self._ready(self._cursor.offset if self._cursor else 0)
+                for frames in self._snapshot():
+                    yield frames
                 spoke = True
                 continue
             rung = self._job.bell.rung
@@ -179,10 +181,17 @@ class DiffStream:
                 case _:
                     self._cursor = None
 
-    def _begin_anew(self) -> Sequence[Mapping[str, Any]]:
-        """The files as they are now, behind an empty entry for the opening; the cursor stands behind them."""
+    def _snapshot(self) -> Iterator[bytes]:
+        """The files as they are now, encoded one by one, for as long as the viewer may see them; sets the cursor."""
         self._cursor = self._diff.log.start(self._diff.log.tail)
-        return [{}, *files_in(self._diff).values()]
+        entries = list(files_in(self._diff).values())
+        yield self._form.opening()
+        for entry in entries:
+            if not self._told.may_see():
+                return
+            yield self._form.file(entry)
+        if self._told.may_see():
+            yield self._ready(self._cursor.offset)
 
     def _ready(self, applied: int) -> bytes:
         return frame(b"{}", event="ready", position=self._diff.position_at(applied))

@@ -151,7 +151,7 @@ def finished_frame(job: Job | None, position: Position | None = None) -> bytes:
     return frame(orjson.dumps(data), event="finished", position=position)
 
 
-async def follow(
+async def follow(  # noqa: C901 - one case for each outcome
     broker: Broker, face: JobFace, subscription: Subscription, viewer: Viewer, opening: bytes
 ) -> AsyncGenerator[bytes, None]:
     """Follows a job's output and state; yields whole frames, and `b""` when it was woken for nothing.
@@ -168,7 +168,11 @@ async def follow(
     yield told.state + opening
     spoke = True
     while True:
-        match subscription.next_in_memory() or await _from_archive(subscription):
+        step = subscription.next_in_memory() or await _from_archive(subscription)
+        if not told.may_see():
+            yield told.gone()
+            return
+        match step:
             case Batch() as batch:
                 yield batch.encoded(face.output)
                 spoke = True
@@ -214,6 +218,10 @@ class Told:
         self._looked_at: tuple[int, Presence, bool] | None = None
         self.state = face.state(job)
 
+    def may_see(self) -> bool:
+        """Whether the viewer may still see the job; asked before every frame with content."""
+        return self._viewer.may_see(self._job.owner)
+
     def news(self) -> tuple[bytes, bool]:
         """What the client must be told, and whether that is the end; asked when that is read to its end."""
         job, face = self._job, self._face
@@ -221,7 +229,7 @@ class Told:
         if now == self._looked_at:
             return b"", False
         self._looked_at = now
-        if job.presence is Presence.ABSENT or not self._viewer.may_see(job.owner):
+        if job.presence is Presence.ABSENT or not self.may_see():
             return face.gone(), True
         news = b""
         state = face.state(job)
@@ -233,6 +241,10 @@ class Told:
             self._away = not self._away
             news += AWAY if self._away else BACK
         return news, False
+
+    def gone(self) -> bytes:
+        """What ends the stream of a job that the client may not see any more."""
+        return self._face.gone()
 
     def away(self) -> bytes:
         """Says once that the store of jobs does not answer."""

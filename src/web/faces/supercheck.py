@@ -55,6 +55,9 @@ CUT: Final = frame(
     orjson.dumps({"message": "Live updates are interrupted; what was missed comes when they are back"}),
     event="stream-error",
 )
+ACCESS_ENDED: Final = frame(
+    orjson.dumps({"message": "Access to this test or run has ended, or cannot be checked now"}), event="stream-error"
+)
 UNKNOWN: Final = {RUN: "Run not found", TEST: "Test not found or access denied"}
 
 
@@ -152,9 +155,20 @@ class StatusStream(StreamEndpoint):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         waker = Waker()
         face = f"{self._kind.name} {log.subject.id}"
-        return EventStreamResponse(self._context, self._events(log, waker), waker, viewer=viewer, face=face)
+        events = self._events(log, waker, viewer)
+        return EventStreamResponse(self._context, events, waker, viewer=viewer, face=face)
 
-    async def _events(self, log: StatusLog, waker: Waker) -> AsyncGenerator[bytes, None]:
+    async def _may_see(self, viewer: Viewer, subject: Subject) -> bool:
+        """Whether the viewer may still see it; asked after each state was read and before it is sent."""
+        if viewer.admin:
+            return True
+        try:
+            await check_access(self._database, self._own, viewer, subject)
+        except (ProblemError, SourceUnavailableError):
+            return False
+        return True
+
+    async def _events(self, log: StatusLog, waker: Waker, viewer: Viewer) -> AsyncGenerator[bytes, None]:
         """Yields whole frames, and `b""` when it was woken for nothing."""
         alarm, now_s = self._context.broker.alarm, self._context.broker.now_s
         every_s = self._context.settings.keepalive_s
@@ -167,6 +181,9 @@ class StatusStream(StreamEndpoint):
             if (self._statuses.available is False) is not cut:
                 cut = not cut
                 told += CUT if cut else BACK + follower.state()
+            if told and not await self._may_see(viewer, log.subject):
+                yield ACCESS_ENDED
+                return
             if now_s() >= ping_due_s:
                 told += PING
                 ping_due_s += every_s
@@ -177,7 +194,7 @@ class StatusStream(StreamEndpoint):
             if follower.ends_at_s is None and log.known.terminal:
                 follower.ends_at_s = now_s() + STATUS_COMPLETE_WAIT_S
                 alarm.poke_at(follower.ends_at_s, waker)
-        yield told
+        yield told if await self._may_see(viewer, log.subject) else ACCESS_ENDED
 
 
 class StatusFollower:

@@ -16,6 +16,7 @@ from broker import NotFoundError, SourceUnavailableError
 from broker.sources.own_runs import OwnRuns, run_state
 from broker.sources.status_state import RUN, iso, merged, rank_of
 from broker.tables import owner_of
+from web.api_exchange import check_token
 from web.auth import viewer_required
 from web.faces.supercheck import check_own, checked_subject, unknown
 from web.problems import forbidden
@@ -42,14 +43,17 @@ class StatusQuestions:
         """`GET /api/runs/{id}/status`."""
         viewer = viewer_required(request.scope)
         subject = checked_subject(RUN, request.path_params["id"])
-        details = await self._details(subject, viewer)
-        own = await self._own_state(subject, viewer)
+        state, trouble = None, None
         try:
             state = await self._statuses.known(subject)
-        except SourceUnavailableError:
-            if details is None and own is None:
-                raise
-            state = None
+        except SourceUnavailableError as fault:
+            trouble = fault
+        # The owner is read after the state, so that a state written for a new owner is not shown to the last one.
+        details = await self._details(subject, viewer)
+        own = await self._own_state(subject, viewer)
+        check_token(request)
+        if trouble is not None and details is None and own is None:
+            raise trouble
         if own is not None:
             state = own if state is None else merged(own, state, heard=True)
         if details is None and state is None:
@@ -95,6 +99,7 @@ class StatusQuestions:
                 for row_id, row in (await self._own.rows()).items()
                 if row.get("status") == "running" and viewer.may_see(owner_of(row))
             ]
+        check_token(request)
         return _json({"runningJobs": running})
 
 
