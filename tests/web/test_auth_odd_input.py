@@ -145,7 +145,6 @@ async def test_a_proxys_user_that_is_no_name_is_nobody(name: bytes) -> None:
 
 async def test_a_proxys_user_is_read_as_utf_8() -> None:
     settings: dict[str, Any] = {
-        "auth": "proxy",
         "proxy_addresses": "127.0.0.1",
         "proxy_header": "X-User",
         "proxy_admins": "Zoë Groß",

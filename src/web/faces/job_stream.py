@@ -165,7 +165,8 @@ async def follow(  # noqa: C901 - one case for each outcome
     """
     job = subscription.job
     told = Told(broker, face, job, viewer)
-    yield told.state + opening
+    if told.may_see():  # something was awaited since the request was let in
+        yield told.state + opening
     spoke = True
     while True:
         step = subscription.next_in_memory() or await _from_archive(subscription)
@@ -179,10 +180,10 @@ async def follow(  # noqa: C901 - one case for each outcome
             case Lost(start, stop):
                 yield gap_frame(start, stop)
                 spoke = True
-            case Diverged() as diverged if job.presence is Presence.PRESENT:
+            case Diverged() as diverged:
                 yield reset_frame(diverged)
                 spoke = True
-            case CaughtUp() | Diverged():
+            case CaughtUp():
                 # Made in the step in which the log was read to its end: nothing is awaited in between.
                 news, over = told.news()
                 if news or not spoke:
@@ -219,18 +220,19 @@ class Told:
         self.state = face.state(job)
 
     def may_see(self) -> bool:
-        """Whether the viewer may still see the job; asked before every frame with content."""
-        return self._viewer.may_see(self._job.owner)
+        """Whether the job exists and the viewer may still see it; asked in the step that makes a frame with content."""
+        return self._job.presence is Presence.PRESENT and self._viewer.may_see(self._job.owner)
 
     def news(self) -> tuple[bytes, bool]:
-        """What the client must be told, and whether that is the end; asked when that is read to its end."""
+        """What the client must be told, and whether that is the end.
+
+        Asked when all output was read, in the step in which `may_see` was true.
+        """
         job, face = self._job, self._face
         now = (job.state.log.tail, job.presence, self._broker.source_available)
         if now == self._looked_at:
             return b"", False
         self._looked_at = now
-        if job.presence is Presence.ABSENT or not self.may_see():
-            return face.gone(), True
         news = b""
         state = face.state(job)
         if state != self.state:

@@ -12,6 +12,7 @@ Ids outside the grammar are told one by one, as the unknown ones are (trap 12); 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -29,7 +30,7 @@ from broker.wakeup import Waker
 from web.auth import viewer_required
 from web.faces.pipeline_frames import HEARTBEAT, INVALID_ID, PipelineFollower, SharedFrames, event_frame
 from web.faces.stream_request import LaterError, StreamEndpoint, asked_of
-from web.problems import Problem, ProblemError, refusal
+from web.problems import Problem, ProblemError, refusal, unauthorized
 from web.sse import EventStreamResponse
 
 if TYPE_CHECKING:
@@ -147,8 +148,10 @@ class PipelineHealth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         try:
-            viewer_required(scope)
+            viewer = viewer_required(scope)
             response = await self._answer(scope["path_params"]["id"])
+            if viewer.expired(time.time()):
+                raise unauthorized("The token has expired")
         except (ProblemError, BrokerError) as problem:
             response = refusal(scope, problem)
         await response(scope, receive, send)

@@ -88,20 +88,25 @@ def unknown(kind: StatusKind) -> ProblemError:
     return ProblemError(Problem(404, UNKNOWN[kind]))
 
 
-async def check_access(database: StatusDatabase | None, own: OwnRuns, viewer: Viewer, subject: Subject) -> None:
+async def check_access(database: StatusDatabase | None, own: OwnRuns, viewer: Viewer, subject: Subject) -> bool:
     """Lets pass who may see a test or run.
 
     Without a database every id is accepted that is no job of ours that belongs to somebody else. While it does not
     answer only those pass who may see everything anyway.
+
+    Returns:
+        Whether it is a job of ours: once that is deleted, it is nobody's but the admins'.
 
     Raises:
         ProblemError: 404, it is unknown; 403, it is somebody else's.
         SourceUnavailableError: the database must be asked, and does not answer.
     """
     if database is None:
-        if subject.kind is RUN and not viewer.admin:
-            check_own(viewer, (await own.rows()).get(subject.id))
-        return
+        if subject.kind is not RUN or viewer.admin:
+            return False
+        row = (await own.rows()).get(subject.id)
+        check_own(viewer, row)
+        return row is not None
     try:
         owner = await database.owner(subject)
     except NotFoundError as fault:
@@ -109,9 +114,10 @@ async def check_access(database: StatusDatabase | None, own: OwnRuns, viewer: Vi
     except SourceUnavailableError:
         if not viewer.admin:
             raise
-        return
+        return False
     if not viewer.may_see(owner):
         raise forbidden()
+    return False
 
 
 def check_own(viewer: Viewer, row: Mapping[str, Any] | None) -> None:
@@ -142,33 +148,41 @@ class StatusStream(StreamEndpoint):
         """See `StreamEndpoint`."""
         subject = checked_subject(self._kind, scope["path_params"]["id"])
         position = asked_of(scope).position
-        await check_access(self._database, self._own, viewer, subject)
+        ours = await check_access(self._database, self._own, viewer, subject)
         try:
             async with self._statuses.watch(subject) as log:
-                response = self._response(log, viewer, position)
+                response = self._response(log, viewer, position, ours=ours)
                 await response(scope, receive, send)
         except TooManyStatusesError as full:
             raise LaterError(503, "too many tests and runs are being watched") from full
 
-    def _response(self, log: StatusLog, viewer: Viewer, position: Position | None) -> EventStreamResponse | Response:
+    def _response(
+        self, log: StatusLog, viewer: Viewer, position: Position | None, *, ours: bool
+    ) -> EventStreamResponse | Response:
         if position is not None and log.known.terminal and position == end_of(log.subject, log.known):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
         waker = Waker()
         face = f"{self._kind.name} {log.subject.id}"
-        events = self._events(log, waker, viewer)
+        events = self._events(log, waker, viewer, ours=ours)
         return EventStreamResponse(self._context, events, waker, viewer=viewer, face=face)
 
-    async def _may_see(self, viewer: Viewer, subject: Subject) -> bool:
-        """Whether the viewer may still see it; asked after each state was read and before it is sent."""
+    async def _may_see(self, viewer: Viewer, subject: Subject, *, ours: bool) -> bool:
+        """Whether the viewer may still see it; asked after each state was read and before it is sent.
+
+        Args:
+            viewer: who watches.
+            subject: the test or run.
+            ours: whether it was a job of ours when the stream began.
+        """
         if viewer.admin:
             return True
         try:
-            await check_access(self._database, self._own, viewer, subject)
+            is_ours = await check_access(self._database, self._own, viewer, subject)
         except (ProblemError, SourceUnavailableError):
             return False
-        return True
+        return is_ours or not ours
 
-    async def _events(self, log: StatusLog, waker: Waker, viewer: Viewer) -> AsyncGenerator[bytes, None]:
+    async def _events(self, log: StatusLog, waker: Waker, viewer: Viewer, *, ours: bool) -> AsyncGenerator[bytes, None]:
         """Yields whole frames, and `b""` when it was woken for nothing."""
         alarm, now_s = self._context.broker.alarm, self._context.broker.now_s
         every_s = self._context.settings.keepalive_s
@@ -181,7 +195,7 @@ class StatusStream(StreamEndpoint):
             if (self._statuses.available is False) is not cut:
                 cut = not cut
                 told += CUT if cut else BACK + follower.state()
-            if told and not await self._may_see(viewer, log.subject):
+            if told and not await self._may_see(viewer, log.subject, ours=ours):
                 yield ACCESS_ENDED
                 return
             if now_s() >= ping_due_s:
@@ -194,7 +208,7 @@ class StatusStream(StreamEndpoint):
             if follower.ends_at_s is None and log.known.terminal:
                 follower.ends_at_s = now_s() + STATUS_COMPLETE_WAIT_S
                 alarm.poke_at(follower.ends_at_s, waker)
-        yield told if await self._may_see(viewer, log.subject) else ACCESS_ENDED
+        yield told if await self._may_see(viewer, log.subject, ours=ours) else ACCESS_ENDED
 
 
 class StatusFollower:

@@ -44,6 +44,7 @@ class StatusQuestions:
         viewer = viewer_required(request.scope)
         subject = checked_subject(RUN, request.path_params["id"])
         state, trouble = None, None
+        ours = await self._own_state(subject, viewer) is not None
         try:
             state = await self._statuses.known(subject)
         except SourceUnavailableError as fault:
@@ -52,6 +53,8 @@ class StatusQuestions:
         details = await self._details(subject, viewer)
         own = await self._own_state(subject, viewer)
         check_token(request)
+        if ours and own is None and not viewer.admin:
+            raise unknown(RUN)  # the job was deleted meanwhile
         if trouble is not None and details is None and own is None:
             raise trouble
         if own is not None:
