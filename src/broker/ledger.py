@@ -34,19 +34,28 @@ class Ledger(Protocol):
             AlreadyExistsError: there is one with that id; it is as it was.
         """
 
-    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+    async def append_output(
+        self,
+        job_id: str,
+        entries: Sequence[bytes],
+        expected: int | None = None,
+        *,
+        where: Mapping[str, str] | None = None,
+    ) -> int:
         """Appends entries to a job's output, all or none, in one step.
 
         Args:
             job_id: the job.
             entries: as `broker.entries.entry_of` makes them.
             expected: the offset that the first shall get.
+            where: the `created_at` and `user_id` that the job must have, either or both; empty: it must have none. A
+                job with others is another one, or has another owner by now.
 
         Returns:
             The offset of the first.
 
         Raises:
-            NotFoundError: no such job.
+            NotFoundError: no such job, or not as `where` says.
             LengthMismatchError: the log's length is not `expected`; nothing was written.
         """
 
@@ -86,9 +95,16 @@ class MaskingLedger:
         """See `Ledger`."""
         await self._ledger.create_job(job_id, masked_fields(fields))
 
-    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+    async def append_output(
+        self,
+        job_id: str,
+        entries: Sequence[bytes],
+        expected: int | None = None,
+        *,
+        where: Mapping[str, str] | None = None,
+    ) -> int:
         """See `Ledger`."""
-        return await self._ledger.append_output(job_id, entries, expected)
+        return await self._ledger.append_output(job_id, entries, expected, where=where)
 
     async def update_job(self, job_id: str, fields: Mapping[str, str | None]) -> None:
         """See `Ledger`."""
@@ -129,9 +145,18 @@ class InProcessLedger:
             job.diff.append(opening(), self._broker.now_s())
         self._set(job, {**fields, "id": job_id})
 
-    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+    async def append_output(
+        self,
+        job_id: str,
+        entries: Sequence[bytes],
+        expected: int | None = None,
+        *,
+        where: Mapping[str, str] | None = None,
+    ) -> int:
         """See `Ledger`."""
         job = self._present(job_id)
+        if any(job.fields.get(name, "") != value for name, value in (where or {}).items()):
+            raise NotFoundError(f"job {job_id}")
         if expected is not None and expected != job.output.tail:
             raise LengthMismatchError(expected, job.output.tail)
         created_ms = number(job.fields.get("created_at")) or 0

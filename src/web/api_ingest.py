@@ -155,6 +155,7 @@ class Upload:
         self._connection: Connection | None = request.scope.get("extensions", {}).get(EXTENSION)
         self._address = context.limiter.address_of(request.scope)
         self._job = job
+        self._created_at = str(job.fields.get("created_at", ""))
         self._viewer = viewer_required(request.scope)
         self._parser = _parser(request)
         self._masker = EntryMasker() if context.broker.masks_secrets else None
@@ -219,12 +220,18 @@ class Upload:
                 raise unauthorized("The token has expired")
             if not self._viewer.may_change(self._job.owner):
                 raise forbidden()
-            first = await self._context.broker.ledger.append_output(self._job.id, batch, self._expected)
+            ledger = self._context.broker.ledger
+            first = await ledger.append_output(self._job.id, batch, self._expected, where=self._whose())
             self._first = first if self._first is None else self._first
             self._last = first + len(batch) - 1
             self._count += len(batch)
             if self._expected is not None:
                 self._expected = self._last + 1
+
+    def _whose(self) -> dict[str, str]:
+        """Which job it is for, and of whom: Redis compares it in the step of the append, as we may learn of it late."""
+        made = {"created_at": self._created_at}
+        return made if self._viewer.admin else {**made, "user_id": self._job.owner or ""}
 
     def _too_large(self) -> ProblemError:
         return too_large(f"The body is longer than {self._bytes_max:,} bytes; go on with `from` in another request")

@@ -3,8 +3,9 @@
 A log only grows, and so does its outline: what was looked through once is not looked through again, and twenty tabs on
 a running job cost one pass over its new lines. What holds:
 
- - An outline belongs to one list. It goes on only where the last entry that it has seen is still in its place (the
-   checksum says so, as it does for positions); otherwise it begins anew (trap 34).
+ - An outline belongs to one job of one owner, as titles of groups are content: a new owner, or a new job of the same
+   id, gets another one (trap 50). It belongs to one list: it goes on only where the last entry that it has seen is
+   still in its place (the checksum says so, as it does for positions); otherwise it begins anew (trap 34).
  - What a slice says and how far the outline has come change together, in one thread, or not at all; a request that is
    given up in the middle leaves it as it was before the slice or after it.
  - An answer takes a second of looking at most. It says where the next one goes on.
@@ -185,7 +186,7 @@ class Outlines:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self._kept: OrderedDict[tuple[str, str], Outline] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str | None, str | None], Outline] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -254,7 +255,7 @@ class Outlines:
         return False
 
     def _of(self, job: Job) -> Outline:
-        key = (job.kind.name, job.id)
+        key = (job.kind.name, job.id, job.owner, job.fields.get("created_at"))
         outline = self._kept.setdefault(key, Outline())
         self._kept.move_to_end(key)
         held = self.held_bytes

@@ -6,10 +6,11 @@
 What holds:
 - Whatever was written before, by this process or another, after a `publish` the hash holds the entries that were given,
   and no others. Every command may be repeated; after any doubt the whole is written again.
-- What is sent is what changed, in one pipeline. It is no transaction: a cluster keeps the two keys apart, and a reader
-  of a half-written state sees files change one after the other, as they do.
-- A job that was deleted stays deleted: its sums are written only where its hash is (trap 40: a row without an owner is
-  everyone's), and its diff goes.
+- What is sent is what changed, in one pipeline. It is no transaction: a reader of a half-written state sees files
+  change one after the other, as they do.
+- A job that was deleted stays deleted: files and sums are written only where its hash exists (trap 40: a row without an
+  owner is everyone's), and its diff is deleted. If another job was created under its id, which `created_at` tells, that
+  one's diff is left as it is (trap 50).
 """
 
 from __future__ import annotations
@@ -34,11 +35,30 @@ if TYPE_CHECKING:
     from broker.masking.rules import Rules
     from broker.producers.diff_entry import DiffEntry
 
-# KEYS: the job's hash. ARGV: lines added, lines removed. Returns whether there is such a job.
-_SUMS: Final = """
+# The first lines of each script. KEYS: the job's hash. ARGV: the created_at that it must have, if both are known.
+_IF_SAME_JOB: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 'lines_added', ARGV[1], 'lines_removed', ARGV[2])
+local created_at = redis.call('HGET', KEYS[1], 'created_at') or ''
+if ARGV[1] ~= '' and created_at ~= '' and created_at ~= ARGV[1] then return 0 end
+"""
+
+# ARGV: then lines added, lines removed. Returns whether it is the job.
+_SUMS: Final = f"""{_IF_SAME_JOB}
+redis.call('HSET', KEYS[1], 'lines_added', ARGV[2], 'lines_removed', ARGV[3])
 return 1
+"""
+
+# KEYS: then the diff. ARGV: then how many fields are removed, those, and fields and values to set.
+_FILES: Final = f"""{_IF_SAME_JOB}
+local set = 3 + tonumber(ARGV[2])
+for i = 3, set - 1, 4096 do redis.call('HDEL', KEYS[2], unpack(ARGV, i, math.min(i + 4095, set - 1))) end
+for i = set, #ARGV, 4096 do redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 4095, #ARGV))) end
+return 1
+"""
+
+# KEYS: the job's hash, the diff, which is deleted if there is no such job.
+_DROP: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('DEL', KEYS[2]) end
 """
 
 
@@ -74,7 +94,8 @@ class DiffPublisher:
         self._masked: dict[str, tuple[DiffEntry, DiffEntry]] = {}
         self._written: dict[str, DiffEntry] | None = None
         self.job_gone = False
-        """Whether the job's hash was missing when it was last looked for."""
+        """Whether the job's hash was missing, or another job's, when it was last looked for."""
+        self._created_at = b""
 
     async def publish(self, entries: Mapping[str, DiffEntry], *, whole: bool = False) -> None:
         """Makes the hash hold these entries.
@@ -111,6 +132,8 @@ class DiffPublisher:
 
     async def _publish(self, entries: Mapping[str, DiffEntry], written: Mapping[str, DiffEntry] | None) -> None:
         self._written = None  # until it is known to be otherwise, also if this is cancelled
+        if not self._created_at:
+            self._created_at = await _reply(self._client.hget(self._job, "created_at")) or b""
         if written is None:
             there = set(await _reply(self._client.hkeys(self._key)))
             gone = there - {file.encode() for file in entries}
@@ -121,7 +144,7 @@ class DiffPublisher:
         kept, has_job = await self._send(entries, changed, gone)
         self.job_gone = not has_job
         if not has_job:
-            await _reply(self._client.delete(self._key))
+            await _reply(self._client.eval(_DROP, 2, self._job, self._key))
             return
         if written and not kept:
             await self._publish(entries, None)  # it had expired, or was lost
@@ -134,14 +157,15 @@ class DiffPublisher:
         """Sends one pipeline; whether the hash was there before, and whether the job is there."""
         added = sum(entry.additions for entry in entries.values())
         removed = sum(entry.deletions for entry in entries.values())
+        keys = (self._job, self._key)
         async with self._client.pipeline(transaction=False) as pipe:
             pipe.pexpire(self._key, self._ttl_ms)
             if gone:
-                pipe.hdel(self._key, *gone)
+                pipe.eval(_FILES, 2, *keys, self._created_at, len(gone), *gone)
             for some in _portions(changed):
-                pipe.hset(self._key, items=some)
+                pipe.eval(_FILES, 2, *keys, self._created_at, 0, *some)
             pipe.pexpire(self._key, self._ttl_ms)
-            pipe.eval(_SUMS, 1, self._job, str(added), str(removed))
+            pipe.eval(_SUMS, 1, self._job, self._created_at, added, removed)
             replies = await pipe.execute()
         return bool(replies[0]), bool(replies[-1])
 

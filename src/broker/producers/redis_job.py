@@ -85,13 +85,14 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
 
-# KEYS: the hash. ARGV: the id of a server process (empty: any), the TTL in ms, then names and values. Writes nothing
-# and returns 0 where another process answers, or there is no hash: half of one, without its owner, would be everyone's.
+# KEYS: the hash. ARGV: the id of a server process (empty: any), the TTL in ms, the created_at that the hash must have,
+# then names and values. Writes nothing and returns 0 where another process answers, where the hash is another job's, or
+# there is none: half of one, without its owner, would be everyone's.
 _UPDATE: Final = """
 local server = redis.pcall('INFO', 'server')
 if type(server) == 'string' and not string.find(server, ARGV[1], 1, true) then return 0 end
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
+if redis.call('HGET', KEYS[1], 'created_at') ~= ARGV[3] then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 4))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
@@ -256,7 +257,7 @@ class RedisJob:
         return bool(await self._open(keys, owner, self._ttl_ms, score, self.id, *pairs))
 
     async def update(self, fields: Mapping[str, str], server: str) -> bool:
-        """Sets fields of a job that is there, and refreshes the TTL.
+        """Sets fields of the job that `open` opened, if it still exists, and refreshes the TTL.
 
         Args:
             fields: names and values.
@@ -266,7 +267,7 @@ class RedisJob:
             Whether it was so; if not, nothing was written.
         """
         pairs = [text for pair in fields.items() for text in pair]
-        return bool(await self._update([self._hash], server, self._ttl_ms, *pairs))
+        return bool(await self._update([self._hash], server, self._ttl_ms, self._created_at, *pairs))
 
     async def keep(self) -> None:
         """Refreshes the TTL of hash and output."""

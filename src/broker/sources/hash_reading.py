@@ -26,6 +26,7 @@ Fields = dict[str, str]
 
 LEFT_OUT_FIELD: Final = "fields_left_out"
 _KNOWN: Final = tuple(name.encode() for name in KNOWN_FIELDS)
+_KNOWN_NAMES: Final = frozenset(_KNOWN)
 _END: Final = (b"0", 0)
 _OWNER_NAMES: Final = (OWNER.encode(), b"userId")
 
@@ -46,15 +47,18 @@ class HashReading:
 
 
 def hash_commands(key: bytes, *, huge: bool) -> list[Command]:
-    """What to send to read a hash."""
+    """What to send to read a hash.
+
+    The owner of a huge one is read last: no other field can then have been written after that owner lost the job.
+    """
     scan: Command = ("HSCAN", key, 0, "COUNT", HASH_SCAN_COUNT)
-    return [("HLEN", key), ("HMGET", key, *_KNOWN), scan] if huge else [scan]
+    return [scan, ("HLEN", key), ("HMGET", key, *_KNOWN)] if huge else [scan]
 
 
 def taken_hash(replies: Iterator[Any], *, huge: bool, masks: bool = True) -> HashReading:
     """Takes the replies to `hash_commands`; masks secrets in the values or not."""
-    length, values = (next(replies), next(replies)) if huge else (0, [])
     reply = next(replies)
+    length, values = (next(replies), next(replies)) if huge else (0, [])
     if not isinstance(reply, list) or not reply[1]:
         return HashReading(None, huge=False, again=False)
     cursor, page = reply
@@ -64,6 +68,7 @@ def taken_hash(replies: Iterator[Any], *, huge: bool, masks: bool = True) -> Has
     stored: dict[bytes, bytes] = dict(zip(page[::2], page[1::2], strict=True))
     if more:
         known = zip(_KNOWN, values, strict=True) if isinstance(values, list) else ()
+        stored = {name: value for name, value in stored.items() if name not in _KNOWN_NAMES}
         stored |= {name: value for name, value in known if value is not None}
     fields = fields_of_hash(stored)
     if masks:

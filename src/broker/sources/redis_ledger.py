@@ -65,14 +65,21 @@ if ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """)
 
-# KEYS: hash, list. ARGV: TTL in ms, the length expected (-1: any), the entries. Returns whether it was written, and the
-# length before; -1 where there is no job. (A job's TTL is never made shorter than it is, nor given to one without.)
+# KEYS: hash, list. ARGV: TTL in ms, the length expected (-1: any), the created_at and the owner that the job must have,
+# each behind a "=" (empty: any), the entries. Returns whether it was written, and the length before; -1 where there is
+# no such job. (A job's TTL is never made shorter than it is, nor given to one without.)
 _APPEND: Final = _Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, -1} end
+for i, names in ipairs({{'created_at', 'createdAt'}, {'user_id', 'userId'}}) do
+  local found = redis.call('HMGET', KEYS[1], unpack(names))
+  local value = found[1] or ''
+  if value == '' then value = found[2] or '' end
+  if ARGV[2 + i] ~= '' and ARGV[2 + i] ~= '=' .. value then return {0, -1} end
+end
 local length = redis.call('LLEN', KEYS[2])
 if ARGV[2] ~= '-1' and length ~= tonumber(ARGV[2]) then return {0, length} end
-if #ARGV > 2 then
-  for i = 3, #ARGV, 4096 do redis.call('RPUSH', KEYS[2], unpack(ARGV, i, math.min(i + 4095, #ARGV))) end
+if #ARGV > 4 then
+  for i = 5, #ARGV, 4096 do redis.call('RPUSH', KEYS[2], unpack(ARGV, i, math.min(i + 4095, #ARGV))) end
   for i = 1, 2 do
     local left = redis.call('PTTL', KEYS[i])
     if left < tonumber(ARGV[1]) and (left >= 0 or i == 2) then redis.call('PEXPIRE', KEYS[i], ARGV[1]) end
@@ -152,10 +159,24 @@ class RedisLedger:
         if not await self._create(key, job_id, stored, _TTL_MS):
             raise AlreadyExistsError(f"job {job_id}")
 
-    async def append_output(self, job_id: str, entries: Sequence[bytes], expected: int | None = None) -> int:
+    async def append_output(
+        self,
+        job_id: str,
+        entries: Sequence[bytes],
+        expected: int | None = None,
+        *,
+        where: Mapping[str, str] | None = None,
+    ) -> int:
         """See `Ledger`. Redis serves nobody else meanwhile, so more than a few thousand entries are better cut up."""
         key = JOB.prefix + checked_id(job_id)
-        arguments: list[bytes | int] = [_TTL_MS, _ANY_LENGTH if expected is None else expected, *entries]
+        conditions = {} if where is None else {name: f"={value}" for name, value in where.items()}
+        arguments: list[str | bytes | int] = [
+            _TTL_MS,
+            _ANY_LENGTH if expected is None else expected,
+            conditions.get("created_at", ""),
+            conditions.get("user_id", ""),
+            *entries,
+        ]
         written, length = await self._run(_APPEND, [key, f"{key}:output"], arguments)
         if length < 0:
             raise NotFoundError(f"job {job_id}")
