@@ -20,9 +20,10 @@ KEY_TRACE: Final = b"PRIVATE KEY"
 _BEGIN: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _END: Final = re.compile(rb"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _HEADER: Final = re.compile(
-    rb"[+ -]?\s*(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):.*)?(?:\x1b\[[0-9;]*m|\s)*", re.DOTALL
+    rb"[+ -]?\s*+(?:(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset):.*)?(?:\x1b\[[0-9;]*m|\s)*+", re.DOTALL
 )
-_JUNK: Final = rb"(?:\x1b\[[0-9;]*[A-Za-z]|\\u001b\[[0-9;]*m|\\[nr]|[^A-Za-z0-9+/=])*"
+# Possessive: a pattern that tried each shorter match as well would take time in the square of the line's length.
+_JUNK: Final = rb"(?:\x1b\[[0-9;]*[A-Za-z]|\\u001b\[[0-9;]*m|\\[nr]|[^A-Za-z0-9+/=])*+"
 _BODY: Final = re.compile(rb"[+-]?" + _JUNK + rb"[A-Za-z0-9+/]{2,}={0,2}" + _JUNK)
 # The same behind the prefix of a log, which has letters too; lines of a key have 64 characters, or 70, or 76.
 _LONG_BODY: Final = re.compile(rb"(.*[^A-Za-z0-9+/])([A-Za-z0-9+/]{40,}={0,2})(" + _JUNK + rb")", re.DOTALL)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from broker.masking.environment import secret_values, unmaskable
 from broker.masking.key_blocks import MASK
+from broker.masking.key_blocks import KeyBlock, may_be_body
 from broker.masking.masker import SecretMasker
 from broker.masking.rules import Rules
 
@@ -120,6 +121,18 @@ def test_a_line_full_of_places_takes_time_in_proportion_to_its_length() -> None:
         began_s = time.process_time()
         masked([part * (1_000_000 // len(part))], window_bytes=262_144)
         assert time.process_time() - began_s < 10
+
+
+@pytest.mark.parametrize(
+    "line", [b" " * 300_000 + b"!x", b"+ " + b"\x1b[1m " * 60_000 + b"ab!cd!", b"a= " * 100_000 + b"!ab"]
+)
+def test_a_line_inside_a_key_takes_time_in_proportion_to_its_length(line: bytes) -> None:
+    began_s = time.process_time()
+    block = KeyBlock()
+    block.take(b"-----BEGIN PRIVATE KEY-----")
+    block.take(line)
+    may_be_body(line)
+    assert time.process_time() - began_s < 10  # a pattern that backtracks takes minutes
 
 
 def test_a_token_behind_a_colour_is_masked_with_the_colour_kept() -> None:
