@@ -48,21 +48,22 @@ class HeadWatch:
         """Starts to wait for a head, if it does not wait already.
 
         Args:
-            on_late: called when the head is not complete in time; `begin` may be called again then.
+            on_late: called when the head is not complete in time; `begin` then waits for the rest of it.
         """
         if self._timer is None:
-            self._bytes = 0
             self._timer = self._loop.call_later(HEAD_S_MAX, self._late, on_late)
 
     def took(self, count: int) -> None:
-        """So many bytes came."""
-        self._bytes += count
+        """So many bytes of it came, or of what is between two heads."""
+        if self.waiting:
+            self._bytes += count
 
     def end(self) -> None:
         """It is complete, or the connection is gone."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._bytes = 0
 
     def _late(self, on_late: Callable[[], None]) -> None:
         self._timer = None

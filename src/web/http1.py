@@ -63,6 +63,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._refused: bytes | None = None
         self._queued_bytes = 0
+        self._in_body = False  # the last head is complete, and its message is not
         self._chunk_line_bytes: int | None = None  # since a chunk's size, with no byte of its body: None, not there
 
     # -- the connection ---------------------------------------------------------------------------------------------
@@ -90,7 +91,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         if self._idle and not self._head.waiting:
             self._head.begin(self._late)
-        self._head.took(len(data))
+        if not self._in_body:
+            self._head.took(len(data))
         if self._chunk_line_bytes is not None:
             self._chunk_line_bytes += len(data)
         self._unset_keepalive_if_required()
@@ -185,7 +187,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a field of the head; those of a trailer are dropped."""
-        if self._refused is None and self._head.waiting:
+        if self._refused is None and not self._in_body:
             super().on_header(name, value)
             if len(self.headers) > HEAD_FIELDS_MAX:
                 self._refuse(HEAD_TOO_LONG)
@@ -199,6 +201,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
                 self._refuse(INVALID)
             return
         self._head.end()
+        self._in_body = True
         super().on_headers_complete()
         if self.pipeline and self.cycle is self.pipeline[0][0]:
             self.flow.resume_reading()  # the end of the client must be noticed while a stream is being sent
@@ -220,6 +223,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """A request is complete."""
+        self._in_body = False
         if self._refused is None and not self.parser.should_upgrade():
             super().on_message_complete()
 

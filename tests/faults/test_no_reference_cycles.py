@@ -77,6 +77,8 @@ REQUESTS = {
     "upload": Asked("/api/jobs/uploaded/output", "POST", b"a line\n"),
     "no such job": Asked("/api/jobs/none/stream"),
     "no such page": Asked("/x"),
+    "head of a stream": Asked("/api/jobs/running/stream", "HEAD"),
+    "head of a download": Asked("/api/jobs/ended/output?download=1", "HEAD"),
     "no JSON": Asked("/api/jobs", "POST", b"{"),
 }
 
@@ -96,6 +98,10 @@ class Client:
             self.asks_ahead,
             self.asks_something_odd,
             self.speaks_http_1_0,
+            self.offers_another_protocol,
+            self.asks_for_a_tunnel,
+            self.sends_an_odd_chunk,
+            self.shuts_down_its_side,
         )
 
     def run(self, connections: int) -> None:
@@ -131,6 +137,28 @@ class Client:
 
     def speaks_http_1_0(self, client: socket.socket) -> None:
         client.sendall(self._asked.head(self._port, "1.0"))
+        client.recv(65_536)
+
+    def offers_another_protocol(self, client: socket.socket) -> None:
+        offer = b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+        line, rest = self._asked.head(self._port).split(b"\r\n", 1)
+        client.sendall((line + b"\r\n" + offer + rest) * 2)
+        client.recv(65_536)
+
+    def asks_for_a_tunnel(self, client: socket.socket) -> None:
+        client.sendall(b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + self._asked.head(self._port))
+        client.recv(65_536)
+
+    def sends_an_odd_chunk(self, client: socket.socket) -> None:
+        head = self._asked.head(self._port).removesuffix(self._asked.body)
+        length = b"Content-Length: %d" % len(self._asked.body)
+        client.sendall(head.replace(length, b"Transfer-Encoding: chunked") + b"1\r\n\n\r\n")
+        client.sendall(b"no size\r\n")
+        client.recv(65_536)
+
+    def shuts_down_its_side(self, client: socket.socket) -> None:
+        self.leaves_at_once(client)
+        client.shutdown(socket.SHUT_WR)
         client.recv(65_536)
 
 

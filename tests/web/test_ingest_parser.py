@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -193,3 +194,17 @@ def test_an_overlong_record_ends_the_body_and_leaves_what_came_before() -> None:
 )
 def test_the_content_type_says_which_form_it_is(content_type: str, kind: type[Parser]) -> None:
     assert isinstance(parser_for(content_type), kind)
+
+
+@pytest.mark.parametrize("make", [TextParser, NdjsonParser])
+def test_a_record_in_tiny_pieces_takes_no_more_memory_than_its_bytes(make: Callable[[], Parser]) -> None:
+    parser = make()
+    size = 200_000
+    tracemalloc.start()
+    try:
+        for number in range(size // 2):
+            parser.feed(b"%02d" % (number % 100), NOW_MS)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * size

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from support.served_app import ServedApp, served_app
+from support.wait import eventually
 from web import heads
 from web.limits import HEAD_BYTES_MAX
 
@@ -26,6 +28,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def connected(app: ServedApp) -> SocketStream:
     return await anyio.connect_tcp("127.0.0.1", app.port)
+
+
+def is_other_timer(watch: heads.HeadWatch, before: object) -> bool:
+    return watch._timer is not before
 
 
 async def rest(client: SocketStream) -> bytes:
@@ -101,3 +107,40 @@ async def test_half_a_head_behind_a_stream_does_not_end_the_stream() -> None:
         with anyio.fail_after(WAIT_S):
             while b"a line" not in received:
                 received += await client.receive()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_head_behind_a_stream_is_bounded_however_slowly_it_comes() -> None:
+    async with served_app() as app, await connected(app) as client:
+        await app.broker.create_job("42")
+        await client.send(b"GET /api/jobs/42/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + GET + b"X: ")
+        with anyio.fail_after(WAIT_S):
+            while b"retry:" not in await client.receive():
+                pass
+        (protocol,) = app.server.server_state.connections
+        watch = protocol._head  # type: ignore[union-attr]  # uvicorn's union of protocols
+        for _ in range(4):
+            before = watch._timer
+            await client.send(b"v" * (HEAD_BYTES_MAX // 3))
+            await eventually(partial(is_other_timer, watch, before), WAIT_S, "the time of a head to pass")
+        assert protocol._refused is not None  # type: ignore[union-attr]
+        await app.broker.update_job("42", status="success")
+        assert (await rest(client)).count(b"HTTP/1.1 431 ") == 1
+
+
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+async def test_a_body_that_comes_after_its_answer_does_not_count_as_a_head(framing: str) -> None:
+    piece = b"x" * 1000
+    piece = b"3e8\r\n" + piece + b"\r\n" if framing == "chunks" else piece
+    head = b"Transfer-Encoding: chunked\r\n" if framing == "chunks" else b"Content-Length: 200000\r\n"
+    async with served_app() as app, await connected(app) as client:
+        await client.send(GET + head + b"\r\n")
+        assert (await client.receive()).startswith(b"HTTP/1.1 200 ")
+        for _ in range(200):
+            await client.send(piece)
+        if framing == "chunks":
+            await client.send(b"0\r\nA: a trailer\r\n\r\n")
+        await client.send(GET + b"X: " + b"v" * (HEAD_BYTES_MAX // 2) + b"\r\nConnection: close\r\n\r\n")
+        answers = await rest(client)
+        assert answers.startswith(b"HTTP/1.1 200 ")
+        assert answers.count(b"HTTP/1.1 ") == 1

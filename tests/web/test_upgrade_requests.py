@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -77,3 +78,19 @@ async def test_requests_behind_those_with_an_upgrade_are_answered(app: ServedApp
 async def test_a_tunnel_is_refused(app: ServedApp) -> None:
     connect = b"CONNECT evil.example:80 HTTP/1.1\r\n" + HOST + b"\r\n"
     assert (await exchange(app, connect + CLOSE)).startswith(b"HTTP/1.1 4")
+
+
+async def test_a_body_in_a_read_of_its_own_is_not_parsed_as_a_request(app: ServedApp) -> None:
+    hidden = UPLOAD + b"Content-Length: 7\r\n\r\nhidden\n"
+    head = UPLOAD + H2C + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(hidden)
+    received = b""
+    with anyio.fail_after(WAIT_S):
+        async with await anyio.connect_tcp("127.0.0.1", app.port) as client:
+            await client.send(head)
+            assert (await client.receive()).startswith(b"HTTP/1.1 100 Continue")
+            await client.send(hidden + CLOSE)
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while True:
+                    received += await client.receive()
+    assert received.count(b"HTTP/1.1 ") == 2
+    assert b'"count":6' in received, "its head and its line are lines of the upload"

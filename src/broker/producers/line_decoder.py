@@ -28,22 +28,21 @@ class LineDecoder:
     def __init__(self, line_bytes_max: int = RUN_LINE_BYTES_MAX) -> None:
         """Takes the length in bytes from which a line is cut (at least 4, so that every character fits)."""
         self._line_bytes_max = max(line_bytes_max, _UTF8_BYTES_MAX)
-        self._parts: list[bytes] = []
-        self._parts_bytes = 0
+        self._held = bytearray()  # a list of pieces takes 20 times as much if they have two bytes each
 
     def feed(self, chunk: bytes) -> list[str]:
         """Takes the next bytes, and returns the lines that they complete, without their line feeds."""
         end = chunk.rfind(b"\n")
         if end < 0:
             return self._hold(chunk)
-        block = b"".join([*self._parts, chunk[:end]])
-        self._parts, self._parts_bytes = [], 0
+        block = b"".join((self._held, chunk[:end]))
+        self._held.clear()
         return self._lines(block) + self._hold(chunk[end + 1 :])
 
     def flush(self) -> list[str]:
         """Returns the unfinished line, if there is one: the stream is over."""
-        block = b"".join(self._parts)
-        self._parts, self._parts_bytes = [], 0
+        block = bytes(self._held)
+        self._held.clear()
         return self._lines(block) if block else []
 
     def _lines(self, block: bytes) -> list[str]:
@@ -58,12 +57,11 @@ class LineDecoder:
     def _hold(self, part: bytes) -> list[str]:
         if not part:
             return []
-        self._parts.append(part)
-        self._parts_bytes += len(part)
-        if self._parts_bytes <= self._line_bytes_max:
+        self._held += part
+        if len(self._held) <= self._line_bytes_max:
             return []
-        pieces, rest = self._cut(b"".join(self._parts))
-        self._parts, self._parts_bytes = [rest], len(rest)
+        pieces, rest = self._cut(bytes(self._held))
+        self._held[:] = rest
         return pieces
 
     def _cut(self, line: bytes) -> tuple[list[str], bytes]:

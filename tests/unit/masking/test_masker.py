@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.masking.environment import secret_values, unmaskable
-from broker.masking.key_blocks import MASK
-from broker.masking.key_blocks import KeyBlock, may_be_body
+from broker.masking.key_blocks import MASK, KeyBlock, may_be_body
 from broker.masking.masker import SecretMasker
 from broker.masking.rules import Rules
 
