@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from broker.patch_store import PatchStore
     from broker.position import Position
-    from broker.sources import Source
+    from broker.source import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ comes in one turn of the event loop goes out as one batch).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from broker.msg_store import Batch
 from broker.outcomes import CaughtUp
@@ -29,8 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from broker.jobs import Job, Presence
+    from broker.position import Cursor
     from broker.segment import Encoding
-    from broker.subscription import Subscription
+    from broker.wakeup import Waker
+
+
+class Member(Protocol):
+    """A subscription, as a crowd needs it."""
+
+    cursor: Cursor
+    waker: Waker
 
 
 class Crowd:
@@ -45,7 +53,7 @@ class Crowd:
         self.retired = False
         self._job = job
         self._encoding = encoding
-        self._members: dict[Subscription, Callable[[bytes], bool]] = {}
+        self._members: dict[Member, Callable[[bytes], bool]] = {}
         self._cursor = job.output.start(job.output.tail)
         self._state = self._look()
         self._served = job.bell.rung
@@ -53,7 +61,7 @@ class Crowd:
     def __len__(self) -> int:
         return len(self._members)
 
-    async def stay(self, member: Subscription, take: Callable[[bytes], bool]) -> None:
+    async def stay(self, member: Member, take: Callable[[bytes], bool]) -> None:
         """Sleeps until the member has something to do itself; meanwhile its cursor moves with what it takes.
 
         Args:
@@ -118,3 +126,11 @@ class Crowd:
 
     def _look(self) -> tuple[int, Presence]:
         return self._job.state.log.tail, self._job.presence
+
+
+def crowd_of(job: Job, encoding: Encoding) -> Crowd:
+    """The live readers of a job in one encoding."""
+    crowd = job.crowds.get(encoding.key)
+    if not isinstance(crowd, Crowd):
+        crowd = job.crowds[encoding.key] = Crowd(job, encoding)
+    return crowd

@@ -13,10 +13,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet
 
-from broker.crowd import Crowd
 from broker.errors import InvalidIdError
 from broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
 from broker.msg_store import MsgStore, Retention
@@ -28,8 +27,6 @@ from broker.wakeup import Bell
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from broker.segment import Encoding
-    from broker.subscription import Subscription
 
 _ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_CHARS_MAX - 1}}}", re.ASCII)
 # 15 digits are exact in JavaScript too, and fit wherever a number is sent.
@@ -122,6 +119,14 @@ def number(text: str | None) -> int | None:
     return None if match is None else int(match[1])
 
 
+class Reader(Protocol):
+    """A cursor into a job's output."""
+
+    @property
+    def lag(self) -> int:
+        """How many records it is behind the tail."""
+
+
 class Job:
     """One job's stores, and who watches them.
 
@@ -140,6 +145,7 @@ class Job:
         watchers: how many follow it now.
         diff_watchers: how many of them watch its diff.
         subscriptions: the cursors into its output, for the largest lag.
+        crowds: its live readers by encoding, see `broker.crowd.crowd_of`.
         unwatched_since_s: when the last watcher left; None while there is one.
         ended_since_s: when it was first seen terminal and drained; None before.
     """
@@ -168,17 +174,10 @@ class Job:
         self.diff_bytes = 0
         self.watchers = 0
         self.diff_watchers = 0
-        self.subscriptions: WeakSet[Subscription] = WeakSet()
-        self._crowds: dict[Hashable, Crowd] = {}
+        self.subscriptions: WeakSet[Reader] = WeakSet()
+        self.crowds: dict[Hashable, object] = {}
         self.unwatched_since_s: float | None = None
         self.ended_since_s: float | None = None
-
-    def crowd(self, encoding: Encoding) -> Crowd:
-        """Its live readers in one encoding."""
-        crowd = self._crowds.get(encoding.key)
-        if crowd is None:
-            crowd = self._crowds[encoding.key] = Crowd(self, encoding)
-        return crowd
 
     @property
     def key(self) -> str:
@@ -244,4 +243,4 @@ class Job:
         """Ends its logs: whoever still reads finds the end."""
         for log in self.stores():
             log.close()
-        self._crowds.clear()  # each refers to the job, and the cycle would keep its lines in memory
+        self.crowds.clear()  # each refers to the job, and the cycle would keep its lines in memory

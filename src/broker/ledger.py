@@ -17,11 +17,10 @@ from broker.jobs import JOB, Presence, number
 from broker.masking.foreign import EntryMasker, masked_fields, masked_members
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from broker.broker import Broker
     from broker.jobs import Job
-    from broker.tables import DatabaseChange
+    from broker.tables import DatabaseChange, Tables
 
 
 class Ledger(Protocol):
@@ -127,10 +126,39 @@ class MaskingLedger:
         await self._ledger.aclose()
 
 
+class JobRegistry(Protocol):
+    """What `InProcessLedger` needs of the broker: see `Broker` for each."""
+
+    @property
+    def tables(self) -> Tables:
+        """The global tables."""
+
+    @property
+    def now_s(self) -> Callable[[], float]:
+        """A monotonic clock, in seconds."""
+
+    @property
+    def line_bytes_max(self) -> int:
+        """A longer line is cut for viewers."""
+
+    @property
+    def masks_secrets(self) -> bool:
+        """Whether secrets are masked in what is written."""
+
+    def find(self, job_id: str) -> Job | None:
+        """The job if it is in the registry now."""
+
+    def job(self, job_id: str) -> Job:
+        """The job of the registry, put there if need be."""
+
+    def forget_if_unwatched(self, job: Job) -> None:
+        """Lets a job go that nobody watches."""
+
+
 class InProcessLedger:
     """A ledger whose truth is the broker's own stores."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: JobRegistry) -> None:
         self._broker = broker
 
     async def create_job(self, job_id: str, fields: Mapping[str, str]) -> None:
@@ -194,7 +222,7 @@ class InProcessLedger:
 
     def _follow_row(self, job_id: str) -> None:
         """Gives a job what its row was made: another owner, or its deletion."""
-        job = self._broker.find(job_id, JOB)
+        job = self._broker.find(job_id)
         if job is None or job.presence is not Presence.PRESENT:
             return
         row = self._broker.tables.rows("jobs").get(job_id)

@@ -22,12 +22,12 @@ import itertools
 import math
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from broker.entries import Records
 from broker.errors import StoreClosedError
 from broker.limits import SEGMENT_RECORDS, STORE_AGE_S_MAX, STORE_BYTES_MAX, STORE_RECORDS_MAX
-from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, LocateOutcome, Lost, ReadOutcome, Reason
+from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
 from broker.position import EMPTY_TAG, Cursor, Position, empty_log_position, log_position, log_tag
 from broker.segment import Segment
 
@@ -89,6 +89,10 @@ class Batch:
     def last_position(self) -> Position:
         """The position of the last record of the batch."""
         return log_position(self.next.offset - 1, self._segment.crc(self._stop - 1))
+
+
+ReadOutcome: TypeAlias = "Batch | CaughtUp | Behind | Lost | Diverged | Closed"
+LocateOutcome: TypeAlias = "Located | Behind | Diverged"
 
 
 class MsgStore:

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from broker.msg_store import Batch
     from broker.position import Cursor
 
 
@@ -67,7 +66,3 @@ class Located:
     """A position was found to be true; the reader goes on at `cursor`."""
 
     cursor: Cursor
-
-
-ReadOutcome: TypeAlias = "Batch | CaughtUp | Behind | Lost | Diverged | Closed"
-LocateOutcome: TypeAlias = "Located | Behind | Diverged"

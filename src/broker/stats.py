@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from broker.jobs import Job
-    from broker.sources import Source
+    from broker.source import Source
     from broker.tables import Tables
 
 

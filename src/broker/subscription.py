@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
 
+from broker.crowd import crowd_of
 from broker.errors import SourceUnavailableError
 from broker.limits import ARCHIVE_TRIES_MAX
 from broker.msg_store import Batch
@@ -167,4 +168,4 @@ class Subscription:
         if encoding is None or self.waker.take is None or self.job.bell.rung != self._rung:
             await self.waker.sleep(self.job.bell, self._rung)
         else:
-            await self.job.crowd(encoding).stay(self, self.waker.take)
+            await crowd_of(self.job, encoding).stay(self, self.waker.take)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from broker.diffs import files_in
-from web.api_exchange import HEADERS, flag, json_response, seen_job
+from web.api_exchange import flag, seen_job
+from web.json_response import HEADERS, json_response
 from web.problems import bad_request
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from broker.entries import line_of
 from broker.errors import SourceUnavailableError
 from broker.jobs import Presence
 from broker.outcomes import Lost
-from web.api_exchange import HEADERS, while_connected
+from web.api_exchange import while_connected
 from web.api_log import whole_entries
+from web.json_response import HEADERS
 from web.limits import DOWNLOAD_SLICE_RECORDS, WRITE_LOOK_PART
 from web.protocol import EXTENSION
 
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from broker import Broker, Job
-    from web.auth import Viewer
     from web.context import Context
     from web.protocol import Connection
+    from web.viewer import Viewer
 
 logger = logging.getLogger("fantail.api")
 

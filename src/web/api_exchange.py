@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import anyio
 import orjson
-from starlette.responses import Response
 
 from broker import InvalidIdError, NotFoundError, Presence, SourceUnavailableError
 from broker.jobs import JOB, WORK_SESSION, checked_id
-from web.auth import viewer_required
 from web.bodies import whole_body
 from web.limits import DOCUMENT_BYTES_MAX
 from web.problems import bad_request, forbidden, unauthorized
 from web.side_tasks import side_tasks
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from starlette.requests import Request
     from starlette.types import Receive
@@ -28,17 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 NUMBER_MAX: Final = 10**15 - 1  # an offset has 15 digits at most: exact in JavaScript too
 _WORDS: Final = {JOB.name: "Job", WORK_SESSION.name: "Work session"}
 _TRUE: Final = frozenset({"1", "true", "yes"})
 _FALSE: Final = frozenset({"", "0", "false", "no"})
-
-
-def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer, kept by no cache."""
-    body = value if isinstance(value, bytes) else orjson.dumps(value)
-    return Response(body, status, {**HEADERS, **(headers or {})}, media_type="application/json")
 
 
 def whole_number(request: Request, name: str, default: int, highest: int = NUMBER_MAX) -> int:

@@ -28,9 +28,10 @@ from broker.entries import STREAMS
 from broker.errors import BrokerError, LengthMismatchError
 from broker.limits import APPEND_BYTES_MAX, APPEND_RECORDS_MAX
 from broker.masking.foreign import EntryMasker
-from web.api_exchange import json_response, own_job, whole_number
-from web.auth import viewer_required
-from web.ingest import batches, parser_for
+from web.api_exchange import own_job, whole_number
+from web.batches import batches
+from web.ingest import parser_for
+from web.json_response import json_response
 from web.limits import INGEST_DISCARD_BYTES_MAX, INGEST_DISCARD_S_MAX, INGEST_SLICE_BYTES
 from web.problems import (
     Problem,
@@ -45,6 +46,7 @@ from web.problems import (
     unsupported,
 )
 from web.protocol import EXTENSION
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -24,20 +24,12 @@ from starlette.responses import Response
 from broker import InvalidIdError, NotFoundError
 from broker.jobs import JOB, checked_id, number
 from broker.tables import owner_of
-from web.api_exchange import (
-    HEADERS,
-    check_may_change,
-    document,
-    fresh_tables,
-    json_response,
-    own_job,
-    seen_job,
-    whole_number,
-)
+from web.api_exchange import check_may_change, document, fresh_tables, own_job, seen_job, whole_number
 from web.api_shapes import shown, taken, with_times
-from web.auth import viewer_required
+from web.json_response import HEADERS, json_response
 from web.limits import JOBS_PAGE, JOBS_PAGE_MAX, QUERY_CHARS_MAX
 from web.problems import bad_request
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,8 +37,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from broker import JobKind, Tables
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 TABLE: Final = "jobs"
 # Fields in which the text of `q` is looked for, beside the id.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from broker import Broker, Job, MsgStore
-    from broker.sources import Source
+    from broker.source import Source
 
 
 @dataclass(frozen=True, slots=True)

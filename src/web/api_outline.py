@@ -13,7 +13,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from web.api_exchange import json_response, seen_job, while_connected, whole_number
+from web.api_exchange import seen_job, while_connected, whole_number
+from web.json_response import json_response
 
 if TYPE_CHECKING:
     from starlette.requests import Request

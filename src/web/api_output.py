@@ -15,10 +15,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from web.api_download import TextDownload
-from web.api_exchange import flag, json_response, seen_job, whole_number
+from web.api_exchange import flag, seen_job, whole_number
 from web.api_log import read_page
-from web.auth import viewer_required
+from web.json_response import json_response
 from web.limits import OUTPUT_PAGE, OUTPUT_PAGE_BYTES_MAX, OUTPUT_PAGE_MAX
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
     from starlette.requests import Request

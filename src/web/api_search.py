@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from broker.entries import STREAMS
-from web.api_exchange import flag, json_response, seen_job, while_connected, whole_number
+from web.api_exchange import flag, seen_job, while_connected, whole_number
+from web.json_response import json_response
 from web.limits import HITS_PAGE, HITS_PAGE_MAX, OFFSETS_PAGE_MAX, PATTERN_CHARS_MAX, SEARCH_S_MAX, TICKS_MAX
 from web.look_through import slices
 from web.problems import bad_request

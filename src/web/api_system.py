@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
-from web.api_exchange import json_response, whole_number
+from web.api_exchange import whole_number
 from web.api_shapes import camel
-from web.auth import admin_required
+from web.json_response import json_response
 from web.limits import SYSTEM_CHEAP_S, SYSTEM_JOBS_MAX, SYSTEM_REST_FACTOR
 from web.metrics import faces, sent_bytes
 from web.problems import bad_request
 from web.status_metrics import status_json
+from web.viewer import admin_required
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from broker import ChangeKind, DatabaseChange, InvalidIdError, NotFoundError
 from broker.jobs import checked_id
-from web.api_exchange import document, json_response
-from web.auth import admin_required
+from web.api_exchange import document
+from web.json_response import json_response
 from web.limits import FIELD_NAME_CHARS_MAX, FIELDS_MAX
 from web.problems import bad_request
+from web.viewer import admin_required
 
 if TYPE_CHECKING:
     from starlette.requests import Request

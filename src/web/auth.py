@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import jwt
@@ -27,17 +26,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 
-from web.context import VIEWER_KEY, viewer_of
 from web.limits import TOKEN_BYTES_MAX, USER_CHARS_MAX
 from web.origin import comes_from_elsewhere, host_of, is_local, only, origin_of, says_its_origin
-from web.problems import ProblemError, forbidden, refusal, unauthorized
+from web.problems import ProblemError, forbidden, refusal
 from web.proxies import TrustedProxies, forwarded_hosts
 from web.settings import WrongSettingError
+from web.viewer import EVERYONE, VIEWER_KEY, Viewer
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-    from typing import Any
-
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from web.settings import Settings
@@ -49,63 +45,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _USER: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{USER_CHARS_MAX}}}")
 
 
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """Who is asking.
-
-    Attributes:
-        name: the user (the token's `sub`); None where nobody is told apart (`FANTAIL_AUTH=none`).
-        admin: sees and may change everything.
-        expires_s: when the right ends, in seconds of the Unix epoch; None: never.
-    """
-
-    name: str | None
-    admin: bool
-    expires_s: float | None = None
-
-    def may_see(self, owner: str | None) -> bool:
-        """Whether a row or job of this owner may be shown; one without an owner is everyone's."""
-        return self.admin or owner is None or owner == self.name
-
-    def may_change(self, owner: str | None) -> bool:
-        """Whether a job of this owner may be changed: by its owner, and by an admin; everyone's only by an admin."""
-        return self.admin or (owner is not None and owner == self.name)
-
-    def expired(self, now_s: float) -> bool:
-        """Whether the right has ended; `now_s` in seconds of the Unix epoch."""
-        return self.expires_s is not None and now_s >= self.expires_s
-
-
-EVERYONE = Viewer(name=None, admin=True)
-
-
 def is_user_name(given: object) -> bool:
     """Whether something is a valid user name: a text of 1 to 256 characters, none of them a control or a surrogate."""
     return isinstance(given, str) and _USER.fullmatch(given) is not None
-
-
-def viewer_required(scope: MutableMapping[str, Any]) -> Viewer:
-    """Who asks.
-
-    Raises:
-        ProblemError: 401, nobody that we know.
-    """
-    viewer = viewer_of(scope)
-    if viewer is None:
-        raise unauthorized()
-    return viewer
-
-
-def admin_required(scope: MutableMapping[str, Any]) -> Viewer:
-    """Who asks, if it is an admin.
-
-    Raises:
-        ProblemError: 401 or 403.
-    """
-    viewer = viewer_required(scope)
-    if not viewer.admin:
-        raise forbidden("This is for admins")
-    return viewer
 
 
 class Door(Protocol):

@@ -280,6 +280,7 @@ def tail(
     """
     from broker.jobs import checked_id  # noqa: PLC0415
     from broker.producers.stream_recorder import write_all  # noqa: PLC0415
+    from web.follower import Followed  # noqa: PLC0415
     from web.locate import (  # noqa: PLC0415
         DEFAULT_URL,
         address_without_password,
@@ -287,7 +288,7 @@ def tail(
         job_address,
         server_address,
     )
-    from web.tail import Followed, follow  # noqa: PLC0415
+    from web.tail import follow  # noqa: PLC0415
 
     if diff and (from_offset is not None or lines is not None):
         raise MisuseError("--from and --tail are about lines, and --diff follows none")

@@ -25,7 +25,7 @@ from broker.producers.line_decoder import LineDecoder
 from web.limits import INGEST_RECORD_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 JSON_TYPES: Final = frozenset(
     {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json"}
@@ -151,15 +151,3 @@ def _is_time(value: Any) -> bool:
 
 def _refuse(constant: str) -> None:
     raise ValueError(constant)
-
-
-def batches(entries: Sequence[bytes], records_max: int, bytes_max: int) -> Iterator[Sequence[bytes]]:
-    """Cuts entries into appends of bounded count and size; one entry alone may be longer."""
-    first = size = 0
-    for index, entry in enumerate(entries):
-        if index > first and (index - first >= records_max or size + len(entry) > bytes_max):
-            yield entries[first:index]
-            first, size = index, 0
-        size += len(entry)
-    if first < len(entries):
-        yield entries[first:]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Self
 
-    from web.auth import Viewer
     from web.proxies import Address, Network
+    from web.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)

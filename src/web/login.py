@@ -19,9 +19,9 @@ import orjson
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from web.api_exchange import json_response
 from web.auth import COOKIE, PageOrigins, Tokens
 from web.bodies import whole_body
+from web.json_response import json_response
 from web.limits import LOGIN_BYTES_MAX
 from web.problems import bad_request, forbidden, unauthorized
 from web.proxies import TrustedProxies, forwarded_scheme
@@ -29,8 +29,8 @@ from web.proxies import TrustedProxies, forwarded_scheme
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 LOGIN_FIELDS_MAX: Final = 8
 # `//host` and `/\host` are addresses elsewhere to a browser.

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from broker.outcomes import Lost
 from web.api_log import whole_entries
-from web.ingest import batches
+from web.batches import batches
 from web.limits import SEARCH_SLICE_BYTES, SEARCHES_MAX, SEARCHES_WAITING_MAX
 from web.problems import busy
 

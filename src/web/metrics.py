@@ -20,9 +20,9 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 from starlette.routing import Route
 
-from web.api_exchange import HEADERS, json_response
-from web.auth import admin_required, viewer_required
+from web.json_response import HEADERS, json_response
 from web.status_metrics import status_metrics
+from web.viewer import admin_required, viewer_required
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

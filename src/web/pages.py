@@ -33,10 +33,10 @@ from web.api_jobs import TABLE, newest_rows
 from web.api_log import OutputPage, read_page
 from web.api_shapes import shown
 from web.assets import Assets
-from web.context import viewer_of
 from web.limits import INITIAL_BYTES_MAX, INITIAL_LINES_MAX, INITIAL_ROWS_MAX
 from web.login import login_path
 from web.problems import Problem, ProblemError, problem_of, unauthorized
+from web.viewer import viewer_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from broker import Broker, Job, Tables
-    from web.auth import Viewer
     from web.context import Context
     from web.settings import Settings
+    from web.viewer import Viewer
 
     Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from broker.wakeup import Waker
-    from web.auth import Viewer
     from web.context import Context
     from web.protocol import Connection
     from web.sinks import Sink
+    from web.viewer import Viewer
 
 logger = logging.getLogger("fantail.streams")
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from web.tail import FAILED, OUT, SUCCEEDED, Follower
+from web.follower import FAILED, OUT, SUCCEEDED, Follower
 from web.terminal_text import visible, visible_text
 
 if TYPE_CHECKING:

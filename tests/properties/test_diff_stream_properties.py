@@ -16,10 +16,10 @@ from broker.diffs import file_changes, files_in, opening
 from broker.wakeup import Bell, Waker
 from support.diff_client import DiffClient
 from support.sse_client import EventParser
-from web.auth import Viewer as Asking
 from web.faces import diff_stream
 from web.faces.diff_stream import DiffFace, DiffStream, Form
 from web.faces.job_stream import Told
+from web.viewer import Viewer as Asking
 
 FILES = st.sampled_from(["a", "b", "c/d", "e~1", "f~0/~", "", 'g"\n', "ü"])
 ENTRIES = st.builds(

@@ -26,7 +26,7 @@ from broker.segment import Encoding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from broker.outcomes import ReadOutcome
+    from broker.msg_store import ReadOutcome
 
 # Small, so that a few steps cross the borders of several segments.
 SEGMENT_BYTES = 200

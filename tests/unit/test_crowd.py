@@ -12,6 +12,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from broker import Batch, Broker, CaughtUp, Closed, Diverged, Encoding, Lost, Retention
+from broker.crowd import crowd_of
 from broker.wakeup import Waker
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ async def test_one_wakes_and_all_get_the_very_same_bytes() -> None:
     job = await job_of(broker)
     readers = [Reader(broker) for _ in range(50)]
     async with running(*readers):
-        assert len(job.crowd(NUMBERS)) == 50
+        assert len(crowd_of(job, NUMBERS)) == 50
         before = sum(reader.wakes for reader in readers)
         await publish(broker, 1, 2)
         await settle()
@@ -120,7 +121,7 @@ async def test_one_wakes_and_all_get_the_very_same_bytes() -> None:
         assert sum(reader.wakes for reader in readers) == before + 1
         await broker.update_job("1", status="success")
     assert all(reader.statuses == ["running", "success"] for reader in readers)
-    assert len(job.crowd(NUMBERS)) == 0
+    assert len(crowd_of(job, NUMBERS)) == 0
     assert not job.bell._sleepers
 
 
@@ -145,7 +146,7 @@ async def test_who_cannot_take_reads_alone_and_comes_back() -> None:
         for number in range(10):
             await publish(broker, number)
             await settle()
-        assert len(job.crowd(NUMBERS)) == 2
+        assert len(crowd_of(job, NUMBERS)) == 2
         assert slow.lines == quick.lines == list(range(10))
         assert slow.taken == 0
         tasks.cancel_scope.cancel()
@@ -213,7 +214,7 @@ async def test_a_log_written_anew_and_a_deleted_job_wake_everybody() -> None:
         await settle()
         assert all(reader.events == ["diverged"] and reader.lines == [7] for reader in readers)
         job.close()
-    assert len(job.crowd(NUMBERS)) == 0
+    assert len(crowd_of(job, NUMBERS)) == 0
 
 
 async def test_everybodys_lag_is_known_in_their_sleep() -> None:
@@ -288,5 +289,5 @@ async def test_whatever_happens_in_whatever_order_each_reads_what_it_would_have_
         else:
             assert reader.lines == list(range(schedule.written))
             assert reader.statuses[-1] == "success"
-    assert len(job.crowd(NUMBERS)) == 0
+    assert len(crowd_of(job, NUMBERS)) == 0
     assert not job.bell._sleepers

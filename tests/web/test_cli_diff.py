@@ -18,7 +18,7 @@ from support.git_repository import GitRepository
 from support.served_app import served_app
 from support.wait import eventually
 from web.cli import MISUSED, main
-from web.tail import FAILED, SUCCEEDED
+from web.follower import FAILED, SUCCEEDED
 from web.tail_diff import coloured
 
 from .test_cli_tail import STREAM, Screen, refusal, scripted

@@ -18,8 +18,9 @@ from support.redis_broker import redis_broker
 from support.served_app import served_app
 from support.tcp_proxy import tcp_proxy
 from support.wait import eventually
-from web import tail
-from web.tail import FAILED, REFUSED, SUCCEEDED, UNREACHABLE, Followed, follow
+from web import follower
+from web.follower import FAILED, REFUSED, SUCCEEDED, UNREACHABLE, Followed
+from web.tail import follow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -174,7 +175,7 @@ async def test_a_busy_server_is_asked_again_when_it_says_so() -> None:
 
 
 async def test_what_is_no_fantail_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "TAIL_FIRST_S_MAX", 0.3)
+    monkeypatch.setattr(follower, "TAIL_FIRST_S_MAX", 0.3)
     screen = Screen()
     async with scripted(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi") as server:
         assert await screen.follow(server.url) == UNREACHABLE

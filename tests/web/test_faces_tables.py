@@ -14,10 +14,11 @@ from broker.wakeup import Waker
 from support.served_app import ServedApp, served_app
 from support.sse_client import Event, Stream, open_stream
 from support.wait import eventually
-from web.auth import Viewer, mint_token
+from web.auth import mint_token
 from web.faces import table_stream
 from web.faces.table_stream import TableStream, View
 from web.limits import TABLES_LAG_RECORDS_MIN
+from web.viewer import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

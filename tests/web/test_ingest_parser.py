@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broker.entries import record_of
-from web.ingest import NdjsonParser, TextParser, batches, entry_of_record, parser_for
+from web.batches import batches
+from web.ingest import NdjsonParser, TextParser, entry_of_record, parser_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from web.auth import EVERYONE, Viewer
 from web.limiter import Limiter, Limits, Rate, Refusal, StreamLease
 from web.limits import LIMITER_KEYS_MAX
+from web.viewer import EVERYONE, Viewer
 
 ANN = Viewer("ann", admin=False)
 BOB = Viewer("bob", admin=False)

@@ -19,10 +19,11 @@ from broker.wakeup import Waker
 from support.served_app import ServedApp, served_app
 from support.sse_client import open_stream
 from support.wait import eventually
-from web.auth import Viewer, mint_token
+from web.auth import mint_token
 from web.limits import SEND_BYTES_MAX
 from web.settings import Settings
 from web.sse import EventStreamResponse
+from web.viewer import Viewer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

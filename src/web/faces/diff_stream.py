@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from broker.json_patch import Operation
     from broker.patch_store import PatchStore
     from broker.position import Cursor
-    from web.auth import Viewer
+    from web.viewer import Viewer
 
 _FILE_TOKENS: Final = 3  # of "/files/<name>", split at the slashes
 

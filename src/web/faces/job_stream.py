@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from broker import Broker, Encoding, Job, JobKind, Subscription
     from broker.position import Position
     from broker.subscription import Step
-    from web.auth import Viewer
     from web.context import Context
     from web.sse import Ending
+    from web.viewer import Viewer
 
 AWAY: Final = comment("the store of jobs does not answer; what follows comes when it is back")
 BACK: Final = comment("the store of jobs answers again")

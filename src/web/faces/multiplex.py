@@ -31,7 +31,6 @@ from starlette.routing import Match, Route
 from broker import NotFoundError
 from broker.wakeup import Waker
 from web.bodies import whole_body
-from web.context import VIEWER_KEY
 from web.faces.multiplex_frames import TopicFrames, array_frame
 from web.faces.pipeline_status import NotConfigured
 from web.faces.stream_request import StreamEndpoint
@@ -40,6 +39,7 @@ from web.problems import Problem, ProblemError, bad_request, refusal
 from web.side_tasks import side_tasks
 from web.slashes import with_other_slash
 from web.sse import RELAY_KEY, EventStreamResponse, comment
+from web.viewer import VIEWER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from broker.json_patch import JsonValue
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 logger = logging.getLogger("fantail.streams")
 

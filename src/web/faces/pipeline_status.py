@@ -27,11 +27,11 @@ from broker.sources.health_poller import TooManyPipelinesError
 from broker.sources.pipeline_backend import Cause, Health, Trouble, Unknown, is_pipeline_id
 from broker.sources.pipeline_board import ERROR
 from broker.wakeup import Waker
-from web.auth import viewer_required
 from web.faces.pipeline_frames import HEARTBEAT, INVALID_ID, PipelineFollower, SharedFrames, event_frame
 from web.faces.stream_request import LaterError, StreamEndpoint, asked_of
 from web.problems import Problem, ProblemError, refusal, unauthorized
 from web.sse import EventStreamResponse
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from broker.sources.health_poller import HealthPoller, PipelineWatch
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 NOT_FOUND: Final = "Pipeline not found"
 NOT_CONFIGURED: Final = "Pipeline status is not configured on this server"

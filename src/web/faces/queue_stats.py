@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from broker import Tables
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 
 class QueueStats(StreamEndpoint):

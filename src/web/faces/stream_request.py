@@ -16,11 +16,11 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.responses import Response
 
 from broker import InvalidIdError, NotFoundError, SourceUnavailableError, TooManyJobsError, parse_position
-from web.auth import viewer_required
 from web.limiter import Refusal
 from web.limits import RETRY_DRAIN_MS, RETRY_REFUSED_MS
 from web.problems import Problem, ProblemError, bad_request, refusal
 from web.sse import HEADERS, RELAY_KEY, comment, retry
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from broker.position import Position
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 DIGITS_MAX: Final = 15
 

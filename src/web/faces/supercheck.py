@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from broker.sources.status_log import StatusLog
     from broker.sources.status_pubsub import StatusPubSub
     from broker.sources.status_state import StatusKind
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 PING: Final = comment("ping")
 BACK: Final = comment("live updates are back")

@@ -17,9 +17,9 @@ from broker.sources.own_runs import OwnRuns, run_state
 from broker.sources.status_state import RUN, iso, merged, rank_of
 from broker.tables import owner_of
 from web.api_exchange import check_token
-from web.auth import viewer_required
 from web.faces.supercheck import check_own, checked_subject, unknown
 from web.problems import forbidden
+from web.viewer import viewer_required
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from broker.sources.status_database import RunDetails, StatusDatabase
     from broker.sources.status_pubsub import StatusPubSub
     from broker.sources.status_state import StatusState, Subject
-    from web.auth import Viewer
     from web.context import Context
+    from web.viewer import Viewer
 
 
 class StatusQuestions:

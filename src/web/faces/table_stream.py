@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from broker import Broker, Record, Tables
     from broker.position import Cursor, Position
     from broker.wakeup import Waker
-    from web.auth import Viewer
+    from web.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)

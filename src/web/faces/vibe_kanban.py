@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from broker import Broker, Job
     from broker.entries import Records
-    from web.auth import Viewer
     from web.context import Context
     from web.sse import Ending
+    from web.viewer import Viewer
 
 
 class TablesEndpoint(StreamEndpoint):

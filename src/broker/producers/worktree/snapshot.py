@@ -158,6 +158,13 @@ class Snapshot:
         self._submodules = Submodules(git, location.root, self._of_submodule)
         self._inside: dict[bytes, Inside] = {}
 
+    async def inside(self, commit: str) -> tuple[bool, Iterable[bytes]]:
+        """Whether any tracked file differs from a commit, and which paths are ignored."""
+        self.point_at(commit)
+        survey = await self.survey(fresh=True)
+        await self.stage(await self.tracked(survey.dirty))
+        return bool(await self.changes(commit)), survey.ignored
+
     async def survey(self, *, fresh: bool) -> Survey:
         """Compares all files with the private index.
 

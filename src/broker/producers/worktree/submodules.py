@@ -13,17 +13,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from broker.producers.worktree.git_process import WorktreeError
 from broker.producers.worktree.location import Location
 from broker.producers.worktree.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from broker.producers.worktree.git_process import Git
-    from broker.producers.worktree.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,27 @@ class Inside:
     ignored: set[bytes] = field(default_factory=set)
 
 
+class InnerSnapshot(Protocol):
+    """The snapshot of a submodule."""
+
+    async def inside(self, commit: str) -> tuple[bool, Iterable[bytes]]:
+        """See `Snapshot`."""
+
+    def close(self) -> None:
+        """See `Snapshot`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
     git: Git
     scratch: Scratch
-    snapshot: Snapshot
+    snapshot: InnerSnapshot
 
 
 class Submodules:
     """The submodules of one worktree that have been looked into."""
 
-    def __init__(self, git: Git, root: Path, make: Callable[[Git, Location, Scratch], Snapshot]) -> None:
+    def __init__(self, git: Git, root: Path, make: Callable[[Git, Location, Scratch], InnerSnapshot]) -> None:
         """Takes git, the worktree around them, and how a snapshot is made."""
         self._git = git
         self._root = os.fsencode(root)
@@ -83,11 +92,8 @@ class Submodules:
             location = Location(root, git_dir, common_dir, git_dir / "index", common_dir / "objects", oid_chars)
             scratch = Scratch(location)
             known = self._opened[path] = _Opened(git, scratch, self._make(git, location, scratch))
-        known.snapshot.point_at(commit)
-        survey = await known.snapshot.survey(fresh=True)
-        await known.snapshot.stage(await known.snapshot.tracked(survey.dirty))
-        modified = bool(await known.snapshot.changes(commit))
-        return Inside(commit, modified, {path + b"/" + name for name in survey.ignored})
+        modified, ignored = await known.snapshot.inside(commit)
+        return Inside(commit, modified, {path + b"/" + name for name in ignored})
 
     def keep(self, paths: set[bytes]) -> None:
         """Forgets all others."""
