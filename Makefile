@@ -44,15 +44,15 @@ run: setup ## start the server and, beside it, a first real job (or CMD="…")
 test: setup test-python test-frontend test-browser ## everything: Python, front end, browser
 
 test-fast: $(VENV)/.ready frontend/node_modules/.ready ## unit and property tests of both sides
-	$(PYTEST) -q -m "not slow" tests/unit tests/properties tests/conformance
+	$(PYTEST) -q -m "not slow and not services" tests/broker tests/properties tests/conformance tests/test_documents.py
 	cd frontend && npm run --silent test
 
-test-file: setup ## one test file of either side: FILE=tests/unit/test_jobs.py, frontend/tests/… or tests/browser/…
+test-file: setup ## one test file of either side: FILE=tests/broker/test_jobs.py, frontend/tests/… or tests/browser/…
 	@case '$(FILE)' in \
 	  tests/browser/*) scripts/browser_tests.sh '$(notdir $(FILE))' ;; \
 	  frontend/*) cd frontend && npm run --silent test -- '$(FILE:frontend/%=%)' ;; \
 	  ?*) $(BIN)/python -m pytest '$(FILE)' ;; \
-	  *) echo "Name a test file: make test-file FILE=tests/unit/test_jobs.py"; exit 2 ;; \
+	  *) echo "Name a test file: make test-file FILE=tests/broker/test_jobs.py"; exit 2 ;; \
 	esac
 
 test-python: $(VENV)/.ready

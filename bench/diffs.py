@@ -24,14 +24,14 @@ import redis.asyncio
 
 from bench.fantail import Server, fantail
 from bench.report import Row
-from broker.embedded import find_url
-from broker.producers.diff_publisher import DiffPublisher
-from broker.producers.diff_watcher import DiffWatcher, watching_diff
+from fantail.broker.embedded.valkey import find_url
+from fantail.broker.producers.diff.publisher import DiffPublisher
+from fantail.broker.producers.diff.watcher import DiffWatcher, watching_diff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-    from broker.producers.diff_entry import DiffEntry
+    from fantail.broker.producers.diff.entry import DiffEntry
 
 FILES_PER_FOLDER = 10
 LINES = 40
@@ -122,7 +122,18 @@ def watch(server: Server, job_id: str, root: Path) -> Iterator[None]:
     """`fantail watch` beside the block."""
     url = find_url(server.data_dir)
     assert url is not None
-    command = [sys.executable, "-m", "web.cli", "watch", "--redis-url", url, job_id, str(root), "--base", "main"]
+    command = [
+        sys.executable,
+        "-m",
+        "fantail.web.cli",
+        "watch",
+        "--redis-url",
+        url,
+        job_id,
+        str(root),
+        "--base",
+        "main",
+    ]
     with subprocess.Popen(command) as process:
         try:
             yield

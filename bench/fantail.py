@@ -15,7 +15,7 @@ import orjson
 
 import redis
 from bench.peers import frame, wait_for_port
-from broker.embedded import find_url
+from fantail.broker.embedded.valkey import find_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def fantail(port: int, **settings: str) -> Iterator[Server]:
     """Runs a server while the block is active."""
     with tempfile.TemporaryDirectory(prefix="bench-fantail-") as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "web.cli", "serve", "--port", str(port), "--data-dir", folder],
+            [sys.executable, "-m", "fantail.web.cli", "serve", "--port", str(port), "--data-dir", folder],
             env={**os.environ, **ENVIRONMENT, **settings},
             stdout=subprocess.DEVNULL,
         )

@@ -17,10 +17,10 @@ from bench.fantail import fantail
 from bench.load import Crowd
 from bench.report import Row
 from bench.searching import lines
-from broker.entries import records_of
-from broker.limits import LIVE_PAGE_RECORDS_MAX, READ_BYTES_MAX
-from broker.masking.foreign import EntryMasker
-from broker.masking.masker import SecretMasker
+from fantail.broker.limits import LIVE_PAGE_RECORDS_MAX, READ_BYTES_MAX
+from fantail.broker.log.records import records_of
+from fantail.broker.masking.foreign import EntryMasker
+from fantail.broker.masking.masker import SecretMasker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ import orjson
 
 from bench.fantail import fantail
 from bench.report import Row
-from broker.limits import POLL_STEADY_S
+from fantail.broker.limits import POLL_STEADY_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

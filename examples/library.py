@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from broker import Broker, ChangeKind, DatabaseChange, parse_position
-from broker.position import log_position
+from fantail.broker import Broker, ChangeKind, DatabaseChange, parse_position
+from fantail.broker.log.position import log_position
 
 if TYPE_CHECKING:
-    from broker import Position
+    from fantail.broker import Position
 
 JOB = "build-1"
 

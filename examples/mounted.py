@@ -8,8 +8,9 @@ Your application runs the broker, because Starlette runs the lifespan of the app
 one. Write through `broker.ledger` or the methods of `Broker`; browsers follow at `/fantail/api/jobs/{id}/stream`, with
 an EventSource or with the hooks (docs/HOOKS.md). The dashboard itself works at the root of an address only.
 
-Middleware of yours that changes bodies (compression, say) must not stand in front of the mount when `web.draining`'s
-server runs it: streams write to its connections directly. Under any other ASGI server they do not.
+Middleware of yours that changes bodies (compression, say) must not stand in front of the mount when
+`fantail.web.sse.graceful_shutdown`'s server runs it: streams write to its connections directly. Under any other ASGI
+server they do not.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
-from broker import Broker
-from web import create_app
-from web.settings import Settings
+from fantail.broker import Broker
+from fantail.web import create_app
+from fantail.web.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -43,7 +43,7 @@ function firstPaint(): Plugin {
         const built = outputs.find(
           (output) => output.type === "asset" && output.names.includes("first-paint.js"),
         );
-        const jobPage = chunkOf("src/ui/JobPage.tsx");
+        const jobPage = chunkOf("src/ui/jobs/JobPage.tsx");
         const ahead = jobPage ? ` data-job-page="/${jobPage.fileName}"` : "";
         const wanted = new Set<string>();
         const want = (name: string | undefined): void => {

@@ -21,7 +21,7 @@ function workerStaysAFile(): Plugin {
     name: "worker-stays-a-file",
     enforce: "pre",
     transform(code, id) {
-      if (!id.endsWith("/worker-way.ts")) return null;
+      if (!id.endsWith("/worker-transport.ts")) return null;
       if (!code.includes(WORKER_SOURCE)) this.error(`no ${WORKER_SOURCE} in ${id}`);
       return code.replace(WORKER_SOURCE, PLACE);
     },

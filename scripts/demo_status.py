@@ -28,9 +28,9 @@ import anyio
 import anyio.to_thread
 import httpx
 
-from broker.errors import BrokerError
-from broker.producers.status_publisher import StatusPublisher
-from web.locate import redis_address
+from fantail.broker.errors import BrokerError
+from fantail.broker.producers.writer.status_publisher import StatusPublisher
+from fantail.web.cli.locate import redis_address
 
 # Where each status leads; the same word more than once makes it likelier.
 WAYS = {

@@ -65,7 +65,7 @@ function launch() {
   });
 }
 
-const TESTS = ["python", "-m", "pytest", "tests/unit", "-v", "--color=yes", "-p", "no:cacheprovider"];
+const TESTS = ["python", "-m", "pytest", "tests/broker/log", "tests/broker/documents", "-v", "--color=yes", "-p", "no:cacheprovider"];
 
 /** This repository's unit tests as a job, while the lines come. */
 async function takeOne(picture) {

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from redis.asyncio import Redis
 
-from support.redis_server import DEBIAN_REDIS, RedisServer, ServerKind
+from support.servers.redis_server import DEBIAN_REDIS, RedisServer, ServerKind
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -24,6 +24,11 @@ settings.register_profile("fantail", deadline=None)
 settings.load_profile("fantail")
 
 NO_DEBIAN_REDIS = f"Debian's redis-server is not installed ({DEBIAN_REDIS})"
+
+# Fixtures that start a server: tests that use one are marked `services`.
+SERVICES = frozenset(
+    ("redis_server", "make_redis_server", "_server_of_each_kind", "postgres_server", "killable_postgres")
+)
 
 
 class MakeRedisServer(Protocol):
@@ -35,6 +40,9 @@ class MakeRedisServer(Protocol):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SERVICES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.services)
     if DEBIAN_REDIS.exists():
         return
     for item in items:

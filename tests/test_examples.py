@@ -12,7 +12,7 @@ import anyio
 import httpx
 import uvicorn
 
-from support.sse_client import open_stream
+from support.clients.sse_client import open_stream
 from support.wait import eventually
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 import pytest
 
-from support.fantail_process import environment
+from support.servers.fantail_process import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ const PYTHON = here("../../.venv/bin/python");
 /** A part of the browser tests: it is TypeScript, which Node 20 does not read by itself. */
 export async function fromTests(name) {
   const vite = await import(pathToFileURL(packages.resolve("vite")).href);
-  return (await vite.runnerImport(here(`../../tests/browser/${name}`), { logLevel: "error" })).module;
+  return (await vite.runnerImport(here(`../../tests/browser/support/${name}`), { logLevel: "error" })).module;
 }
 
 export const launchChromium = () =>
@@ -46,7 +46,7 @@ export class Stage {
   /** A producer at the server's Valkey, anew after the server was stopped. */
   async openProducer() {
     this.producer?.close();
-    const find = "import sys, pathlib, broker.embedded as e; print(e.find_url(pathlib.Path(sys.argv[1])))";
+    const find = "import sys, pathlib, fantail.broker.embedded.valkey as e; print(e.find_url(pathlib.Path(sys.argv[1])))";
     const url = execFileSync(PYTHON, ["-c", find, this.server.dataDir], { encoding: "utf8" }).trim();
     this.producer = await Producer.at(url.replace(/^unix:\/\//, "").replace(/\?.*$/, ""));
   }

@@ -2,9 +2,9 @@
 import { type ReactNode, StrictMode, useLayoutEffect } from "react";
 import { createRoot } from "react-dom/client";
 import { FantailProvider } from "./hooks/client-context";
-import { createClient } from "./stream/client";
-import type { InitialData } from "./stream/initial-data";
-import { sharedStreams } from "./stream/shared/worker-way";
+import { createClient } from "./client";
+import type { InitialData } from "./api/initial-data";
+import { sharedStreams } from "./stream/shared/worker-transport";
 import { App, pageReady } from "./ui/App";
 import { followTheme } from "./ui/theme";
 

@@ -33,20 +33,20 @@ export {
 } from "./hooks/usePipelineState";
 export type { PipelineStatuses } from "./hooks/usePipelineBoard";
 export { type JobContext, JobProvider, type JobProviderProps, useJobContext } from "./hooks/useJobContext";
-export { type Client, type ClientSettings, createClient } from "./stream/client";
+export { type Client, type ClientSettings, createClient } from "./client";
 export type { ConnectionState } from "./stream/connection-state";
 export type { DiffState, FileDiff } from "./stream/diff-store";
-export { type Job, type JobMetadata, type JobOutput, type JobStatus, isTerminal } from "./stream/job";
-export { type SharedStreamsOptions, sharedStreams } from "./stream/shared/worker-way";
+export { type Job, type JobMetadata, type JobOutput, type JobStatus, isTerminal } from "./api/job";
+export { type SharedStreamsOptions, sharedStreams } from "./stream/shared/worker-transport";
 export type { ConnectionProblem, ConnectionStatus, ServerEvent, StreamSource } from "./stream/stream-source";
-export type { PipelineStatusChange, PipelineStatusListener, PipelineView } from "./stream/pipeline-board";
-export { PipelineSSEManager, pipelineSSEManager } from "./stream/pipeline-sse-manager";
+export type { PipelineStatusChange, PipelineStatusListener, PipelineView } from "./pipelines/pipeline-board";
+export { PipelineSSEManager, pipelineSSEManager } from "./pipelines/pipeline-sse-manager";
 export {
   FALLBACK_EVENT,
   type FallbackDetail,
   type SSEConnectionState,
   type SSEManagerConfig,
-} from "./stream/pipeline-sse-config";
+} from "./pipelines/pipeline-sse-config";
 export type {
   PipelineEvent,
   PipelineProblem,
@@ -55,6 +55,6 @@ export type {
   SSEErrorEvent,
   SSEHeartbeatEvent,
   SSEStatusUpdateEvent,
-} from "./stream/pipeline-status";
-export type { ActiveRun, RunEnd } from "./stream/run-registry";
-export { type RunOutcome, type RunStatus, isTerminalRun } from "./stream/run-status";
+} from "./pipelines/pipeline-status";
+export type { ActiveRun, RunEnd } from "./runs/run-registry";
+export { type RunOutcome, type RunStatus, isTerminalRun } from "./runs/run-status";

@@ -4,7 +4,7 @@
  * The dashboard's scripts are fetched meanwhile (the HTML names them), and run when the first screen has been shown: run
  * before, they would hold it up by as long as they take.
  */
-import { type InitialData, readInitialData } from "./stream/initial-data";
+import { type InitialData, readInitialData } from "./api/initial-data";
 import { onFirstPaint } from "./stream/platform";
 import { drawJobScreen } from "./ui/first-screen/job-screen";
 import "./ui/styles/tokens.css";

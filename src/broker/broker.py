@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from broker.diffs import FILES, opening
-from broker.entries import Record, entry_of
-from broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
-from broker.jobs import JOB, Job, JobKind, Presence, checked_id
-from broker.ledger import InProcessLedger, Ledger, MaskingLedger
-from broker.limits import (
+from fantail.broker.documents.diffs import FILES, opening
+from fantail.broker.errors import NotFoundError, SourceUnavailableError, TooManyJobsError
+from fantail.broker.jobs import JOB, Job, JobKind, Presence, checked_id
+from fantail.broker.ledger import InProcessLedger, Ledger, MaskingLedger
+from fantail.broker.limits import (
     HOUSEKEEPING_S,
     IDLE_S,
     JOBS_MAX,
@@ -33,26 +32,27 @@ from broker.limits import (
     TABLE_ROWS_MAX,
     TOTAL_BYTES_MAX,
 )
-from broker.memory_budget import keep_within
-from broker.msg_store import Batch, Retention
-from broker.outcomes import CaughtUp, Closed, Diverged, Lost
-from broker.published import Published, PublishedLog
-from broker.stats import BrokerStats
-from broker.subscription import Subscription
-from broker.tables import Tables
-from broker.wakeup import AlarmClock, Bell, Waker
+from fantail.broker.log.msg_store import Batch, Retention
+from fantail.broker.log.notify import AlarmClock, Bell, Waker
+from fantail.broker.log.outcomes import CaughtUp, Closed, Diverged, Lost
+from fantail.broker.log.records import Record, entry_of
+from fantail.broker.memory_budget import keep_within
+from fantail.broker.published import Published, PublishedLog
+from fantail.broker.readers.subscription import Subscription
+from fantail.broker.stats import BrokerStats
+from fantail.broker.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 
-    from broker.patch_store import PatchStore
-    from broker.position import Position
-    from broker.source import Source
+    from fantail.broker.documents.patch_store import PatchStore
+    from fantail.broker.log.position import Position
+    from fantail.broker.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
-    """The bounds that an operator may move; `broker.limits` has the reasons."""
+    """The bounds that an operator may move; `fantail.broker.limits` has the reasons."""
 
     store_bytes_max: int = STORE_BYTES_MAX
     total_bytes_max: int = TOTAL_BYTES_MAX

@@ -2,7 +2,7 @@
 
 One root, so that a caller can catch everything that is ours with one name, and few leaves, each with the
 attributes a handler needs. What is expected in the course of a stream (a reader behind the window, a list
-written anew) is no error: see `broker.outcomes`.
+written anew) is no error: see `fantail.broker.log.outcomes`.
 """
 
 from __future__ import annotations

@@ -16,13 +16,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakSet
 
-from broker.errors import InvalidIdError
-from broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
-from broker.msg_store import MsgStore, Retention
-from broker.patch_store import PatchStore, flat_changes, held_bytes
-from broker.published import Published
-from broker.tables import owner_of
-from broker.wakeup import Bell
+from fantail.broker.documents.patch_store import PatchStore, flat_changes, held_bytes
+from fantail.broker.errors import InvalidIdError
+from fantail.broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
+from fantail.broker.log.msg_store import MsgStore, Retention
+from fantail.broker.log.notify import Bell
+from fantail.broker.published import Published
+from fantail.broker.tables import owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -136,7 +136,7 @@ class Job:
         bell: rings after every change of any of the stores, of presence, and of the source's health.
         output: the lines.
         state: the hash, as a flat JSON object of strings; `stale` and `output_expired` are true where they hold.
-        diff: the files that differ, `{"files": {path: {...}}}`; see `broker.diffs`.
+        diff: the files that differ, `{"files": {path: {...}}}`; see `fantail.broker.documents.diffs`.
         presence: whether the truth has it.
         loaded: whether a source has read it at least once.
         diff_loaded: whether a source has read its diff since somebody began to watch that.
@@ -145,7 +145,7 @@ class Job:
         watchers: how many follow it now.
         diff_watchers: how many of them watch its diff.
         subscriptions: the cursors into its output, for the largest lag.
-        crowds: its live readers by encoding, see `broker.crowd.crowd_of`.
+        crowds: its live readers by encoding, see `fantail.broker.readers.fanout.crowd_of`.
         unwatched_since_s: when the last watcher left; None while there is one.
         ended_since_s: when it was first seen terminal and drained; None before.
     """

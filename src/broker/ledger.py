@@ -10,17 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from broker.diffs import FILES, opening
-from broker.entries import records_of
-from broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
-from broker.jobs import JOB, Presence, number
-from broker.masking.foreign import EntryMasker, masked_fields, masked_members
+from fantail.broker.documents.diffs import FILES, opening
+from fantail.broker.errors import AlreadyExistsError, LengthMismatchError, NotFoundError
+from fantail.broker.jobs import Presence, number
+from fantail.broker.log.records import records_of
+from fantail.broker.masking.foreign import EntryMasker, masked_fields, masked_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from broker.jobs import Job
-    from broker.tables import DatabaseChange, Tables
+    from fantail.broker.jobs import Job
+    from fantail.broker.tables import DatabaseChange, Tables
 
 
 class Ledger(Protocol):
@@ -45,7 +45,7 @@ class Ledger(Protocol):
 
         Args:
             job_id: the job.
-            entries: as `broker.entries.entry_of` makes them.
+            entries: as `fantail.broker.log.records.entry_of` makes them.
             expected: the offset that the first shall get.
             where: the `created_at` and `user_id` that the job must have, either or both; empty: it must have none. A
                 job with others is another one, or has another owner by now.
@@ -235,7 +235,7 @@ class InProcessLedger:
         """See `Ledger`: it holds nothing."""
 
     def _present(self, job_id: str) -> Job:
-        job = self._broker.find(job_id, JOB)
+        job = self._broker.find(job_id)
         if job is None or job.presence is not Presence.PRESENT:
             raise NotFoundError(f"job {job_id}")
         return job

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from broker.jobs import Job
-    from broker.msg_store import MsgStore
-    from broker.tables import Tables
+    from fantail.broker.jobs import Job
+    from fantail.broker.log.msg_store import MsgStore
+    from fantail.broker.tables import Tables
 
 
 def keep_within(total_bytes_max: int, jobs: Collection[Job], tables: Tables, now_s: float) -> None:

@@ -10,12 +10,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from broker.limits import PUBLISHED_LOG_S
+from fantail.broker.limits import PUBLISHED_LOG_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = logging.getLogger("broker.published")
+log = logging.getLogger("fantail.broker.published")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from broker.subscription import Archive
+from fantail.broker.readers.subscription import Archive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from broker.jobs import Job
+    from fantail.broker.jobs import Job
 
 
 class Source(Archive, Protocol):

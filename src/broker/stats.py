@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from broker.jobs import Job
-    from broker.source import Source
-    from broker.tables import Tables
+    from fantail.broker.jobs import Job
+    from fantail.broker.source import Source
+    from fantail.broker.tables import Tables
 
 
 @dataclass(frozen=True, slots=True)

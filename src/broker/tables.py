@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from broker.json_patch import pointer
-from broker.limits import ROW_TEXT_CHARS_MAX
-from broker.patch_store import PatchStore, flat_changes, held_bytes
+from fantail.broker.documents.json_patch import pointer
+from fantail.broker.documents.patch_store import PatchStore, flat_changes, held_bytes
+from fantail.broker.limits import ROW_TEXT_CHARS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from broker.json_patch import JsonValue, Operation
+    from fantail.broker.documents.json_patch import JsonValue, Operation
 
 
 OWNER: Final = "user_id"

@@ -2,7 +2,7 @@
 
 `create_app` gives a Starlette application over a broker that somebody else runs (`Broker.run`). It starts nothing and
 stops nothing, so it can be mounted into another application, whose lifespan Starlette runs and ours not; see
-examples/mounted.py. `web.server` is the program that puts a broker, this application and uvicorn together.
+examples/mounted.py. `fantail.web.server` is the program that puts a broker, this application and uvicorn together.
 """
 
 from __future__ import annotations
@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 
-from web import api, api_system, login, metrics, pages
-from web.auth import middleware
-from web.context import Context
-from web.faces import multiplex, repobox, vibe_kanban
-from web.limiter import Limiter, Limits, Rate
-from web.look_through import Places
-from web.outlines import Outlines
-from web.problems import exception_handlers
-from web.proxies import TrustedProxies
-from web.settings import load_settings
-from web.slashes import either_slash
-from web.status_sources import StatusSources
-from web.streams import Streams
+from fantail.web.auth.identity import middleware
+from fantail.web.auth.rate_limits import Limiter, Limits, Rate
+from fantail.web.context import Context
+from fantail.web.errors import exception_handlers
+from fantail.web.http.proxies import TrustedProxies
+from fantail.web.http.slashes import either_slash
+from fantail.web.logscan.outline import Outlines
+from fantail.web.logscan.scan import Places
+from fantail.web.observability import metrics
+from fantail.web.open_streams import Streams
+from fantail.web.pages import html, login
+from fantail.web.rest import routes as api
+from fantail.web.rest import system
+from fantail.web.settings import load_settings
+from fantail.web.status_sources import StatusSources
+from fantail.web.streams import multiplex, repobox, vibe_kanban
 
 if TYPE_CHECKING:
-    from broker import Broker
-    from web.settings import Settings
+    from fantail.broker import Broker
+    from fantail.web.settings import Settings
 
 
 def create_app(broker: Broker, settings: Settings | None = None, sources: StatusSources | None = None) -> Starlette:
@@ -44,16 +47,16 @@ def create_app(broker: Broker, settings: Settings | None = None, sources: Status
     settings = settings or load_settings()
     context = create_context(broker, settings)
     sources = sources or StatusSources()
-    parts = (repobox, vibe_kanban, sources, api, login, pages)
+    parts = (repobox, vibe_kanban, sources, api, login, html)
     routes = [route for part in parts for route in part.routes(context)]
-    routes += [*metrics.routes(context, sources), *api_system.routes(context, sources)]
+    routes += [*metrics.routes(context, sources), *system.routes(context, sources)]
     app = Starlette(
         routes=[*multiplex.routes(context, routes), *routes],
         middleware=middleware(settings),
         exception_handlers=exception_handlers(),
     )
     app.router.redirect_slashes = False
-    app.router.default = either_slash(routes, pages.unknown(context, app.router.default))
+    app.router.default = either_slash(routes, html.unknown(context, app.router.default))
     app.state.context = context
     return app
 

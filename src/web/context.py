@@ -1,7 +1,7 @@
 """The objects that every stream and every route share, made once for each application and never global.
 
-`Context` belongs to one application (`web.app.create_app`). The user of a request is not in it but in the request:
-see `web.viewer`.
+`Context` belongs to one application (`fantail.web.app.create_app`). The user of a request is not in it but in the
+request: see `fantail.web.auth.viewer`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from broker import Broker
-    from web.limiter import Limiter
-    from web.outlines import Outlines
-    from web.settings import Settings
-    from web.streams import Streams
+    from fantail.broker import Broker
+    from fantail.web.auth.rate_limits import Limiter
+    from fantail.web.logscan.outline import Outlines
+    from fantail.web.open_streams import Streams
+    from fantail.web.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

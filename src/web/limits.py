@@ -1,4 +1,5 @@
-"""Every bound of the web, with its reason; those of the broker are in `broker.limits`. Units stand last in the names.
+"""Every bound of the web, with its reason; those of the broker are in `fantail.broker.limits`. Units stand last in the
+names.
 
 Those that an operator may want to move are settings too (docs/OPERATIONS.md); the values here are their defaults.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from broker.limits import KIB, MIB
+from fantail.broker.limits import KIB, MIB
 
 # -- the terminal follower ------------------------------------------------------------------------------------------
 # Two keep-alives missed and a margin: the connection is dead.

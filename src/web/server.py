@@ -2,10 +2,10 @@
 
 The start fails early and in one line: a wrong setting (exit code 2); a port that is taken, a data directory that
 cannot be used (1). `Fantail is ready on http://…` is printed when connections are accepted, not before. How it ends is
-in `web.draining`.
+in `fantail.web.sse.graceful_shutdown`.
 
-Where no Redis is named, a private Valkey runs as a child (`broker.embedded`). It is the last to stop, after the
-streams and the broker, so nobody is told that Redis is away only because the server stops.
+Where no Redis is named, a private Valkey runs as a child (`fantail.broker.embedded.valkey`). It is the last to stop,
+after the streams and the broker, so nobody is told that Redis is away only because the server stops.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
-from broker import Broker, BrokerError, BrokerLimits
-from broker.embedded import EmbeddedValkey, default_data_dir, remove_server_address, write_server_address
-from broker.sources.redis_address import read_address
-from broker.sources.redis_ledger import RedisLedger
-from broker.sources.redis_tailer import RedisTailer
-from web.app import create_app
-from web.auth import check_token_key
-from web.draining import serve_app
-from web.garbage import memory_upkeep
-from web.logs import configure_logging
-from web.settings import WrongSettingError, is_loopback, load_settings, unknown_names
-from web.status_sources import StatusSources, check_database, status_tables
+from fantail.broker import Broker, BrokerError, BrokerLimits
+from fantail.broker.embedded.valkey import EmbeddedValkey, default_data_dir, remove_server_address, write_server_address
+from fantail.broker.sources.redis.address import read_address
+from fantail.broker.sources.redis.ledger import RedisLedger
+from fantail.broker.sources.redis.tailer import RedisTailer
+from fantail.web.app import create_app
+from fantail.web.auth.identity import check_token_key
+from fantail.web.observability.garbage import memory_upkeep
+from fantail.web.observability.logging import configure_logging
+from fantail.web.settings import WrongSettingError, is_loopback, load_settings, unknown_names
+from fantail.web.sse.graceful_shutdown import serve_app
+from fantail.web.status_sources import StatusSources, check_database, status_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from web.settings import Settings
+    from fantail.web.settings import Settings
 
 logger = logging.getLogger("fantail.server")
 

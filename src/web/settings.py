@@ -26,11 +26,11 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from broker import limits as broker_limits
-from broker.errors import BrokerError
-from broker.sources.redis_address import check_address
-from web import limits
-from web.origin import origin_of
+from fantail.broker import limits as broker_limits
+from fantail.broker.errors import BrokerError
+from fantail.broker.sources.redis.address import check_address
+from fantail.web import limits
+from fantail.web.http.origin import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

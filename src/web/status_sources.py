@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from broker.limits import DATABASE_CLOSE_S_MAX, POLL_HIDDEN_S, POLL_STEADY_S
-from broker.sources.health_poller import HealthPoller
-from broker.sources.own_runs import OwnRuns
-from broker.sources.pipeline_backend import PipelineBackend
-from broker.sources.pipeline_board import TABLE
-from broker.sources.poll_schedule import Pace
-from broker.sources.status_pubsub import StatusPubSub
-from web.faces import pipeline_status, queue_stats, supercheck, supercheck_rest
-from web.settings import WrongSettingError
+from fantail.broker.limits import DATABASE_CLOSE_S_MAX, POLL_HIDDEN_S, POLL_STEADY_S
+from fantail.broker.sources.pipelines.backend import PipelineBackend
+from fantail.broker.sources.pipelines.board import TABLE
+from fantail.broker.sources.pipelines.health_poller import HealthPoller
+from fantail.broker.sources.pipelines.schedule import Pace
+from fantail.broker.sources.status.jobs_as_runs import OwnRuns
+from fantail.broker.sources.status.pubsub import StatusPubSub
+from fantail.web.settings import WrongSettingError
+from fantail.web.streams import pipelines as pipeline_status
+from fantail.web.streams import queue_stats, supercheck, supercheck_rest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
     from starlette.routing import Route
 
-    from broker import Broker
-    from broker.sources.status_database import StatusDatabase
-    from web.context import Context
-    from web.settings import Settings
+    from fantail.broker import Broker
+    from fantail.broker.sources.status.database import StatusDatabase
+    from fantail.web.context import Context
+    from fantail.web.settings import Settings
 
 logger = logging.getLogger("fantail.server")
 
@@ -110,7 +111,7 @@ def check_database(settings: Settings) -> None:
     """
     if settings.database_url is None or _database(settings) is None:
         return
-    from broker.sources import database_address  # noqa: PLC0415 - as in `_database`
+    from fantail.broker.sources.status import database_address  # noqa: PLC0415 - as in `_database`
 
     try:
         ignored = database_address.check_address(settings.database_url).ignored
@@ -144,15 +145,16 @@ def _database(settings: Settings) -> StatusDatabase | None:
         return None
     try:
         # Only here, and only now: the extra `sql` need not be installed where no database is set.
-        from broker.sources import database_address, status_database, status_schema  # noqa: PLC0415
+        from fantail.broker.sources.status import database as status_database  # noqa: PLC0415
+        from fantail.broker.sources.status import database_address, schema  # noqa: PLC0415
     except ImportError as fault:
         raise WrongSettingError(
-            f"FANTAIL_DATABASE_URL needs packages that are not installed ({fault.name}): pip install 'fantail[sql]'"
+            f"FANTAIL_DATABASE_URL needs packages that are not installed ({fault.name}): pip install 'fantail-hub[sql]'"
         ) from fault
     try:
-        names = status_schema.Names(settings.database_names)
+        names = schema.Names(settings.database_names)
         return status_database.StatusDatabase(settings.database_url, names)
-    except status_schema.WrongNameError as fault:
+    except schema.WrongNameError as fault:
         raise WrongSettingError(f"FANTAIL_DATABASE_NAMES is not allowed: {fault}") from fault
     except database_address.WrongDatabaseError as fault:
         raise WrongSettingError(f"FANTAIL_DATABASE_URL is not allowed: {fault}") from fault

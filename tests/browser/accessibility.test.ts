@@ -5,10 +5,10 @@
  */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard, visit } from "./dashboard";
-import type { Fifo, Job } from "./fantail";
-import { Worktree } from "./worktree";
+import { violations } from "./support/axe";
+import { dashboard, visit } from "./support/dashboard";
+import type { Fifo, Job } from "./support/fantail";
+import { Worktree } from "./support/worktree";
 
 const { server, open } = dashboard();
 

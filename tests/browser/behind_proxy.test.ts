@@ -5,10 +5,10 @@
  * the Host header only.
  */
 import { afterEach, expect, it } from "vitest";
-import { NAME_IN_A_LAN } from "./chromium";
-import { dashboard, visit } from "./dashboard";
-import { DocumentedProxy } from "./documented-proxy";
-import { fantail } from "./fantail";
+import { NAME_IN_A_LAN } from "./support/chromium";
+import { dashboard, visit } from "./support/dashboard";
+import { DocumentedProxy } from "./support/documented-proxy";
+import { fantail } from "./support/fantail";
 
 const SECRET = "a secret of more than thirty-two bytes";
 const SETTINGS = { FANTAIL_AUTH: "jwt", FANTAIL_JWT_SECRET: SECRET, FANTAIL_PROXY_ADDRESSES: "127.0.0.1" };

@@ -2,10 +2,10 @@
 import { chmod, readFile, rename, rm } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard, keepPicture, reload } from "./dashboard";
-import type { Job } from "./fantail";
-import { Worktree } from "./worktree";
+import { violations } from "./support/axe";
+import { dashboard, keepPicture, reload } from "./support/dashboard";
+import type { Job } from "./support/fantail";
+import { Worktree } from "./support/worktree";
 
 const { server, open } = dashboard();
 

@@ -1,6 +1,6 @@
 /** The browser's own EventSource against the server: what other dashboards use, with none of our code in between. */
 import { expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard } from "./support/dashboard";
 
 const { server, open } = dashboard();
 

@@ -4,9 +4,9 @@
  */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Dashboard, dashboard, withChoices } from "./dashboard";
-import { holdBack } from "./held-back";
-import { writeEntries } from "./stored-job";
+import { type Dashboard, dashboard, withChoices } from "./support/dashboard";
+import { holdBack } from "./support/held-back";
+import { writeEntries } from "./support/stored-job";
 
 const { server, newPage } = dashboard();
 

@@ -7,8 +7,8 @@ import { extname, join, normalize } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PackedHooks } from "../../frontend/tests/support/packed-hooks";
-import { dashboard } from "./dashboard";
-import type { Job } from "./fantail";
+import { dashboard } from "./support/dashboard";
+import type { Job } from "./support/fantail";
 
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",

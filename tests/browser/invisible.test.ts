@@ -4,9 +4,9 @@
  */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard, keepPicture, withChoices } from "./dashboard";
-import { Worktree } from "./worktree";
+import { violations } from "./support/axe";
+import { dashboard, keepPicture, withChoices } from "./support/dashboard";
+import { Worktree } from "./support/worktree";
 
 const { server, open } = dashboard();
 

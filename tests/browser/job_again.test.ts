@@ -1,8 +1,8 @@
 /** A job that runs once more under its name while the page of its first run is open: the page is live again by itself. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
-import { removeLines, writeJob } from "./stored-job";
+import { dashboard } from "./support/dashboard";
+import { removeLines, writeJob } from "./support/stored-job";
 
 const { server, open } = dashboard();
 

@@ -1,8 +1,8 @@
 /** The job page in a real browser: live lines, following, a hundred thousand of them, a server that goes and comes back. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { dashboard, withoutStreams } from "./dashboard";
-import { distanceToEnd, rows, scrollToShare, scrollTop, scroller, shown } from "./log-page";
+import { dashboard, withoutStreams } from "./support/dashboard";
+import { distanceToEnd, rows, scrollToShare, scrollTop, scroller, shown } from "./support/log-page";
 
 const { server, open } = dashboard();
 

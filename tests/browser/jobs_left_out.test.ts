@@ -1,7 +1,7 @@
 /** More jobs than the server's table holds: the page has the newest, and says how many are left out. */
 import { expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard } from "./dashboard";
+import { violations } from "./support/axe";
+import { dashboard } from "./support/dashboard";
 
 const { server, open } = dashboard(() => ({ FANTAIL_TABLE_ROWS: "3" }));
 

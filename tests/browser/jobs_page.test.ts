@@ -1,8 +1,8 @@
 /** The jobs page in a real browser: empty at first, live from then on, by keyboard alone; and pages under axe. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard, withoutStreams } from "./dashboard";
+import { violations } from "./support/axe";
+import { dashboard, withoutStreams } from "./support/dashboard";
 
 const { server, open } = dashboard();
 

@@ -3,10 +3,10 @@
  * stands beside those of a job that has ended.
  */
 import { describe, expect, it } from "vitest";
-import { dashboard, reload, visit } from "./dashboard";
-import { holdBack } from "./held-back";
-import { firstSeen, goTo, scroller, search, searchField, textOf } from "./log-page";
-import { removeLines, writeJob } from "./stored-job";
+import { dashboard, reload, visit } from "./support/dashboard";
+import { holdBack } from "./support/held-back";
+import { firstSeen, goTo, scroller, search, searchField, textOf } from "./support/log-page";
+import { removeLines, writeJob } from "./support/stored-job";
 
 const { server, newPage, open } = dashboard();
 

@@ -4,10 +4,10 @@
  */
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { type Opening, dashboard } from "./dashboard";
-import type { Job } from "./fantail";
-import { marked, search, searchField } from "./log-page";
+import { violations } from "./support/axe";
+import { type Opening, dashboard } from "./support/dashboard";
+import type { Job } from "./support/fantail";
+import { marked, search, searchField } from "./support/log-page";
 
 const { server, open } = dashboard();
 

@@ -1,10 +1,10 @@
 /** The text of lines in a real browser: lines drawn over, links, times, marks. Real jobs, printed by real commands. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard, reload, withChoices } from "./dashboard";
-import type { Job } from "./fantail";
-import { marked, search, searchField } from "./log-page";
+import { violations } from "./support/axe";
+import { dashboard, reload, withChoices } from "./support/dashboard";
+import type { Job } from "./support/fantail";
+import { marked, search, searchField } from "./support/log-page";
 
 const { server, open } = dashboard();
 

@@ -4,10 +4,19 @@
  */
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard, reload } from "./dashboard";
-import { holdBack } from "./held-back";
-import { goTo, lineInTheMiddle, rowOf, rows, scrollToShare, scrollTop, scroller, shown } from "./log-page";
-import { writeJob } from "./stored-job";
+import { dashboard, reload } from "./support/dashboard";
+import { holdBack } from "./support/held-back";
+import {
+  goTo,
+  lineInTheMiddle,
+  rowOf,
+  rows,
+  scrollToShare,
+  scrollTop,
+  scroller,
+  shown,
+} from "./support/log-page";
+import { writeJob } from "./support/stored-job";
 
 const MILLION = 1_000_000;
 

@@ -1,8 +1,8 @@
 /** Many tabs of one browser against the real server: one connection for all, all live, over a restart too (trap 31). */
 import type { BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { dashboard, visit } from "./dashboard";
-import type { Fifo, Job } from "./fantail";
+import { dashboard, visit } from "./support/dashboard";
+import type { Fifo, Job } from "./support/fantail";
 
 const TABS = 20;
 const JOBS = 4;

@@ -1,7 +1,7 @@
 /** Five thousand jobs on one page: few rows in the document, any place at once, the place kept over a look at a job. */
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard } from "./support/dashboard";
 
 const JOBS = 5_000;
 

@@ -4,8 +4,8 @@
  */
 import type { Page } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
-import { CuttingProxy } from "./proxy";
+import { dashboard } from "./support/dashboard";
+import { CuttingProxy } from "./support/proxy";
 
 const TABS = 3;
 const CUTS = Number(process.env.FANTAIL_CUTS ?? 5);

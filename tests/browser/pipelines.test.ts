@@ -4,9 +4,9 @@
  */
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { PATIENCE_MS, dashboard, keepPicture } from "./dashboard";
-import { PipelineBackend } from "./pipeline-backend";
+import { violations } from "./support/axe";
+import { PATIENCE_MS, dashboard, keepPicture } from "./support/dashboard";
+import { PipelineBackend } from "./support/pipeline-backend";
 
 const STREAM = "**/ui-api/pipeline/status/stream?*";
 

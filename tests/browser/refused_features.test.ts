@@ -4,9 +4,9 @@
  */
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard, visit } from "./dashboard";
-import type { Fifo, Job } from "./fantail";
-import { Worktree } from "./worktree";
+import { dashboard, visit } from "./support/dashboard";
+import type { Fifo, Job } from "./support/fantail";
+import { Worktree } from "./support/worktree";
 
 /** What a page may find when it asks for a feature. */
 type Way = "missing" | "throwing constructor" | "throwing getter";

@@ -4,7 +4,7 @@
  */
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { dashboard, visit } from "./dashboard";
+import { dashboard, visit } from "./support/dashboard";
 
 const TABS = 4;
 const JOB = "restart-1";

@@ -1,9 +1,9 @@
 /** The page of runs in a real browser: real workers' messages, a server that goes and comes back. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { violations } from "./axe";
-import { dashboard, keepPicture } from "./dashboard";
-import { fantail } from "./fantail";
+import { violations } from "./support/axe";
+import { dashboard, keepPicture } from "./support/dashboard";
+import { fantail } from "./support/fantail";
 
 const { server, open } = dashboard();
 

@@ -1,8 +1,8 @@
 /** The system page against a real server: what it holds and who reads, live; for admins; and what else there is to say. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { dashboard, visit } from "./dashboard";
-import { fantail } from "./fantail";
+import { dashboard, visit } from "./support/dashboard";
+import { fantail } from "./support/fantail";
 
 const SECRET = "a secret that is long enough for HS256, by far";
 

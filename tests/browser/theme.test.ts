@@ -1,7 +1,7 @@
 /** The theme in a real browser: remembered, the same in all tabs, and there before anything is drawn. */
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { dashboard } from "./dashboard";
+import { dashboard } from "./support/dashboard";
 
 const { open } = dashboard();
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from broker.errors import PatchError
-from broker.json_patch import apply_in_place, normalise
+from fantail.broker.documents.json_patch import apply_in_place, normalise
+from fantail.broker.errors import PatchError
 from support.json_equality import canonical
 
 SUITE = Path(__file__).parent / "json-patch-tests"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-    from broker.producers.job_writer import JobWriter
-    from support.tcp_proxy import TcpProxy
+    from fantail.broker.producers.writer.job_writer import JobWriter
+    from support.servers.tcp_proxy import TcpProxy
 
 AHEAD_MAX: Final = 2
 # A terminal that comes back while Redis is away is told to wait for up to 30 s.

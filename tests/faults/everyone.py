@@ -10,7 +10,7 @@ import anyio
 
 from faults.cutting import WAIT_S, Cutting
 from faults.readers import REPOBOX, VIBE_KANBAN, Tab, Terminal, terminal
-from support.tcp_proxy import tcp_proxy
+from support.servers.tcp_proxy import tcp_proxy
 from support.wait import eventually
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.redis_server import RedisServer
+    from support.servers.redis_server import RedisServer
 
 
 def written_bytes(server: RedisServer) -> int:

@@ -18,9 +18,9 @@ import anyio
 import httpx
 import orjson
 
-from broker.position import parse_position
-from support.fantail_process import command, environment
-from support.sse_client import Event, EventParser
+from fantail.broker.log.position import parse_position
+from support.clients.sse_client import Event, EventParser
+from support.servers.fantail_process import command, environment
 from support.wait import eventually
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 
-from broker.data_directory import VALKEY_LOCK, FileLock, recorded_valkey_pid
-from support.fantail_process import FantailProcess, fantail_process
-from support.loopback import free_port
+from fantail.broker.embedded.data_directory import VALKEY_LOCK, FileLock, recorded_valkey_pid
+from support.servers.fantail_process import FantailProcess, fantail_process
+from support.servers.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
 """What a real server answers to data and requests that nobody should write: something clear, and then it goes on.
 
 One server and one Redis serve all tests of this file. At the end it must have logged no error, hold what it held
-before, and exit in order. The parts have tables of their own beside them (tests/unit, tests/web); here the whole is
+before, and exit in order. The parts have tables of their own beside them (tests/broker, tests/web); here the whole is
 shown: bytes in a real Redis or on a real socket, and what comes out of the other end.
 """
 
@@ -20,8 +20,8 @@ import pytest
 
 from faults.readers import REPOBOX, VIBE_KANBAN, Tab, terminal
 from redis import Redis
-from support.fantail_process import FantailProcess, fantail_process
-from support.redis_server import RedisServer
+from support.servers.fantail_process import FantailProcess, fantail_process
+from support.servers.redis_server import RedisServer
 from support.wait import eventually
 
 if TYPE_CHECKING:

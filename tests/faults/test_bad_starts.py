@@ -1,6 +1,6 @@
 """Programs that cannot start, or whose Redis is not there: one clear line each, and nothing left behind.
 
-A taken port, a second server on a directory and the like are in tests/web/test_server_program.py; a Valkey that a
+A taken port, a second server on a directory and the like are in tests/web/test_server.py; a Valkey that a
 server killed with -9 left behind is in test_everyone_has_every_line_once.py.
 """
 
@@ -16,9 +16,9 @@ import pytest
 
 from faults.readers import Tab
 from faults.server_to_kill import server_to_kill
-from support.fantail_process import command, environment, refused
-from support.redis_server import RedisServer
-from support.sse_client import open_stream
+from support.clients.sse_client import open_stream
+from support.servers.fantail_process import command, environment, refused
+from support.servers.redis_server import RedisServer
 from support.wait import eventually
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from broker.entries import entry_of
+from fantail.broker.log.records import entry_of
 from faults.readers import REPOBOX, VIBE_KANBAN, Tab
 from faults.server_to_kill import server_to_kill
-from support.sse_client import open_stream
-from support.tcp_proxy import tcp_proxy
+from support.clients.sse_client import open_stream
+from support.servers.tcp_proxy import tcp_proxy
 from support.wait import eventually
 
 if TYPE_CHECKING:

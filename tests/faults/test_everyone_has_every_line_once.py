@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from broker.producers.job_writer import Delivered, NewJob, open_job
+from fantail.broker.producers.writer.job_writer import Delivered, NewJob, open_job
 from faults.cutting import AHEAD_MAX
 from faults.everyone import LINE_BYTES_MIN, everyone, in_blocks
 from faults.server_to_kill import living_valkey, server_to_kill

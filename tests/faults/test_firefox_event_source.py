@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.producers.job_writer import Delivered, NewJob, open_job
+from fantail.broker.producers.writer.job_writer import Delivered, NewJob, open_job
 from faults.firefox import PROGRAM, firefox_page
-from support.fantail_process import fantail_process
-from support.tcp_proxy import tcp_proxy
+from support.servers.fantail_process import fantail_process
+from support.servers.tcp_proxy import tcp_proxy
 from support.wait import eventually
 
 if TYPE_CHECKING:

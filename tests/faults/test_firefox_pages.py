@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.producers.diff_entry import DiffEntry
-from broker.producers.diff_publisher import DiffPublisher
-from broker.producers.job_writer import NewJob, open_job
+from fantail.broker.producers.diff.entry import DiffEntry
+from fantail.broker.producers.diff.publisher import DiffPublisher
+from fantail.broker.producers.writer.job_writer import NewJob, open_job
+from fantail.web.pages.html import DASHBOARD
 from faults.firefox import PROGRAM, firefox_page
-from support.fantail_process import fantail_process
+from support.servers.fantail_process import fantail_process
 from support.wait import eventually
-from web.pages import DASHBOARD
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -18,11 +18,11 @@ import anyio
 import orjson
 import pytest
 
+from fantail.web.auth.identity import mint_token
 from support.garbage import counted_garbage
-from support.pipeline_backend import pipeline_backend
-from support.served_status import ServedStatus, served_status
+from support.servers.pipeline_backend import pipeline_backend
+from support.servers.served_status import ServedStatus, served_status
 from support.wait import eventually
-from web.auth import mint_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import anyio
 from anyio.abc import SocketAttribute
 
-from broker.limits import ARCHIVE_LINKS
+from fantail.broker.limits import ARCHIVE_LINKS
 from faults.server_to_kill import server_to_kill
 from support.wait import eventually
 

@@ -14,12 +14,12 @@ import anyio.to_thread
 import httpx
 import pytest
 
-from broker import entry_of
-from broker.producers.job_writer import Delivered, NewJob, open_job
-from broker.producers.status_publisher import StatusPublisher
-from broker.sources.redis_link import RedisLink
-from support.fantail_process import FantailProcess, command, environment, fantail_process
-from support.tcp_proxy import tcp_proxy
+from fantail.broker import entry_of
+from fantail.broker.producers.writer.job_writer import Delivered, NewJob, open_job
+from fantail.broker.producers.writer.status_publisher import StatusPublisher
+from fantail.broker.sources.redis.connection import RedisLink
+from support.servers.fantail_process import FantailProcess, command, environment, fantail_process
+from support.servers.tcp_proxy import tcp_proxy
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from support.redis_server import RedisServer
+    from support.servers.redis_server import RedisServer
 
 OPTIONAL = (
     b"CLIENT SETNAME",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from broker.limits import LEASE_BEATS
-from broker.producers.job_writer import Deleted, Delivered, NewJob, WriterSettings, open_job
+from fantail.broker.limits import LEASE_BEATS
+from fantail.broker.producers.writer.job_writer import Deleted, Delivered, NewJob, WriterSettings, open_job
 from faults.lossy_redis import cut_file, written, written_bytes
 from support.wait import eventually
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from conftest import MakeRedisServer
-    from support.redis_server import ServerKind
+    from support.servers.redis_server import ServerKind
 
 
 @pytest.mark.parametrize("kind", ["valkey", pytest.param("debian", marks=pytest.mark.debian_redis)])

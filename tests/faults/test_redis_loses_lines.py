@@ -16,16 +16,16 @@ import anyio
 import orjson
 import pytest
 
-from broker.entries import entry_of
-from broker.position import checksum, log_position
-from broker.producers.job_writer import Delivered, NewJob, open_job
+from fantail.broker.log.position import checksum, log_position
+from fantail.broker.log.records import entry_of
+from fantail.broker.producers.writer.job_writer import Delivered, NewJob, open_job
 from faults.cutting import AHEAD_MAX
 from faults.everyone import LINE_BYTES_MIN, everyone, in_blocks
 from faults.lossy_redis import cut_file, written_bytes
 from faults.readers import REPOBOX, VIBE_KANBAN, Tab, terminal
 from faults.server_to_kill import server_to_kill
 from redis import Redis
-from support.sse_client import open_stream
+from support.clients.sse_client import open_stream
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from conftest import MakeRedisServer
     from faults.readers import Reader
-    from support.redis_server import RedisServer
+    from support.servers.redis_server import RedisServer
 
 pytestmark = pytest.mark.timeout(180)
 

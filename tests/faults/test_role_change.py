@@ -15,17 +15,17 @@ import pytest
 from redis._parsers.base import BaseParser
 from redis.asyncio import Redis
 
-from broker import Broker, LengthMismatchError, SourceUnavailableError, entry_of
-from broker.producers.diff_entry import DiffEntry
-from broker.producers.diff_publisher import DiffPublisher
-from broker.producers.job_writer import Delivered, NewJob, WriterSettings, open_job
-from broker.producers.redis_job import connected
-from broker.producers.status_publisher import StatusPublisher
-from broker.sources.redis_link import RedisLink
-from broker.sources.redis_replies import is_role_error
-from support.fantail_process import fantail_process
+from fantail.broker import Broker, LengthMismatchError, SourceUnavailableError, entry_of
+from fantail.broker.producers.diff.entry import DiffEntry
+from fantail.broker.producers.diff.publisher import DiffPublisher
+from fantail.broker.producers.writer.job_writer import Delivered, NewJob, WriterSettings, open_job
+from fantail.broker.producers.writer.redis_job import connected
+from fantail.broker.producers.writer.status_publisher import StatusPublisher
+from fantail.broker.sources.redis.connection import RedisLink
+from fantail.broker.sources.redis.replies import is_role_error
+from support.clients.viewer import Viewer, tailing
 from support.redis_pair import RedisPair, redis_pair
-from support.viewer import Viewer, tailing
+from support.servers.fantail_process import fantail_process
 from support.wait import eventually
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ import anyio
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
-from broker.producers.diff_entry import fitting
-from broker.producers.worktree.dirt import Dirt, everything
-from broker.producers.worktree.raw_diff import file_name, path_of
-from broker.producers.worktree_diff import DiffLimits, Notices, WorktreeDiff, open_diff
-from support.git_repository import HERMETIC, GitRepository
+from fantail.broker.producers.diff.entry import fitting
+from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.raw_diff import file_name, path_of
+from fantail.broker.producers.diff.worktree_diff import DiffLimits, Notices, WorktreeDiff, open_diff
+from support.worktrees.git_repository import HERMETIC, GitRepository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

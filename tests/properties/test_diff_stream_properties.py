@@ -11,15 +11,15 @@ import anyio.lowlevel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker import Broker, parse_position
-from broker.diffs import file_changes, files_in, opening
-from broker.wakeup import Bell, Waker
-from support.diff_client import DiffClient
-from support.sse_client import EventParser
-from web.faces import diff_stream
-from web.faces.diff_stream import DiffFace, DiffStream, Form
-from web.faces.job_stream import Told
-from web.viewer import Viewer as Asking
+from fantail.broker import Broker, parse_position
+from fantail.broker.documents.diffs import file_changes, files_in, opening
+from fantail.broker.log.notify import Bell, Waker
+from fantail.web.auth.viewer import Viewer as Asking
+from fantail.web.streams import diff as diff_stream
+from fantail.web.streams.diff import DiffFace, DiffStream, Form
+from fantail.web.streams.job import Told
+from support.clients.diff_client import DiffClient
+from support.clients.sse_client import EventParser
 
 FILES = st.sampled_from(["a", "b", "c/d", "e~1", "f~0/~", "", 'g"\n', "ü"])
 ENTRIES = st.builds(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from broker.entries import STREAMS, entry_of, line_of, record_of
-from broker.foreign_json import without_surrogates
+from fantail.broker.lenient_json import without_surrogates
+from fantail.broker.log.records import STREAMS, entry_of, line_of, record_of
 
 LINE_BYTES_MAX = 64
 

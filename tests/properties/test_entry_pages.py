@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker.entries import Records, entry_of, record_of, records_of
+from fantail.broker.log.records import Records, entry_of, record_of, records_of
 
 ONE = entry_of(1, "a", "stdout")
 

@@ -10,13 +10,13 @@ import jsonpointer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.errors import PatchError
-from broker.json_patch import apply_in_place, diff, escape, normalise, pointer
+from fantail.broker.documents.json_patch import apply_in_place, diff, escape, normalise, pointer
+from fantail.broker.errors import PatchError
 from support.json_equality import canonical
 from support.json_pointers import pointers_into
 
 if TYPE_CHECKING:
-    from broker.json_patch import JsonValue
+    from fantail.broker.documents.json_patch import JsonValue
 
 # Few names and few numbers, so that two documents often have something in common: that is where
 # the trouble is (true beside 1, an index that is a name, an empty name, a name to be escaped).

@@ -15,13 +15,13 @@ import orjson
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from broker.entries import entry_of
-from broker.msg_store import Batch, MsgStore
-from broker.outcomes import Behind, CaughtUp, Diverged, Lost
-from broker.sources.list_tail import ListTail
+from fantail.broker.log.msg_store import Batch, MsgStore
+from fantail.broker.log.outcomes import Behind, CaughtUp, Diverged, Lost
+from fantail.broker.log.records import entry_of
+from fantail.broker.sources.redis.list_tail import ListTail
 
 if TYPE_CHECKING:
-    from broker.sources.redis_link import Command
+    from fantail.broker.sources.redis.connection import Command
 
 Change = tuple[Literal["push", "trim", "delete", "rewrite", "lose"], int]
 

@@ -15,18 +15,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from broker import segment as segments
-from broker.entries import Record, Records
-from broker.errors import StoreClosedError
-from broker.msg_store import EVICTED, Batch, MsgStore, Retention
-from broker.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
-from broker.position import Cursor, Position, checksum, log_position
-from broker.segment import Encoding
+from fantail.broker.errors import StoreClosedError
+from fantail.broker.log import segment as segments
+from fantail.broker.log.msg_store import EVICTED, Batch, MsgStore, Retention
+from fantail.broker.log.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
+from fantail.broker.log.position import Cursor, Position, checksum, log_position
+from fantail.broker.log.records import Record, Records
+from fantail.broker.log.segment import Encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from broker.msg_store import ReadOutcome
+    from fantail.broker.log.msg_store import ReadOutcome
 
 # Small, so that a few steps cross the borders of several segments.
 SEGMENT_BYTES = 200

@@ -12,13 +12,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from broker import segment as segments
-from broker.errors import PatchError
-from broker.json_patch import apply_in_place, pointer
-from broker.msg_store import Batch, Retention
-from broker.outcomes import CaughtUp, Diverged, Located, Lost, Reason
-from broker.patch_store import PatchStore, flat_changes, operation_of
-from broker.position import Cursor, Position
+from fantail.broker.documents.json_patch import apply_in_place, pointer
+from fantail.broker.documents.patch_store import PatchStore, flat_changes, operation_of
+from fantail.broker.errors import PatchError
+from fantail.broker.log import segment as segments
+from fantail.broker.log.msg_store import Batch, Retention
+from fantail.broker.log.outcomes import CaughtUp, Diverged, Located, Lost, Reason
+from fantail.broker.log.position import Cursor, Position
 from support.json_equality import canonical
 from support.json_pointers import pointers_into
 

@@ -7,8 +7,8 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.limits import POSITION_BYTES_MAX
-from broker.position import Position, checksum, log_position, parse_position
+from fantail.broker.limits import POSITION_BYTES_MAX
+from fantail.broker.log.position import Position, checksum, log_position, parse_position
 
 TAG_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
 tags = st.text(st.sampled_from(TAG_LETTERS), min_size=1, max_size=96)

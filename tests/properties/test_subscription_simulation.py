@@ -19,23 +19,23 @@ import pytest
 import trio
 import trio.testing
 
-from broker import segment as segments
-from broker.broker import Broker, BrokerLimits
-from broker.entries import entry_of
-from broker.errors import SourceUnavailableError
-from broker.msg_store import Batch
-from broker.outcomes import CaughtUp, Diverged, Lost
-from broker.position import Position, checksum, log_position, parse_position
-from broker.segment import Encoding
-from broker.wakeup import Waker
-from support import virtual_time
-from support.simulated_source import SimulatedSource, SimulatedTruth
+from fantail.broker.broker import Broker, BrokerLimits
+from fantail.broker.errors import SourceUnavailableError
+from fantail.broker.log import segment as segments
+from fantail.broker.log.msg_store import Batch
+from fantail.broker.log.notify import Waker
+from fantail.broker.log.outcomes import CaughtUp, Diverged, Lost
+from fantail.broker.log.position import Position, checksum, log_position, parse_position
+from fantail.broker.log.records import entry_of
+from fantail.broker.log.segment import Encoding
+from support.simulation import virtual_time
+from support.simulation.simulated_source import SimulatedSource, SimulatedTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from broker.jobs import Job
-    from broker.subscription import Subscription
+    from fantail.broker.jobs import Job
+    from fantail.broker.readers.subscription import Subscription
 
 JOB_ID = "42"
 LONGEST_S = 20_000.0
@@ -240,7 +240,7 @@ class Reader:
         return self.world.source.list_of(job, job.output.generation) != len(self.world.truth.job(JOB_ID).lists) - 1
 
     def take_asleep(self, encoded: bytes) -> bool:
-        """Is handed lines while it waits (`broker.crowd`), and cannot always take them."""
+        """Is handed lines while it waits (`fantail.broker.readers.fanout`), and cannot always take them."""
         if self.world.happens(self.refuses):
             return False
         lines = encoded.splitlines()

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.json_patch import apply_in_place
-from broker.msg_store import Batch
-from broker.patch_store import operation_of
-from broker.position import Cursor
-from broker.tables import ChangeKind, DatabaseChange, Tables
+from fantail.broker.documents.json_patch import apply_in_place
+from fantail.broker.documents.patch_store import operation_of
+from fantail.broker.log.msg_store import Batch
+from fantail.broker.log.position import Cursor
+from fantail.broker.tables import ChangeKind, DatabaseChange, Tables
 from support.json_equality import canonical
 
 if TYPE_CHECKING:

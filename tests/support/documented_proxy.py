@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from support.loopback import free_port
+from support.servers.loopback import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

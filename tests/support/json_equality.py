@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from broker.json_patch import JsonValue
+    from fantail.broker.documents.json_patch import JsonValue
 
 
 def canonical(value: JsonValue) -> object:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from broker.json_patch import pointer
+from fantail.broker.documents.json_patch import pointer
 
 if TYPE_CHECKING:
-    from broker.json_patch import JsonValue
+    from fantail.broker.documents.json_patch import JsonValue
 
 
 def pointers_into(value: JsonValue, above: str = "") -> list[str]:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from support.tcp_proxy import TcpProxy, tcp_proxy
+from support.servers.tcp_proxy import TcpProxy, tcp_proxy
 from support.wait import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from conftest import MakeRedisServer
-    from support.redis_server import RedisServer
+    from support.servers.redis_server import RedisServer
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from support.postgres import PostgresServer
+    from support.servers.postgres import PostgresServer
 
 RUNS = """CREATE TABLE runs (id {uuid} PRIMARY KEY, job_id {uuid}, status varchar(50), duration varchar(100),
  started_at timestamp, completed_at timestamp, artifact_paths {json}, error_details text, trigger varchar(50),

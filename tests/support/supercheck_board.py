@@ -10,13 +10,13 @@ import httpx
 import orjson
 from redis.asyncio import Redis
 
-from support.served_status import ServedStatus, served_status
+from support.servers.served_status import ServedStatus, served_status
 from support.wait import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from support.sse_client import Stream
+    from support.clients.sse_client import Stream
 
 STARTED, COMPLETED = "2026-01-31T12:00:00.000Z", "2026-01-31T12:01:00.000Z"
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.servers.web_client import WebClient, redis_web_client, web_client
 from support.status_tables import SqliteTables, create
 from support.supercheck_board import Dashboard, dashboard
-from support.web_client import WebClient, redis_web_client, web_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from web.settings import Settings, WrongSettingError, described, load_settings, unknown_names
+from fantail.web.settings import Settings, WrongSettingError, described, load_settings, unknown_names
 
 if TYPE_CHECKING:
     from pathlib import Path

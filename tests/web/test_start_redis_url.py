@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from broker.limits import REDIS_TIMEOUT_S
-from broker.producers.redis_job import connected
-from broker.sources.redis_address import WrongRedisAddressError, check_address, read_address, shown_address
-from broker.sources.redis_link import RedisLink
-from support.certificates import PASSWORD, Certificates, make_certificates
-from support.fantail_process import command, environment, fantail_process, refused
-from support.loopback import free_port
-from support.redis_server import DEBIAN_REDIS, RedisServer
+from fantail.broker.limits import REDIS_TIMEOUT_S
+from fantail.broker.producers.writer.redis_job import connected
+from fantail.broker.sources.redis.address import WrongRedisAddressError, check_address, read_address, shown_address
+from fantail.broker.sources.redis.connection import RedisLink
+from support.servers.certificates import PASSWORD, Certificates, make_certificates
+from support.servers.fantail_process import command, environment, fantail_process, refused
+from support.servers.loopback import free_port
+from support.servers.redis_server import DEBIAN_REDIS, RedisServer
 from support.wait import eventually
 
 if TYPE_CHECKING:

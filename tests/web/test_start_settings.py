@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from support.fantail_process import refused
-from web.auth import check_token_key
-from web.settings import Settings, WrongSettingError, load_settings
-from web.status_sources import check_database
+from fantail.web.auth.identity import check_token_key
+from fantail.web.settings import Settings, WrongSettingError, load_settings
+from fantail.web.status_sources import check_database
+from support.servers.fantail_process import refused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ WRONG: Final[dict[str, tuple[str, ...]]] = {
         "redis://h?protocol=9",
         "rediss://h?ssl_ca_certs=/nope",
     ),
-    "data_dir": (),  # see `test_a_data_directory_that_cannot_be…` and tests/redis/test_hostile_directory.py
+    "data_dir": (),  # see `test_a_data_directory_that_cannot_be…` and tests/broker/embedded/test_private_files.py
     "tables": ("jobs", "jobs=job:", "jobs=job:*,jobs=x:*", "a b=x:*"),
     "table_rows": ("0", "-1", "1000001", "nan", "all"),
     "pipeline_url": ("h", "ftp://h", "http://", "http://h:0", "http://h?a=b"),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from broker import Broker
-from web.settings import Settings, WrongSettingError, load_settings
-from web.status_sources import StatusSources, status_tables
+from fantail.broker import Broker
+from fantail.web.settings import Settings, WrongSettingError, load_settings
+from fantail.web.status_sources import StatusSources, status_tables
 
 
 def sources(redis_url: str | None = None, **settings: Any) -> StatusSources:
@@ -39,19 +39,22 @@ def in_a_new_process(code: str) -> str:
 def test_a_database_without_the_packages_for_it_says_what_to_install() -> None:
     said = in_a_new_process(
         "import sys; sys.modules['sqlalchemy'] = None\n"
-        "from web.server import serve\n"
+        "from fantail.web.server import serve\n"
         "sys.stderr = sys.stdout\n"
         "print(serve(database_url='sqlite:///x.db', redis_url='unix:///nowhere', port=0))"
     )
     assert said.splitlines()[-2:] == [
-        "fantail: FANTAIL_DATABASE_URL needs packages that are not installed (sqlalchemy): pip install 'fantail[sql]'",
+        (
+            "fantail: FANTAIL_DATABASE_URL needs packages that are not installed (sqlalchemy): "
+            "pip install 'fantail-hub[sql]'"
+        ),
         "2",
     ]
 
 
 def test_without_a_database_the_packages_for_one_are_not_even_imported() -> None:
     """They are an extra, and half of the time that a start takes."""
-    assert in_a_new_process("import sys, web.server; print('sqlalchemy' in sys.modules)") == "False\n"
+    assert in_a_new_process("import sys, fantail.web.server; print('sqlalchemy' in sys.modules)") == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 /** The dashboard's own viewer, whole: a job of which the last thousand lines are here; a "server" in memory has the others. */
 import { createRoot } from "react-dom/client";
 import { FantailProvider } from "../../../frontend/src/hooks/client-context";
-import { createClient } from "../../../frontend/src/stream/client";
-import type { JobOutput } from "../../../frontend/src/stream/job";
-import { LineStore } from "../../../frontend/src/stream/line-store";
+import { createClient } from "../../../frontend/src/client";
+import type { JobOutput } from "../../../frontend/src/api/job";
+import { LineStore } from "../../../frontend/src/log/line-store";
 import { LogViewer } from "../../../frontend/src/ui/log/LogViewer";
 import "../../../frontend/src/ui/styles/tokens.css";
 import "../../../frontend/src/ui/styles/base.css";

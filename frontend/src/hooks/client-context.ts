@@ -1,7 +1,7 @@
 /** The client that the hooks of a tree use. Without a provider they share one for the page's own origin. */
 import { createContext, use } from "react";
-import { type Client, createClient } from "../stream/client";
-import { pipelineSSEManager } from "../stream/pipeline-sse-manager";
+import { type Client, createClient } from "../client";
+import { pipelineSSEManager } from "../pipelines/pipeline-sse-manager";
 
 const ClientContext = createContext<Client | null>(null);
 

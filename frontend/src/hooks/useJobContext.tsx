@@ -6,8 +6,8 @@
  * `useJobContext`.
  */
 import { type ReactNode, createContext, use, useEffect, useMemo, useSyncExternalStore } from "react";
-import type { ActiveRun, RunEnd } from "../stream/run-registry";
-import type { RunStatus } from "../stream/run-status";
+import type { ActiveRun, RunEnd } from "../runs/run-registry";
+import type { RunStatus } from "../runs/run-status";
 import { useClient } from "./client-context";
 
 export interface JobContext {

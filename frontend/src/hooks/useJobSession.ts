@@ -1,7 +1,7 @@
 /** A job's session, kept for as long as the component is there and the job is the same. */
 import { useEffect, useState, useSyncExternalStore } from "react";
-import { JobSession, type JobSessionSettings, type JobSessionState } from "../stream/job-session";
-import type { LineStore } from "../stream/line-store";
+import { JobSession, type JobSessionSettings, type JobSessionState } from "../log/job-session";
+import type { LineStore } from "../log/line-store";
 import { useClient } from "./client-context";
 
 export type JobSessionOptions = Omit<JobSessionSettings, "source" | "jobId">;

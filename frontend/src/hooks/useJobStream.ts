@@ -5,7 +5,7 @@
  * view of very long logs takes the line store of `useJobSession` instead, and reads the rows it shows.
  */
 import { useSyncExternalStore } from "react";
-import type { Job, JobMetadata, JobOutput, JobStatus } from "../stream/job";
+import type { Job, JobMetadata, JobOutput, JobStatus } from "../api/job";
 import { useJobSession } from "./useJobSession";
 
 export interface UseJobStreamOptions {

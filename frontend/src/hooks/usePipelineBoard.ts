@@ -1,7 +1,7 @@
 /** What the hooks of both transports share: to watch pipelines through one, and to read what is known of them. */
 import { useEffect, useMemo, useRef, useSyncExternalStore } from "react";
-import { type PipelineBoard, type PipelineView, UNKNOWN } from "../stream/pipeline-board";
-import type { PipelineStatus } from "../stream/pipeline-status";
+import { type PipelineBoard, type PipelineView, UNKNOWN } from "../pipelines/pipeline-board";
+import type { PipelineStatus } from "../pipelines/pipeline-status";
 
 /** Who brings statuses: the stream's manager, or the polls. Both count. */
 interface Feed {

@@ -3,7 +3,7 @@
  *
  * Pages take the hooks of the same names in usePipelineStateAdapter.ts, which come here where there is no stream.
  */
-import type { PipelineStatus } from "../stream/pipeline-status";
+import type { PipelineStatus } from "../pipelines/pipeline-status";
 import { useClient } from "./client-context";
 import { type PipelineStatuses, useStatus, useStatuses, useWatched } from "./usePipelineBoard";
 

@@ -5,8 +5,8 @@
  * While polling stands in, the subscription to the stream stays: that is how it comes back by itself. Both write what
  * they learn to one board, so a change of transport shows no empty moment.
  */
-import type { PipelineStatus } from "../stream/pipeline-status";
-import type { SSEConnectionState } from "../stream/pipeline-sse-config";
+import type { PipelineStatus } from "../pipelines/pipeline-status";
+import type { SSEConnectionState } from "../pipelines/pipeline-sse-config";
 import { useClient } from "./client-context";
 import { NO_PIPELINES, type PipelineStatuses, useStatus, useStatuses, useWatched } from "./usePipelineBoard";
 import { useSSEConnectionState, useSSEFallbackState } from "./usePipelineStateSSE";

@@ -1,7 +1,7 @@
 /** Pipelines by stream: however many components watch, the page has one, and `pipelineSSEManager` keeps it. */
 import { useCallback, useSyncExternalStore } from "react";
-import type { PipelineStatus } from "../stream/pipeline-status";
-import type { SSEConnectionState } from "../stream/pipeline-sse-config";
+import type { PipelineStatus } from "../pipelines/pipeline-status";
+import type { SSEConnectionState } from "../pipelines/pipeline-sse-config";
 import { useClient } from "./client-context";
 import { type PipelineStatuses, useStatus, useStatuses, useWatched } from "./usePipelineBoard";
 

@@ -12,7 +12,7 @@
  * resume may begin a little earlier than it could, among records this client may not see anyway.
  */
 import { backoffMs } from "./backoff";
-import { type Door, mayKnock } from "./door";
+import { type Door, mayKnock } from "./readiness-probe";
 import { type Frame, readPieces } from "./event-reader";
 import { jsonOrText } from "./json";
 import { Listener, PROBE_MS } from "./listener";

@@ -1,6 +1,6 @@
 /** A StreamSource with one connection per topic. Where many topics are watched at once, another source shares one. */
 import { Connection } from "./connection";
-import { Door } from "./door";
+import { Door } from "./readiness-probe";
 import { type PageVisibility, browserVisibility } from "./page-visibility";
 import { type Platform, browserPlatform } from "./platform";
 import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "./stream-source";

@@ -2,20 +2,20 @@
 import { Suspense, useEffect } from "react";
 import { Route, Switch } from "wouter";
 import { JobProvider } from "../hooks/useJobContext";
-import type { InitialData, InitialView } from "../stream/initial-data";
-import type { JobPageProps } from "./JobPage";
-import { JobsPage } from "./JobsPage";
+import type { InitialData, InitialView } from "../api/initial-data";
+import type { JobPageProps } from "./jobs/JobPage";
+import { JobsPage } from "./jobs/JobsPage";
 import { Navigation } from "./Navigation";
 import { NotFound } from "./NotFound";
 import { Overlays } from "./Overlays";
-import { RunNotices } from "./RunNotices";
+import { RunNotices } from "./runs/RunNotices";
 import { lazyPage } from "./lazy-page";
 import { useArrival } from "./useArrival";
 
-const JobPage = lazyPage<JobPageProps>(async () => (await import("./JobPage")).JobPage);
-const PipelinesPage = lazyPage(async () => (await import("./PipelinesPage")).PipelinesPage);
-const RunsPage = lazyPage(async () => (await import("./RunsPage")).RunsPage);
-const SystemPage = lazyPage(async () => (await import("./SystemPage")).SystemPage);
+const JobPage = lazyPage<JobPageProps>(async () => (await import("./jobs/JobPage")).JobPage);
+const PipelinesPage = lazyPage(async () => (await import("./pipelines/PipelinesPage")).PipelinesPage);
+const RunsPage = lazyPage(async () => (await import("./runs/RunsPage")).RunsPage);
+const SystemPage = lazyPage(async () => (await import("./system/SystemPage")).SystemPage);
 
 /** When the page for jobs is fetched for those who begin elsewhere: when their own page has long been drawn. */
 const FETCH_AHEAD_MS = 500;

@@ -1,9 +1,9 @@
 /** The bar above all pages: where one is, where else one can go. */
 import { Link, useLocation } from "wouter";
-import type { User } from "../stream/initial-data";
+import type { User } from "../api/initial-data";
 import { Mark } from "./Mark";
 import { ThemeSwitch } from "./ThemeSwitch";
-import { visible } from "./VisibleText";
+import { visible } from "./shared/VisibleText";
 
 const PAGES = [
   { href: "/", name: "Jobs", holds: /^\/(?:jobs(?:\/.*)?)?$/, forAdmins: false },

@@ -1,6 +1,6 @@
 /** Nothing at this address, or nothing for this reader: the server does not say which. */
 import { Link } from "wouter";
-import { useTitle } from "./useTitle";
+import { useTitle } from "./shared/useTitle";
 
 export function NotFound({ what }: { readonly what: "page" | "job" }) {
   const title = what === "job" ? "There is no such job" : "There is no such page";

@@ -1,6 +1,6 @@
 /** Which theme: the system's, light or dark, each a press further. Remembered, and the same in all tabs. */
 import { useActions } from "./keys";
-import { NEXT_THEME, THEME_SHAPES, themeLabel } from "./theme-look";
+import { NEXT_THEME, THEME_SHAPES, themeLabel } from "./theme-appearance";
 import { usePreference } from "./usePreference";
 
 export function ThemeSwitch() {

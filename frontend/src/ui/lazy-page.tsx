@@ -5,7 +5,7 @@
  * then, and the focus with nowhere to go.
  */
 import { type ComponentType, lazy, useState } from "react";
-import { Trouble } from "./PageHead";
+import { Trouble } from "./shared/PageHead";
 
 export type LazyPage<Props extends object> = ComponentType<Props> & {
   /** Fetches it, for a reader who is likely to ask for it; settles when it has come, or cannot. */

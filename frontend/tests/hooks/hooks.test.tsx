@@ -7,7 +7,7 @@ import { useEventSourceManager } from "../../src/hooks/useEventSourceManager";
 import { useJobStream } from "../../src/hooks/useJobStream";
 import { useLogStream } from "../../src/hooks/useLogStream";
 import { useTables } from "../../src/hooks/useTables";
-import { createClient } from "../../src/stream/client";
+import { createClient } from "../../src/client";
 import { frame, holdClock } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 

@@ -3,8 +3,8 @@ import { type ReactNode, StrictMode } from "react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { FantailProvider } from "../../src/hooks/client-context";
 import { JobProvider, useJobContext } from "../../src/hooks/useJobContext";
-import { type Client, createClient } from "../../src/stream/client";
-import type { RunEnd } from "../../src/stream/run-registry";
+import { type Client, createClient } from "../../src/client";
+import type { RunEnd } from "../../src/runs/run-registry";
 import { holdClock, pass } from "../support/held-clock";
 import { ScriptedSource } from "../support/scripted-source";
 

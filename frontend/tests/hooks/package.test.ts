@@ -28,12 +28,12 @@ describe("the package", () => {
     for (const target of JSON.stringify(exports).matchAll(/"\.\/(dist\/[^"]+)"/g))
       expect(read(target[1] ?? "")).not.toBe("");
     const modules = readdirSync(join(packed.installed, "dist")).filter((name) => name.endsWith(".js"));
-    expect(modules.toSorted()).toEqual(["hub.js", "index.js", "streams.worker.js"]);
+    expect(modules.toSorted()).toEqual(["connection-hub.js", "index.js", "streams.worker.js"]);
     const imported = modules.flatMap((name) =>
       [...read(`dist/${name}`).matchAll(/^import .*"([^"]+)";$/gm)].map(([, from]) => from),
     );
     expect(new Set(imported)).toEqual(
-      new Set(["react", "react/jsx-runtime", "eventsource-parser", "./hub.js"]),
+      new Set(["react", "react/jsx-runtime", "eventsource-parser", "./connection-hub.js"]),
     );
   });
 

@@ -6,7 +6,7 @@ import { FantailProvider } from "../../src/hooks/client-context";
 import * as polling from "../../src/hooks/usePipelineState";
 import * as adapter from "../../src/hooks/usePipelineStateAdapter";
 import * as sse from "../../src/hooks/usePipelineStateSSE";
-import { type Client, createClient } from "../../src/stream/client";
+import { type Client, createClient } from "../../src/client";
 import { holdClock, pass } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 

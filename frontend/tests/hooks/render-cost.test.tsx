@@ -10,7 +10,7 @@ import { useEventSourceManager } from "../../src/hooks/useEventSourceManager";
 import { useJobSession } from "../../src/hooks/useJobSession";
 import { useJobStream } from "../../src/hooks/useJobStream";
 import { useLogStream } from "../../src/hooks/useLogStream";
-import { createClient } from "../../src/stream/client";
+import { createClient } from "../../src/client";
 import { holdClock } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 

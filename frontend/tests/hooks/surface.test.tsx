@@ -4,7 +4,7 @@ import { act, renderHook } from "@testing-library/react";
 import type { ReactNode } from "react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import * as fantail from "../../src/index";
-import { SSE_MANAGER_DEFAULTS } from "../../src/stream/pipeline-sse-config";
+import { SSE_MANAGER_DEFAULTS } from "../../src/pipelines/pipeline-sse-config";
 import { frame, holdClock } from "../support/held-clock";
 import { type Said, ScriptedSource } from "../support/scripted-source";
 

@@ -1,8 +1,8 @@
 /** The small pure parts: positions, backoff, answers, jobs off the wire, the page's initial data. */
 import { describe, expect, it } from "vitest";
 import { ADVICE_CAP_MS, BACKOFF_CAP_MS, backoffMs } from "../../src/stream/backoff";
-import { INITIAL_DATA_ID, readInitialData } from "../../src/stream/initial-data";
-import { isTerminal, readJob, readOutput, readRow } from "../../src/stream/job";
+import { INITIAL_DATA_ID, readInitialData } from "../../src/api/initial-data";
+import { isTerminal, readJob, readOutput, readRow } from "../../src/api/job";
 import { parsePosition } from "../../src/stream/position";
 import { unreachable } from "../../src/stream/response";
 

@@ -1,6 +1,6 @@
 /** A log that folds its entries a stretch at a time, as a store does, with nothing clever about it. */
-import type { OutputStream } from "../../src/stream/job";
-import { type Carry, type FoldedRow, START, foldEntries } from "../../src/stream/terminal-lines";
+import type { OutputStream } from "../../src/api/job";
+import { type Carry, type FoldedRow, START, foldEntries } from "../../src/log/terminal/terminal-lines";
 
 interface KeptRow extends FoldedRow {
   readonly stream: OutputStream;

@@ -2,7 +2,7 @@
 import { type ConnectionStatus, type ServerEvent, type StreamSink } from "../../src/stream/stream-source";
 import type { Subscription } from "../../src/stream/stream-source";
 import type { Platform } from "../../src/stream/platform";
-import { Hub } from "../../src/stream/shared/hub";
+import { Hub } from "../../src/stream/shared/connection-hub";
 import type { HubLinkEvents, OpenHubLink, ToHub, ToTab } from "../../src/stream/shared/messages";
 import { SharedStreams } from "../../src/stream/shared/shared-streams";
 import { HideablePage } from "./hideable-page";

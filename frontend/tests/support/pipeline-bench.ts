@@ -1,9 +1,9 @@
 /** The manager of pipelines on a simulated network and clock, with a page that can be hidden. */
 import { FetchStreams } from "../../src/stream/fetch-streams";
-import { PipelineBoard } from "../../src/stream/pipeline-board";
-import { PipelinePolls } from "../../src/stream/pipeline-polls";
-import type { SSEConnectionState, SSEManagerConfig } from "../../src/stream/pipeline-sse-config";
-import { PipelineSSEManager } from "../../src/stream/pipeline-sse-manager";
+import { PipelineBoard } from "../../src/pipelines/pipeline-board";
+import { PipelinePolls } from "../../src/pipelines/pipeline-polls";
+import type { SSEConnectionState, SSEManagerConfig } from "../../src/pipelines/pipeline-sse-config";
+import { PipelineSSEManager } from "../../src/pipelines/pipeline-sse-manager";
 import { HideablePage } from "./hideable-page";
 import { type Exchange, SimulatedPlatform, settle } from "./simulated-platform";
 

@@ -1,7 +1,7 @@
 /** What can be seen of a row of ours, in the terms of a terminal emulator. */
-import { BOLD, columnsOf, spansOf } from "../../src/stream/ansi";
-import { widthOf } from "../../src/stream/char-width";
-import type { FoldedRow } from "../../src/stream/terminal-lines";
+import { BOLD, columnsOf, spansOf } from "../../src/log/terminal/ansi";
+import { widthOf } from "../../src/log/terminal/char-width";
+import type { FoldedRow } from "../../src/log/terminal/terminal-lines";
 import type { Seen } from "./xterm-screen";
 
 export function seenIn({ text, style }: FoldedRow): readonly Seen[] {

@@ -1,6 +1,6 @@
 /** A log on a server that a test imagines: any number of lines, asked for by range; and what was asked. */
-import type { JobOutput } from "../../src/stream/job";
-import type { Fetched, JobsApi, OutputPage } from "../../src/stream/jobs-api";
+import type { JobOutput } from "../../src/api/job";
+import type { Fetched, JobsApi, OutputPage } from "../../src/api/jobs-api";
 
 export class ServedLog implements JobsApi {
   total: number;

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
-from broker.limits import CHOSEN_SECRET_BYTES_MIN, SECRET_BYTES_MIN
+from fantail.broker.limits import CHOSEN_SECRET_BYTES_MIN, SECRET_BYTES_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -1,8 +1,8 @@
 """What other programs wrote to Redis, masked when it is read: entries of lists, hashes, diffs, states.
 
-Whether a page of entries is plain (`broker.entries`) and whether it may have a secret is found by one automaton in one
-pass over the page as it is stored, in JSON: the rules read escaped quotes as well. So a page without a secret costs
-what it cost without masking. Only the entries that may have one are decoded, masked and written again.
+Whether a page of entries is plain (`fantail.broker.log.records`) and whether it may have a secret is found by one
+automaton in one pass over the page as it is stored, in JSON: the rules read escaped quotes as well. So a page without
+a secret costs what it cost without masking. Only the entries that may have one are decoded, masked and written again.
 
 What holds: the checksum of an entry stays that of the stored one, so positions do not change. What is not masked is
 passed on as the very object it was. The body of a private key is known by the entries around it: a masker takes the
@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 import re2
 
-from broker.foreign_json import parsed, repaired
-from broker.limits import KEY_BLOCK_LINES_MAX
-from broker.masking.key_blocks import KEY_TRACE, KeyBlock, ends_key, may_be_body, without_body
-from broker.masking.masker import known_rules, masked_bytes, masked_text
-from broker.masking.rules import ESCAPE_WITHIN, compile_options, scanned
+from fantail.broker.lenient_json import parsed, repaired
+from fantail.broker.limits import KEY_BLOCK_LINES_MAX
+from fantail.broker.masking.key_blocks import KEY_TRACE, KeyBlock, ends_key, may_be_body, without_body
+from fantail.broker.masking.masker import known_rules, masked_bytes, masked_text
+from fantail.broker.masking.rules import ESCAPE_WITHIN, compile_options, scanned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from broker.masking.rules import Rules
+    from fantail.broker.masking.rules import Rules
 
 # Letters, digits and what joins them, written as escapes: JSON that hides a word from the rules.
 _HIDDEN: Final = rb"\\u00(?:2[2bdefBDEF]|3[0-9adAD]|[4-7][0-9a-fA-F])"

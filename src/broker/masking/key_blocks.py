@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from broker.limits import KEY_BLOCK_LINES_MAX
+from fantail.broker.limits import KEY_BLOCK_LINES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Masks the secrets in texts: of a stream as it comes, or of a text that is there as a whole.
 
 A job's output reaches every viewer and stays in Redis for a day, so whatever a producer publishes goes through here
-first: lines, patches, names, commands, messages. What a secret is, `broker.masking.rules` says.
+first: lines, patches, names, commands, messages. What a secret is, `fantail.broker.masking.rules` says.
 
 What holds:
 - However the output is cut into chunks, what comes out is the same: a secret split over two writes is masked
@@ -24,10 +24,10 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from broker.foreign_json import without_surrogates
-from broker.limits import MASK_TOKEN_BYTES_MAX, MASK_WINDOW_BYTES
-from broker.masking.key_blocks import KEY_TRACE, MASK, KeyBlock, key_begins, without_bodies
-from broker.masking.rules import Rules
+from fantail.broker.lenient_json import without_surrogates
+from fantail.broker.limits import MASK_TOKEN_BYTES_MAX, MASK_WINDOW_BYTES
+from fantail.broker.masking.key_blocks import KEY_TRACE, MASK, KeyBlock, key_begins, without_bodies
+from fantail.broker.masking.rules import Rules
 
 _TOKEN_BYTES: Final = re.compile(rb"[A-Za-z0-9_.+/=\\-]*")
 if TYPE_CHECKING:

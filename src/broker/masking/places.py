@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from broker.limits import MASK_LOOK_BACK_BYTES
+from fantail.broker.limits import MASK_LOOK_BACK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

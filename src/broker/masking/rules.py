@@ -1,7 +1,7 @@
 """What counts as a secret: the rules, compiled, and where they match in a text.
 
 Three kinds of rules, all RE2: chosen values (of a command's environment), the shapes of access tokens
-(`token_shapes.toml`, with the sources and licences of the data), and places (`broker.masking.places`).
+(`token_shapes.toml`, with the sources and licences of the data), and places (`fantail.broker.masking.places`).
 
 Matching takes two steps. One scan with the union of all rules, without groups, finds the next line that has a match: an
 automaton makes some 600 MB/s, however many rules there are and however close a text comes to a match. Only such a line
@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import re2
 
-from broker.limits import MIB
-from broker.masking.places import COLOUR, PLACES, WORD_BORDER
+from fantail.broker.limits import MIB
+from fantail.broker.masking.places import COLOUR, PLACES, WORD_BORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from broker.masking.places import Test
+    from fantail.broker.masking.places import Test
 
 ESCAPE: Final = b"\x1b"
 # CSI, OSC and the two-character sequences of ECMA-48, within a line.
@@ -183,7 +183,7 @@ def _pieces(value: bytes) -> list[bytes]:
 @cache
 def shapes() -> dict[str, list[bytes]]:
     """The shapes of tokens by where they may begin: `anywhere`, or `at_word`."""
-    tables = tomllib.loads(files("broker.masking").joinpath("token_shapes.toml").read_text(encoding="utf-8"))
+    tables = tomllib.loads(files("fantail.broker.masking").joinpath("token_shapes.toml").read_text(encoding="utf-8"))
     return {
         where: [shape.encode() for table in tables.values() for shape in table.get(where, {}).values()]
         for where in ("anywhere", "at_word")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from broker.limits import REDIS_BACKOFF_S_MAX, REDIS_BACKOFF_S_MIN, REFUSED_RETRY_S
+from fantail.broker.limits import REDIS_BACKOFF_S_MAX, REDIS_BACKOFF_S_MIN, REFUSED_RETRY_S
 
 
 class Backoff:

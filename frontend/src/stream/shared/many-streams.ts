@@ -15,7 +15,7 @@
  */
 import { backoffMs } from "../backoff";
 import { CONNECT_TIMEOUT_MS, SILENCE_MS } from "../connection";
-import { type Door, mayKnock } from "../door";
+import { type Door, mayKnock } from "../readiness-probe";
 import { type Frame, readPieces } from "../event-reader";
 import { type Json, isList, parseJson } from "../json";
 import type { Platform } from "../platform";

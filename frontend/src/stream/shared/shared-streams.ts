@@ -10,7 +10,7 @@
 import { type PageVisibility, browserVisibility } from "../page-visibility";
 import type { Platform } from "../platform";
 import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "../stream-source";
-import { PING_MS } from "./hub";
+import { PING_MS } from "./connection-hub";
 import { HUB_ANSWER_MS } from "./hub-watch";
 import {
   type HubLink,

@@ -3,7 +3,7 @@
  * says where the server is.
  */
 import { browserPlatform } from "../platform";
-import { Hub } from "./hub";
+import { Hub } from "./connection-hub";
 import { HUB_NAME, type ToHub } from "./messages";
 
 const { name } = globalThis as unknown as { readonly name: string };

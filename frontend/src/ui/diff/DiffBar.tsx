@@ -1,6 +1,6 @@
 /** What stands above a diff: how much it is, what keeps it from being up to date, and how it is shown. */
 import type { ConnectionStatus } from "../../stream/stream-source";
-import { ConnectionMark } from "../ConnectionMark";
+import { ConnectionMark } from "../shared/ConnectionMark";
 import { formatCount, plural } from "../format";
 import { usePreference } from "../usePreference";
 import { Counts } from "./DiffFile";

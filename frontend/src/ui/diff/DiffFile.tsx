@@ -1,6 +1,6 @@
 /** One file of a diff: its header, which stays in view while its rows do, and those of its rows that are in view. */
 import { memo } from "react";
-import { Foreign } from "../VisibleText";
+import { Foreign } from "../shared/VisibleText";
 import { SplitRow, UnifiedRow } from "./DiffRow";
 import { HEADER_HEIGHT, type Section, rowTop, rowsBetween } from "./layout";
 import type { Colours } from "./syntax";

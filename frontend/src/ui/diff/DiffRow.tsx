@@ -1,6 +1,6 @@
 /** One row of a patch: numbers, a mark, and the text in its colours. Everything is text; nothing becomes markup. */
 import { Fragment, type ReactNode } from "react";
-import { visible } from "../VisibleText";
+import { visible } from "../shared/VisibleText";
 import { ADDED, DRAWN_CHARS_MAX, HUNK, type Patch, REMARK, REMOVED, changedPart, moreText } from "./patch";
 import type { Colours } from "./syntax";
 

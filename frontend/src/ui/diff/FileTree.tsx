@@ -5,8 +5,8 @@
 import { type KeyboardEvent, useEffect, useId, useMemo, useState } from "react";
 import type { FileDiff } from "../../stream/diff-store";
 import { onResize } from "../../stream/platform";
-import { withCodes } from "../../stream/invisible";
-import { Foreign } from "../VisibleText";
+import { withCodes } from "../../log/terminal/invisible";
+import { Foreign } from "../shared/VisibleText";
 import { plural } from "../format";
 import { ChangeMark, Counts } from "./DiffFile";
 import { type Folder, type TreeRow, filesInOrder, rowsOf, treeStep } from "./tree";

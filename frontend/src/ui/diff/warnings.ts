@@ -1,6 +1,6 @@
 /** What a reader of a file's changes is to know, and cannot see in them. */
 import type { FileDiff } from "../../stream/diff-store";
-import { hasBidi, invisibleCount } from "../../stream/invisible";
+import { hasBidi, invisibleCount } from "../../log/terminal/invisible";
 
 export interface Warning {
   readonly text: string;

@@ -6,7 +6,7 @@
  * words cannot be counted without the browser. What a font may draw wider than a figure counts as two columns, so a row
  * may be a line too high and is never too low.
  */
-import { INVISIBLE_COLUMNS, invisibleParts } from "../../stream/invisible";
+import { INVISIBLE_COLUMNS, invisibleParts } from "../../log/terminal/invisible";
 
 /** As `tab-size` in diff.css. */
 const TAB_COLUMNS = 4;

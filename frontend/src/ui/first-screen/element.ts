@@ -1,5 +1,5 @@
 /** Elements without React, for what is drawn before it has come. */
-import { codeOf, describe, invisibleParts } from "../../stream/invisible";
+import { codeOf, describe, invisibleParts } from "../../log/terminal/invisible";
 
 type Attributes = Readonly<Record<string, string | number | undefined>>;
 

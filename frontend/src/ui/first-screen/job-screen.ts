@@ -7,15 +7,15 @@
  * names a line, where lines wrap, where lines are missing; and in a log that came whole and has errors or groups, which
  * are then known at once: lines fold away, and a finished log opens at its first error.
  */
-import type { InitialData, InitialView, User } from "../../stream/initial-data";
-import { type Job, type JobOutput, isTerminal } from "../../stream/job";
-import { jobPath } from "../../stream/jobs-api";
-import { MarkReader } from "../../stream/line-marks";
-import { LineStore } from "../../stream/line-store";
-import { isWebAddress } from "../../stream/links";
-import { type PlacedRow, layOut } from "../../stream/log-layout";
-import type { LineRow } from "../../stream/log-rows";
-import { EVERYTHING } from "../../stream/projection";
+import type { InitialData, InitialView, User } from "../../api/initial-data";
+import { type Job, type JobOutput, isTerminal } from "../../api/job";
+import { jobPath } from "../../api/jobs-api";
+import { MarkReader } from "../../log/line-marks";
+import { LineStore } from "../../log/line-store";
+import { isWebAddress } from "../../log/terminal/links";
+import { type PlacedRow, layOut } from "../../log/log-layout";
+import type { LineRow } from "../../log/log-rows";
+import { EVERYTHING } from "../../log/projection";
 import {
   CALENDAR_MS,
   formatAgo,
@@ -28,8 +28,8 @@ import {
 import { nameOf } from "../jobs/job-name";
 import { ROW_HEIGHT, bottom, digitsOf, scrollHeight, windowAt } from "../log/geometry";
 import { preference } from "../preferences";
-import { lookOfStatus } from "../status-look";
-import { THEME_SHAPES, themeLabel } from "../theme-look";
+import { lookOfStatus } from "../shared/status-appearance";
+import { THEME_SHAPES, themeLabel } from "../theme-appearance";
 import { element, visible } from "./element";
 import markup from "./job-screen.html?raw";
 import { type RowLook, slotOf } from "./rows";

@@ -1,13 +1,13 @@
 /** The rows of a log as elements, made without React: as `LogSlot`, `LogRow` and `LineText` draw them at first. */
-import { PLAIN } from "../../stream/ansi";
-import type { PlacedRow } from "../../stream/log-layout";
-import type { LineRow } from "../../stream/log-rows";
-import { LENGTH_SHOWN, type Piece, piecesOf, plainOf } from "../../stream/row-text";
+import { PLAIN } from "../../log/terminal/ansi";
+import type { PlacedRow } from "../../log/log-layout";
+import type { LineRow } from "../../log/log-rows";
+import { LENGTH_SHOWN, type Piece, piecesOf, plainOf } from "../../log/terminal/row-text";
 import { formatCount } from "../format";
-import { lookOf } from "../log/ansi-colour";
+import { lookOf } from "../log/row/ansi-colour";
 import { ROW_HEIGHT } from "../log/geometry";
-import { STREAM_NAMES, rowClasses } from "../log/row-look";
-import { type TimestampMode, formatStamp, isPause, isoMoment } from "../log/timestamps";
+import { STREAM_NAMES, rowClasses } from "../log/row/row-appearance";
+import { type TimestampMode, formatStamp, isPause, isoMoment } from "../log/row/timestamps";
 import { boxOf, element } from "./element";
 
 export interface RowLook {

@@ -1,12 +1,12 @@
 /** What the list of jobs shows of each. */
 import { Link } from "wouter";
-import { type Job, isTerminal } from "../../stream/job";
-import { Changes } from "../Changes";
-import { StatusBadge } from "../StatusBadge";
-import { Ago, Duration } from "../Times";
+import { type Job, isTerminal } from "../../api/job";
+import { Changes } from "../shared/Changes";
+import { StatusBadge } from "../shared/StatusBadge";
+import { Ago, Duration } from "../shared/Times";
 import { type Column, FirstCell } from "../table/DataTable";
-import { withCodes } from "../../stream/invisible";
-import { Foreign } from "../VisibleText";
+import { withCodes } from "../../log/terminal/invisible";
+import { Foreign } from "../shared/VisibleText";
 import { nameOf } from "./job-name";
 
 export const JOB_COLUMNS: readonly Column<Job>[] = [

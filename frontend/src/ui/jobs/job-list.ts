@@ -2,7 +2,7 @@
  * From the rows of the table to the jobs on the page: read, filtered, counted, sorted. Pure, and quick for thousands
  * of rows at each change: what is derived of a row is kept with it, and only for as long as it is.
  */
-import { type Job, readRow } from "../../stream/job";
+import { type Job, readRow } from "../../api/job";
 import { type JsonObject, isObject } from "../../stream/json";
 import type { Sort } from "../table/DataTable";
 import { nameOf } from "./job-name";

@@ -1,5 +1,5 @@
 /** What a job is called. */
-import type { Job } from "../../stream/job";
+import type { Job } from "../../api/job";
 
 /** Whatever names a job: what is shown first of it. */
 export function nameOf(job: Job): string {

@@ -6,14 +6,14 @@
  */
 import { type ReactNode, useCallback, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { useClient } from "../../hooks/client-context";
-import { Folds } from "../../stream/groups";
-import type { JobOutput } from "../../stream/job";
-import type { LineStore } from "../../stream/line-store";
-import { MarkReader, isErrorLine } from "../../stream/line-marks";
-import { Outline } from "../../stream/outline";
+import { Folds } from "../../log/groups";
+import type { JobOutput } from "../../api/job";
+import type { LineStore } from "../../log/line-store";
+import { MarkReader, isErrorLine } from "../../log/line-marks";
+import { Outline } from "../../log/outline";
 import { browserPlatform } from "../../stream/platform";
 import { type LogKnowledge as Knowledge, LogKnowledgeContext } from "./log-controls";
-import { LogOutlineContext } from "./outline-context";
+import { LogOutlineContext } from "./find/outline-context";
 
 interface LogKnowledgeProps {
   readonly log: LineStore;

@@ -3,11 +3,11 @@ import type { ReactNode } from "react";
 import { formatCount, plural } from "../format";
 import { act } from "../keys";
 import { usePreference } from "../usePreference";
-import { LookControls } from "./LookControls";
-import { SearchBar } from "./SearchBar";
-import { type FilterKind, useLogFind } from "./find-context";
+import { LookControls } from "./AppearanceControls";
+import { SearchBar } from "./find/SearchBar";
+import { type FilterKind, useLogFind } from "./find/find-context";
 import { useLogControls } from "./log-controls";
-import { useLogOutline } from "./outline-context";
+import { useLogOutline } from "./find/outline-context";
 
 interface LogToolbarProps {
   readonly downloadUrl: string;

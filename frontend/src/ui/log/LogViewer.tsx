@@ -5,21 +5,21 @@
  * most every five seconds.
  */
 import { type CSSProperties, type ReactNode, useMemo, useState, useSyncExternalStore } from "react";
-import type { LineStore } from "../../stream/line-store";
-import { lastOffsetOf, offsetOf } from "../../stream/log-rows";
+import type { LineStore } from "../../log/line-store";
+import { lastOffsetOf, offsetOf } from "../../log/log-rows";
 import { plural } from "../format";
 import { usePreference } from "../usePreference";
 import { ROW_HEIGHT, digitsOf } from "./geometry";
 import type { LogController } from "./log-controller";
 import { LogControlsContext, useLogControls } from "./log-controls";
-import { LogLookContext, useLogLook } from "./log-look-context";
-import { useLogSearch } from "./log-search-context";
-import { LogFind } from "./LogFind";
+import { LogLookContext, useLogLook } from "./row/log-appearance-context";
+import { useLogSearch } from "./find/log-search-context";
+import { LogFind } from "./find/LogFind";
 import { LogKnowledge } from "./LogKnowledge";
-import { LogSlot, newsOf } from "./LogSlot";
+import { LogSlot, newsOf } from "./row/LogSlot";
 import { LogToolbar } from "./LogToolbar";
 import { Spoken } from "./Spoken";
-import { Ticks } from "./Ticks";
+import { Ticks } from "./find/Ticks";
 import { useAddress, useLogController, useScroller } from "./useLogView";
 
 interface LogViewerProps {

@@ -3,10 +3,10 @@
  * software has nothing else to say, at most every five seconds, and not at all while nothing comes.
  */
 import { use, useEffect, useState } from "react";
-import type { LineStore } from "../../stream/line-store";
-import { countBelow } from "../../stream/outline";
+import type { LineStore } from "../../log/line-store";
+import { countBelow } from "../../log/outline";
 import { plural } from "../format";
-import { LogOutlineContext } from "./outline-context";
+import { LogOutlineContext } from "./find/outline-context";
 
 /** Between two sentences, in milliseconds. */
 export const SPOKEN_MS = 5_000;

@@ -1,5 +1,5 @@
 /** Links to lines: `#L120`, `#L120-L140`. People count from 1, and include both ends. */
-import type { OffsetRange } from "../../stream/projection";
+import type { OffsetRange } from "../../log/projection";
 
 /** The lines that a hash names, or `null`. Either order is understood. */
 export function readHash(hash: string): OffsetRange | null {

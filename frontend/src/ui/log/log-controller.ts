@@ -4,8 +4,8 @@
  * A copy of what is in memory is there at once. What has to be fetched first takes longer than a browser lets a gesture
  * count (some five seconds); then it is kept, and the next copy takes it.
  */
-import type { JobsApi } from "../../stream/jobs-api";
-import type { LineStore } from "../../stream/line-store";
+import type { JobsApi } from "../../api/jobs-api";
+import type { LineStore } from "../../log/line-store";
 import {
   COPY_LINES_MAX,
   type TextPoint,
@@ -15,12 +15,12 @@ import {
   ordered,
   textInMemory,
   wholeLines,
-} from "../../stream/log-text";
+} from "../../log/log-text";
 import { replaceAddress } from "../../stream/platform";
-import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../stream/projection";
-import { provenOutput } from "../../stream/proven-output";
+import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../log/projection";
+import { provenOutput } from "../../log/proven-output";
 import { formatCount, plural } from "../format";
-import { writeText } from "./clipboard";
+import { writeText } from "../shared/clipboard";
 import { hashOf, readHash } from "./line-links";
 import type { LogControls } from "./log-controls";
 import { LogView } from "./log-view";

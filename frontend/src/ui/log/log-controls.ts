@@ -9,9 +9,9 @@
  * of a link, counts from 1.
  */
 import { createContext, use, useSyncExternalStore } from "react";
-import type { JobOutput } from "../../stream/job";
-import type { LineStore } from "../../stream/line-store";
-import type { OffsetRange, Projection } from "../../stream/projection";
+import type { JobOutput } from "../../api/job";
+import type { LineStore } from "../../log/line-store";
+import type { OffsetRange, Projection } from "../../log/projection";
 
 export interface LogControls {
   readonly jobId: string;

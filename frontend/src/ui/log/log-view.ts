@@ -9,12 +9,12 @@
  *  - Following is left by any sign that someone wants to read, before the scroll happens, and taken up again at the bottom.
  *  - Only what would otherwise be drawn as missing is asked for.
  */
-import type { JobsApi } from "../../stream/jobs-api";
-import type { LineStore } from "../../stream/line-store";
-import { type Anchor, type LogLayout, type PlacedRow, layOut } from "../../stream/log-layout";
-import { lastOffsetOf, offsetOf } from "../../stream/log-rows";
-import { PageLoader } from "../../stream/page-loader";
-import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../stream/projection";
+import type { JobsApi } from "../../api/jobs-api";
+import type { LineStore } from "../../log/line-store";
+import { type Anchor, type LogLayout, type PlacedRow, layOut } from "../../log/log-layout";
+import { lastOffsetOf, offsetOf } from "../../log/log-rows";
+import { PageLoader } from "../../log/page-loader";
+import { EVERYTHING, type OffsetRange, type Projection, sameProjection } from "../../log/projection";
 import {
   OVERSCAN_UNITS,
   ROW_HEIGHT,

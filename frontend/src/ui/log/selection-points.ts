@@ -4,7 +4,7 @@
  * A row's element carries `data-offset` and `data-part`. Characters are counted in its `.text`, without what is there for
  * screen readers only, and without buttons.
  */
-import type { TextPoint } from "../../stream/log-text";
+import type { TextPoint } from "../../log/log-text";
 
 export interface SelectionPoints {
   readonly anchor: TextPoint;

@@ -1,6 +1,6 @@
 /** What came since the reader left the end: how many lines, and how many of them are errors. */
-import type { JobOutput } from "../../stream/job";
-import type { LineStore } from "../../stream/line-store";
+import type { JobOutput } from "../../api/job";
+import type { LineStore } from "../../log/line-store";
 import { BY_STREAM } from "./log-controls";
 
 export class Unseen {

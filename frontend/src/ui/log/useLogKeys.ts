@@ -1,5 +1,5 @@
 /** What the keys of a log do. They count while the log is the tab that is shown. */
-import type { LogFindState } from "./find-context";
+import type { LogFindState } from "./find/find-context";
 import type { LogControls } from "./log-controls";
 import { type Actions, useActions } from "../keys";
 import { preference, setPreference } from "../preferences";

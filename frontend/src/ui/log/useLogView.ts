@@ -14,14 +14,14 @@ import {
   useSyncExternalStore,
 } from "react";
 import { useClient } from "../../hooks/client-context";
-import type { LineStore } from "../../stream/line-store";
+import type { LineStore } from "../../log/line-store";
 import { onResize } from "../../stream/platform";
 import { usePreference } from "../usePreference";
 import { extended } from "./line-links";
 import { digitsOf } from "./geometry";
 import { LogController } from "./log-controller";
 import { LogKnowledgeContext } from "./log-controls";
-import { RowObserver } from "./row-observer";
+import { RowObserver } from "./row/row-observer";
 import { keyStep, wheelStep } from "./scroll-steps";
 import { selectionWithin } from "./selection-points";
 

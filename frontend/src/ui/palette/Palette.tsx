@@ -11,8 +11,8 @@
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { useTables } from "../../hooks/useTables";
-import { StatusBadge } from "../StatusBadge";
-import { visible } from "../VisibleText";
+import { StatusBadge } from "../shared/StatusBadge";
+import { visible } from "../shared/VisibleText";
 import { formatCount } from "../format";
 import { useBoundActions } from "../keys";
 import { type Choice, actionChoices, jobChoices, pageChoices, ranked } from "./choices";

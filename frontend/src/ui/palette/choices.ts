@@ -1,5 +1,5 @@
 /** What the palette offers, and in which order. Pure. */
-import { type JobStatus, readRow } from "../../stream/job";
+import { type JobStatus, readRow } from "../../api/job";
 import { type JsonObject, isObject } from "../../stream/json";
 import { type Action, type ActionName, keyLine, labelOf } from "../keys";
 

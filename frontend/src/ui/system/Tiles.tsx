@@ -1,6 +1,6 @@
 /** The numbers that tell at a glance how the server is, each with its last minutes. */
 import type { ReactNode } from "react";
-import { type Sample, type SystemInfo, readersOf } from "../../stream/system";
+import { type Sample, type SystemInfo, readersOf } from "../../api/system";
 import { formatBytes, formatCount, formatDuration, plural } from "../format";
 import { Sparkline } from "./Sparkline";
 

@@ -1,7 +1,7 @@
 /** What the list of stores shows of each. */
 import { Link } from "wouter";
-import type { StoreInfo } from "../../stream/system";
-import { StatusBadge } from "../StatusBadge";
+import type { StoreInfo } from "../../api/system";
+import { StatusBadge } from "../shared/StatusBadge";
 import { formatBytes, formatCount } from "../format";
 import { type Column, FirstCell } from "../table/DataTable";
 

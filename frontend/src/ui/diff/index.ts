@@ -1,0 +1,5 @@
+/**
+ * The diff of a job's worktree.
+ * Start at `DiffTab.tsx`.
+ */
+export {};

@@ -1,0 +1,5 @@
+/**
+ * The command palette.
+ * Start at `Palette.tsx`.
+ */
+export {};

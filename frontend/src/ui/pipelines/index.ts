@@ -1,0 +1,5 @@
+/**
+ * The page of pipelines.
+ * Start at `PipelinesPage.tsx`.
+ */
+export {};

@@ -1,9 +1,0 @@
-/** How a run's end is said to people. */
-import type { RunEnd } from "../stream/run-registry";
-
-export const END_WORDS: Readonly<Record<RunEnd["outcome"], string>> = {
-  succeeded: "succeeded",
-  failed: "failed",
-  stopped: "stopped",
-  lost: "no longer known to the server",
-};

@@ -1,0 +1,5 @@
+/**
+ * The page of the server's own state, for admins.
+ * Start at `SystemPage.tsx`.
+ */
+export {};

@@ -1,0 +1,5 @@
+/**
+ * The one table of all lists.
+ * Start at `DataTable.tsx`.
+ */
+export {};
