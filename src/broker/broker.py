@@ -33,7 +33,7 @@ from fantail.broker.limits import (
     TOTAL_BYTES_MAX,
 )
 from fantail.broker.log.msg_store import Batch, Retention
-from fantail.broker.log.notify import AlarmClock, Bell, Waker
+from fantail.broker.log.notify import Notifier, TimerQueue, Waiter
 from fantail.broker.log.outcomes import CaughtUp, Closed, Diverged, Lost
 from fantail.broker.log.records import Record, entry_of
 from fantail.broker.memory_budget import keep_within
@@ -93,13 +93,13 @@ class Broker:
         self.limits = limits or BrokerLimits()
         self.masks_secrets = masks_secrets
         self.now_s = now_s
-        self.alarm = AlarmClock(now_s)
+        self.timers = TimerQueue(now_s)
         self.epoch = secrets.token_hex(6)
         self._uses: Iterator[int] = itertools.count()
         self._jobs: dict[tuple[str, str], Job] = {}
         self._published_before = Published()  # by jobs that are no longer in memory
-        self.tables_bell = Bell()
-        self.tables = Tables(tables, self.epoch, on_change=self.tables_bell.ring, uses=self._uses)
+        self.tables_notifier = Notifier()
+        self.tables = Tables(tables, self.epoch, on_change=self.tables_notifier.notify, uses=self._uses)
         self.tables_watchers = 0
         self.source = None if source is None else source(self)
         written: Ledger = InProcessLedger(self) if ledger is None else ledger(self)
@@ -221,9 +221,9 @@ class Broker:
         """
         return alias if self.source is None else await self.source.job_id_of(kind, alias) or alias
 
-    def subscribe(self, job: Job, waker: Waker | None = None) -> Subscription:
+    def subscribe(self, job: Job, waiter: Waiter | None = None) -> Subscription:
         """A cursor into a watched job's output."""
-        return Subscription(job, self.source, waker)
+        return Subscription(job, self.source, waiter)
 
     @asynccontextmanager
     async def watch_tables(self) -> AsyncIterator[Tables]:
@@ -318,7 +318,7 @@ class Broker:
         """Follows the source, rings alarms, and keeps house, until cancelled."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self.alarm.run)
+                tasks.start_soon(self.timers.run)
                 tasks.start_soon(self._keep_house)
                 if self.source is not None:
                     tasks.start_soon(self.source.run)

@@ -20,7 +20,7 @@ from fantail.broker.documents.patch_store import PatchStore, flat_changes, held_
 from fantail.broker.errors import InvalidIdError
 from fantail.broker.limits import DIFF_LOG_BYTES_MAX, ID_CHARS_MAX, PATCH_STORE_RECORDS_MAX
 from fantail.broker.log.msg_store import MsgStore, Retention
-from fantail.broker.log.notify import Bell
+from fantail.broker.log.notify import Notifier
 from fantail.broker.published import Published
 from fantail.broker.tables import owner_of
 
@@ -133,7 +133,7 @@ class Job:
     Attributes:
         kind: its family.
         id: within the family.
-        bell: rings after every change of any of the stores, of presence, and of the source's health.
+        notifier: rings after every change of any of the stores, of presence, and of the source's health.
         output: the lines.
         state: the hash, as a flat JSON object of strings; `stale` and `output_expired` are true where they hold.
         diff: the files that differ, `{"files": {path: {...}}}`; see `fantail.broker.documents.diffs`.
@@ -145,7 +145,7 @@ class Job:
         watchers: how many follow it now.
         diff_watchers: how many of them watch its diff.
         subscriptions: the cursors into its output, for the largest lag.
-        crowds: its live readers by encoding, see `fantail.broker.readers.fanout.crowd_of`.
+        live_groups: its live readers by encoding, see `fantail.broker.readers.fanout.crowd_of`.
         unwatched_since_s: when the last watcher left; None while there is one.
         ended_since_s: when it was first seen terminal and drained; None before.
     """
@@ -162,11 +162,11 @@ class Job:
     ) -> None:
         self.kind = kind
         self.id = checked_id(job_id)
-        self.bell = Bell()
-        self.output = MsgStore(retention, archived=archived, on_change=self.bell.ring, uses=uses)
-        self.state = PatchStore(epoch, on_change=self.bell.ring, uses=uses)
+        self.notifier = Notifier()
+        self.output = MsgStore(retention, archived=archived, on_change=self.notifier.notify, uses=uses)
+        self.state = PatchStore(epoch, on_change=self.notifier.notify, uses=uses)
         kept = Retention(bytes_max=DIFF_LOG_BYTES_MAX, records_max=PATCH_STORE_RECORDS_MAX)
-        self.diff = PatchStore(epoch, retention=kept, on_change=self.bell.ring, uses=uses)
+        self.diff = PatchStore(epoch, retention=kept, on_change=self.notifier.notify, uses=uses)
         self.presence = Presence.UNKNOWN
         self.loaded = False
         self.diff_loaded = False
@@ -175,7 +175,7 @@ class Job:
         self.watchers = 0
         self.diff_watchers = 0
         self.subscriptions: WeakSet[Reader] = WeakSet()
-        self.crowds: dict[Hashable, object] = {}
+        self.live_groups: dict[Hashable, object] = {}
         self.unwatched_since_s: float | None = None
         self.ended_since_s: float | None = None
 
@@ -233,7 +233,7 @@ class Job:
         elif self.ended_since_s is None:
             self.ended_since_s = now_s
         if before is not self.presence:
-            self.bell.ring()
+            self.notifier.notify()
 
     def stores(self) -> tuple[MsgStore, MsgStore, MsgStore]:
         """Its logs, for accounting and eviction."""
@@ -243,4 +243,4 @@ class Job:
         """Ends its logs: whoever still reads finds the end."""
         for log in self.stores():
             log.close()
-        self.crowds.clear()  # each refers to the job, and the cycle would keep its lines in memory
+        self.live_groups.clear()  # each refers to the job, and the cycle would keep its lines in memory

@@ -18,7 +18,7 @@ from fantail.web.errors import exception_handlers
 from fantail.web.http.proxies import TrustedProxies
 from fantail.web.http.slashes import either_slash
 from fantail.web.logscan.outline import Outlines
-from fantail.web.logscan.scan import Places
+from fantail.web.logscan.scan import SearchSlots
 from fantail.web.observability import metrics
 from fantail.web.open_streams import Streams
 from fantail.web.pages import html, login
@@ -71,4 +71,4 @@ def create_context(broker: Broker, settings: Settings) -> Context:
         ingest_rate=Rate(settings.ingest_bytes_per_s, settings.ingest_bytes_per_s),
         proxies=TrustedProxies(settings.proxy_addresses).networks,
     )
-    return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s), Outlines(Places()))
+    return Context(broker, settings, Limiter(limits, broker.now_s), Streams(broker.now_s), Outlines(SearchSlots()))

@@ -22,7 +22,7 @@ class OpenStream(Protocol):
     """One event stream that is being sent."""
 
     @property
-    def face(self) -> str:
+    def label(self) -> str:
         """Whose wire format it speaks, for people."""
 
     @property

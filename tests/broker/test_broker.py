@@ -33,7 +33,7 @@ from support.simulation.simulated_world import LIMITS, SimulatedWorld, entry, po
 if TYPE_CHECKING:
     from fantail.broker.log.position import Position
 
-FACE = Encoding("face", lambda _, records: [b"data: %s\n\n" % record.data for record in records])
+WIRE_FORMAT = Encoding("face", lambda _, records: [b"data: %s\n\n" % record.data for record in records])
 on_both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
 
@@ -251,7 +251,7 @@ async def test_a_thousand_readers_opened_and_cut_leave_nothing() -> None:  # tra
                 for cut in cuts:
                     cut.cancel()
         gc.collect()
-        assert (job.watchers, len(job.bell._sleepers), len(job.subscriptions)) == (1, 0, 0)
+        assert (job.watchers, len(job.notifier._sleepers), len(job.subscriptions)) == (1, 0, 0)
         assert world.source.asking == 0
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fantail.broker.jobs import Job
     from fantail.broker.readers.subscription import Step
 
-FACE = Encoding("face", lambda _, records: [b"data: %s\n\n" % record.data for record in records])
+WIRE_FORMAT = Encoding("face", lambda _, records: [b"data: %s\n\n" % record.data for record in records])
 
 
 def job_with(broker: Broker, job_id: str, count: int, length: int = 0) -> Job:
@@ -103,10 +103,10 @@ async def watched_and_let_go(broker: Broker) -> weakref.ref[Job]:
     try:
         async with broker.watch("1") as job:
             reader = broker.subscribe(job)
-            reader.waker.take = lambda _: True
+            reader.waiter.offer = lambda _: True
             assert isinstance(await reader.next(), CaughtUp)
-            reader.waker.poke()
-            await reader.wait(FACE)
+            reader.waiter.wake()
+            await reader.wait(WIRE_FORMAT)
         broker.forget_if_unwatched(job)
         return weakref.ref(job)
     finally:
@@ -126,7 +126,7 @@ async def test_memory_is_bounded_by_bytes_while_slow_and_fast_readers_read_all_o
                 assert batch == CaughtUp()
                 return False
             assert batch.first == read[who]
-            assert batch.encoded(FACE).count(b"data: ") == len(batch)
+            assert batch.encoded(WIRE_FORMAT).count(b"data: ") == len(batch)
             read[who] += len(batch)
             return True
 
@@ -145,7 +145,7 @@ async def test_memory_is_bounded_by_bytes_while_slow_and_fast_readers_read_all_o
 
 
 def assert_shared(steps: list[Step]) -> None:
-    taken = [step.encoded(FACE) for step in steps if isinstance(step, Batch)]
+    taken = [step.encoded(WIRE_FORMAT) for step in steps if isinstance(step, Batch)]
     assert len(taken) == len(steps)
     assert all(one is taken[0] for one in taken)
 

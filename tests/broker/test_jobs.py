@@ -180,12 +180,12 @@ def test_a_job_without_an_owner_is_everyones(fields: dict[str, Any], owner: str 
 
 def test_every_change_rings_and_no_change_does_not() -> None:  # trap 6
     job = job_of()
-    rung = job.bell.rung
+    version = job.notifier.version
 
     def rang() -> bool:
-        nonlocal rung
-        before, rung = rung, job.bell.rung
-        return rung > before
+        nonlocal version
+        before, version = version, job.notifier.version
+        return version > before
 
     job.set_fields({"status": "running"}, 0.0)
     assert rang()

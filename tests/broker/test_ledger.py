@@ -131,10 +131,10 @@ async def test_a_deleted_job_is_gone_with_its_lines() -> None:
 async def test_a_watched_job_that_is_deleted_is_told_as_absent_at_once() -> None:  # trap 5
     broker = await broker_with(j={"status": "running"})
     async with broker.watch("j") as job:
-        rung = job.bell.rung
+        version = job.notifier.version
         await broker.ledger.delete_job("j")
         assert job.presence is Presence.ABSENT
-        assert job.bell.rung > rung
+        assert job.notifier.version > version
     assert broker.find("j") is None
 
 

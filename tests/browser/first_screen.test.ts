@@ -159,7 +159,7 @@ function recordPage(): void {
   observer.observe(root, { childList: true, subtree: true });
 }
 
-interface Look {
+interface Appearance {
   readonly written: string;
   readonly places: readonly string[];
   readonly isUsable: boolean;
@@ -179,13 +179,13 @@ async function openHeld(
   return { page, release };
 }
 
-async function firstLook(page: Page): Promise<Look> {
+async function firstLook(page: Page): Promise<Appearance> {
   await page.locator(".slot .text").last().waitFor();
   await page.evaluate(recordPage);
   return page.evaluate(() => {
     const known = document.querySelector("article");
     Object.assign(globalThis, { firstArticle: known });
-    return (globalThis as unknown as { lookAtPage: () => Look }).lookAtPage();
+    return (globalThis as unknown as { lookAtPage: () => Appearance }).lookAtPage();
   });
 }
 
@@ -198,7 +198,7 @@ async function checkTakeOver(
   expect(first.written).toContain(words);
   release();
   await page.waitForFunction(() => "takenOver" in globalThis);
-  const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Look }).takenOver);
+  const then = await page.evaluate(() => (globalThis as unknown as { takenOver: Appearance }).takenOver);
   expect(first.written).toBe(then.written);
   expect(first.places).toEqual(then.places);
   expect([first.isUsable, then.isUsable]).toEqual([false, true]);

@@ -55,7 +55,7 @@ const shown = (page: Page): Promise<string[]> =>
       rows.flatMap((row) => (row.textContent ?? "").match(/(back|before)-[\w-]+/g) ?? []),
     );
 
-const WAYS: readonly (readonly [name: string, prepare: (() => void) | null])[] = [
+const TRANSPORTS: readonly (readonly [name: string, prepare: (() => void) | null])[] = [
   ["a shared worker", null],
   ["a tab that leads", () => void Reflect.deleteProperty(globalThis, "SharedWorker")],
   [
@@ -67,7 +67,7 @@ const WAYS: readonly (readonly [name: string, prepare: (() => void) | null])[] =
   ],
 ];
 
-describe.each(WAYS)("four tabs, by way of %s", (way, prepare) => {
+describe.each(TRANSPORTS)("four tabs, by way of %s", (way, prepare) => {
   it.each(["SIGTERM", "SIGKILL"] as const)(
     "are live again within a second of the server, after %s",
     async (signal) => {

@@ -78,7 +78,9 @@ async def everyone(
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(tcp_proxy(server.port)) for _ in range(4)]
         urls = [f"http://127.0.0.1:{proxy.port}" for proxy in proxies]
-        tabs = [Tab(url, "42", face) for url, face in zip(urls, (REPOBOX, REPOBOX, VIBE_KANBAN), strict=False)]
+        tabs = [
+            Tab(url, "42", wire_format) for url, wire_format in zip(urls, (REPOBOX, REPOBOX, VIBE_KANBAN), strict=False)
+        ]
         shell = await stack.enter_async_context(terminal(urls[3], "42", tmp_path / "terminal"))
         cutting = Cutting(proxies, chance, cuts, block_bytes_min)
         async with anyio.create_task_group() as tasks:

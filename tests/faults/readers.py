@@ -32,7 +32,7 @@ NOTICE: Final = b"fantail: "
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
+class WireFormat:
     """How a wire format names what a tab looks at."""
 
     path: str
@@ -41,8 +41,8 @@ class Face:
     end: str
 
 
-REPOBOX: Final = Face("/api/jobs/{}/stream", "output", "line", "done")
-VIBE_KANBAN: Final = Face("/api/events/processes/{}/logs", "message", "content", "finished")
+REPOBOX: Final = WireFormat("/api/jobs/{}/stream", "output", "line", "done")
+VIBE_KANBAN: Final = WireFormat("/api/events/processes/{}/logs", "message", "content", "finished")
 
 
 class Reader(Protocol):
@@ -64,7 +64,7 @@ class Tab:
     Attributes:
         url: of the server, or of the proxy before it.
         job_id: the job.
-        face: in which wire format.
+        wire_format: in which wire format.
         lines: what is on the screen.
         resets: how often the screen was cleared.
         gaps: what it was told is lost, `(from, to)`, both included.
@@ -77,7 +77,7 @@ class Tab:
 
     url: str
     job_id: str
-    face: Face = REPOBOX
+    wire_format: WireFormat = REPOBOX
     lines: list[str] = field(default_factory=list)
     resets: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)
@@ -98,7 +98,9 @@ class Tab:
     async def _connected(self, client: httpx.AsyncClient) -> None:
         self.connections += 1
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": self.last_id} if self.last_id else {})}
-        async with client.stream("GET", self.url + self.face.path.format(self.job_id), headers=headers) as response:
+        async with client.stream(
+            "GET", self.url + self.wire_format.path.format(self.job_id), headers=headers
+        ) as response:
             if response.status_code != httpx.codes.OK:
                 self.answers.append(response.status_code)
                 assert response.status_code == httpx.codes.NO_CONTENT, await response.aread()
@@ -112,14 +114,14 @@ class Tab:
     def _take(self, event: Event) -> None:
         self.last_id = event.id
         match event.name:
-            case self.face.output:
+            case self.wire_format.output:
                 position = parse_position(event.id)
                 assert event.has_id
                 assert position is not None
                 assert position.offset == self.next_offset, f"offset {position.offset} after {self.next_offset - 1}"
                 self.next_offset += 1
-                self.lines.append(event.json[self.face.line])
-            case self.face.end:
+                self.lines.append(event.json[self.wire_format.line])
+            case self.wire_format.end:
                 self.ends += 1
             case "reset":
                 self.resets += 1

@@ -129,7 +129,7 @@ ODD_ENTRIES = [
 async def test_an_entry_of_any_kind_is_one_line_for_everyone(served: Served, tmp_path: Path) -> None:
     """Traps 7 and 29."""
     served.job("odd", *ODD_ENTRIES)
-    tabs = [Tab(served.url, "odd", face) for face in (REPOBOX, VIBE_KANBAN)]
+    tabs = [Tab(served.url, "odd", wire_format) for wire_format in (REPOBOX, VIBE_KANBAN)]
     for tab in tabs:
         with anyio.fail_after(WAIT_S):
             await tab.follow()

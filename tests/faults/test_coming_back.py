@@ -61,18 +61,20 @@ async def test_an_end_that_comes_while_a_client_is_away_is_told_with_the_rest_wh
     await redis_client.rpush(OUTPUT, *entries("line", 0, 10))
     async with server_to_kill("--redis-url", redis_url) as server:
         last_ids = {}
-        for face in (REPOBOX, VIBE_KANBAN):
-            async with open_stream(server.url + face.path.format(42)) as stream:
-                last_ids[face] = [event.id for event in [await stream.next() for _ in range(5)] if event.has_id][-1]
+        for wire_format in (REPOBOX, VIBE_KANBAN):
+            async with open_stream(server.url + wire_format.path.format(42)) as stream:
+                last_ids[wire_format] = [event.id for event in [await stream.next() for _ in range(5)] if event.has_id][
+                    -1
+                ]
         await redis_client.rpush(OUTPUT, *entries("line", 10, 20))
         await redis_client.hset("job:42", "status", "success")
         for fresh in (False, True):
             if fresh:
                 await server.kill9()
                 await server.start()
-            for face, last_id in last_ids.items():
+            for wire_format, last_id in last_ids.items():
                 first = int(last_id.partition("-")[0]) + 1
-                tab = Tab(server.url, "42", face, last_id=last_id, next_offset=first)
+                tab = Tab(server.url, "42", wire_format, last_id=last_id, next_offset=first)
                 async with following(tab):
                     pass
                 assert (tab.lines, tab.ends, tab.resets) == (lines("line", first, 20), 1, 0)

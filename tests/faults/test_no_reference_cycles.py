@@ -38,7 +38,7 @@ TOPICS = ("/api/jobs/running/stream", "/api/jobs/none/stream", "/api/jobs/ended/
 
 
 @dataclass(frozen=True)
-class Asked:
+class StartRequest:
     """One kind of request."""
 
     path: str
@@ -52,41 +52,41 @@ class Asked:
 
 
 STREAMS = {
-    "job": Asked("/api/jobs/running/stream"),
-    "a job that ended": Asked("/api/jobs/ended/stream"),
-    "work session": Asked("/api/work-sessions/session/stream"),
-    "process logs": Asked("/api/events/processes/running/logs"),
-    "diff": Asked("/api/events/task-attempts/running/diff"),
-    "tables": Asked("/api/events/"),
-    "pipelines": Asked("/ui-api/pipeline/status/stream?pipelineIds=orders,clicks"),
-    "test": Asked("/api/test-status/events/t"),
-    "run": Asked("/api/job-status/events/r"),
-    "queue": Asked("/api/queue-stats/sse"),
-    "multiplex": Asked("/api/streams", "POST", orjson.dumps({"topics": dict.fromkeys(TOPICS, "")})),
+    "job": StartRequest("/api/jobs/running/stream"),
+    "a job that ended": StartRequest("/api/jobs/ended/stream"),
+    "work session": StartRequest("/api/work-sessions/session/stream"),
+    "process logs": StartRequest("/api/events/processes/running/logs"),
+    "diff": StartRequest("/api/events/task-attempts/running/diff"),
+    "tables": StartRequest("/api/events/"),
+    "pipelines": StartRequest("/ui-api/pipeline/status/stream?pipelineIds=orders,clicks"),
+    "test": StartRequest("/api/test-status/events/t"),
+    "run": StartRequest("/api/job-status/events/r"),
+    "queue": StartRequest("/api/queue-stats/sse"),
+    "multiplex": StartRequest("/api/streams", "POST", orjson.dumps({"topics": dict.fromkeys(TOPICS, "")})),
 }
 REQUESTS = {
-    "search": Asked("/api/jobs/running/output/search?q=9"),
-    "outline": Asked("/api/jobs/ended/outline"),
-    "download": Asked("/api/jobs/ended/output?download=1"),
-    "output": Asked("/api/jobs/ended/output"),
-    "jobs": Asked("/api/jobs"),
-    "diff at once": Asked("/api/jobs/running/diff"),
-    "page": Asked("/jobs/running", fields="Accept: text/html\r\n"),
-    "system": Asked("/api/system"),
-    "metrics": Asked("/metrics"),
-    "upload": Asked("/api/jobs/uploaded/output", "POST", b"a line\n"),
-    "no such job": Asked("/api/jobs/none/stream"),
-    "no such page": Asked("/x"),
-    "head of a stream": Asked("/api/jobs/running/stream", "HEAD"),
-    "head of a download": Asked("/api/jobs/ended/output?download=1", "HEAD"),
-    "no JSON": Asked("/api/jobs", "POST", b"{"),
+    "search": StartRequest("/api/jobs/running/output/search?q=9"),
+    "outline": StartRequest("/api/jobs/ended/outline"),
+    "download": StartRequest("/api/jobs/ended/output?download=1"),
+    "output": StartRequest("/api/jobs/ended/output"),
+    "jobs": StartRequest("/api/jobs"),
+    "diff at once": StartRequest("/api/jobs/running/diff"),
+    "page": StartRequest("/jobs/running", fields="Accept: text/html\r\n"),
+    "system": StartRequest("/api/system"),
+    "metrics": StartRequest("/metrics"),
+    "upload": StartRequest("/api/jobs/uploaded/output", "POST", b"a line\n"),
+    "no such job": StartRequest("/api/jobs/none/stream"),
+    "no such page": StartRequest("/x"),
+    "head of a stream": StartRequest("/api/jobs/running/stream", "HEAD"),
+    "head of a download": StartRequest("/api/jobs/ended/output?download=1", "HEAD"),
+    "no JSON": StartRequest("/api/jobs", "POST", b"{"),
 }
 
 
 class Client:
     """One connection at a time, in every way in which a client can end it."""
 
-    def __init__(self, port: int, asked: Asked) -> None:
+    def __init__(self, port: int, asked: StartRequest) -> None:
         self._port = port
         self._asked = asked
         self.ways: tuple[Callable[[socket.socket], None], ...] = (
@@ -162,7 +162,7 @@ class Client:
         client.recv(65_536)
 
 
-def read_to_the_end(port: int, asked: Asked, connections: int, at_a_time: int = 500) -> None:
+def read_to_the_end(port: int, asked: StartRequest, connections: int, at_a_time: int = 500) -> None:
     """Clients that stay until the server ends their connection."""
     for first in range(0, connections, at_a_time):
         count = min(at_a_time, connections - first)

@@ -90,10 +90,10 @@ async def test_a_client_that_is_cut_right_behind_a_reset_comes_back_without_the_
     await redis_client.hset("job:42", "status", "success")
     await redis_client.rpush("job:42:output", *entries[:5])
     async with server_to_kill("--redis-url", redis_url) as server:
-        tabs = [Tab(server.url, "42", face) for face in (REPOBOX, VIBE_KANBAN)]
+        tabs = [Tab(server.url, "42", wire_format) for wire_format in (REPOBOX, VIBE_KANBAN)]
         for tab in tabs:
             tab.last_id = str(log_position(9, checksum(entries[9])))
-            async with open_stream(server.url + tab.face.path.format(42), last_id=tab.last_id) as stream:
+            async with open_stream(server.url + tab.wire_format.path.format(42), last_id=tab.last_id) as stream:
                 reset = (await stream.until("reset"))[-1]
                 tab.last_id = reset.id if reset.has_id else tab.last_id
         await redis_client.rpush("job:42:output", *entries[5:])

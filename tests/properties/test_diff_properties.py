@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from fantail.broker.producers.diff.entry import fitting
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from fantail.broker.producers.diff.worktree.raw_diff import file_name, path_of
 from fantail.broker.producers.diff.worktree_diff import DiffLimits, Notices, WorktreeDiff, open_diff
 from support.worktrees.git_repository import HERMETIC, GitRepository
@@ -206,13 +206,13 @@ async def play(repository: GitRepository, taken: list[Step]) -> None:
         diff.close()
 
 
-async def settle(diff: WorktreeDiff, dirt: Dirt) -> None:
+async def settle(diff: WorktreeDiff, pending: PendingChanges) -> None:
     for _ in range(10):
-        if not dirt:
+        if not pending:
             return
-        dirt = await diff.update(dirt)
-        dirt.add(diff.tree.drain())
-    raise AssertionError(f"it does not come to rest: {dirt}")
+        pending = await diff.update(pending)
+        pending.add(diff.tree.drain())
+    raise AssertionError(f"it does not come to rest: {pending}")
 
 
 def prove(repository: GitRepository, diff: WorktreeDiff, place: Path) -> None:

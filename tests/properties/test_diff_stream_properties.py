@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from fantail.broker import Broker, parse_position
 from fantail.broker.documents.diffs import file_changes, files_in, opening
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.web.auth.viewer import Viewer as Asking
 from fantail.web.streams import diff as diff_stream
-from fantail.web.streams.diff import DiffFace, DiffStream, Form
-from fantail.web.streams.job import Told
+from fantail.web.streams.diff import DiffFormat, DiffStream, Form
+from fantail.web.streams.job import ClientState
 from support.clients.diff_client import DiffClient
 from support.clients.sse_client import EventParser
 
@@ -38,11 +38,11 @@ FORGET = st.tuples(st.just("forget"), st.just(None))
 STEPS = st.lists(st.one_of(PUT, REMOVE, READ, CUT, FORGET), max_size=30)
 
 
-class Awake(Waker):
+class Awake(Waiter):
     """Never sleeps, so that a stream that has nothing to say says so."""
 
-    async def sleep(self, bell: Bell, rung: int) -> None:
-        del bell, rung
+    async def sleep(self, notifier: Notifier, version: int) -> None:
+        del notifier, version
         await anyio.lowlevel.checkpoint()
 
 
@@ -51,7 +51,7 @@ class Connection:
 
     def __init__(self, broker: Broker, client: DiffClient) -> None:
         job = broker.job("1")
-        told = Told(broker, DiffFace(), job, Asking(None, admin=True))
+        told = ClientState(broker, DiffFormat(), job, Asking(None, admin=True))
         position = parse_position(client.position)
         client.connected()
         self._client = client

@@ -23,7 +23,7 @@ from fantail.broker.broker import Broker, BrokerLimits
 from fantail.broker.errors import SourceUnavailableError
 from fantail.broker.log import segment as segments
 from fantail.broker.log.msg_store import Batch
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.log.outcomes import CaughtUp, Diverged, Lost
 from fantail.broker.log.position import Position, checksum, log_position, parse_position
 from fantail.broker.log.records import entry_of
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 JOB_ID = "42"
 LONGEST_S = 20_000.0
-FACE = Encoding("face", lambda _, records: [b"%s\n" % record.data for record in records])
+WIRE_FORMAT = Encoding("face", lambda _, records: [b"%s\n" % record.data for record in records])
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +162,7 @@ class Reader:
         self.position: str | None = None
         self.slow_s = world.chance.choice([0.0, 0.0, 0.2, 8.0])
         self.refuses = world.chance.choice([0.0, 0.0, 0.3])
-        self.in_crowd = world.happens(0.5)
+        self.in_group = world.happens(0.5)
         self.ended = False
 
     async def read(self) -> None:
@@ -176,10 +176,10 @@ class Reader:
 
     async def follow(self, job: Job) -> None:
         """One connection: comes with its position, reads until it is cut or at the end."""
-        world, waker = self.world, Waker()
-        if self.in_crowd:
-            waker.take = self.take_asleep
-        subscription = world.broker.subscribe(job, waker)
+        world, waiter = self.world, Waiter()
+        if self.in_group:
+            waiter.offer = self.take_asleep
+        subscription = world.broker.subscribe(job, waiter)
         position = parse_position(self.position)
         refused = None if position is None else await subscription.seek(position)
         self.check_seek(job, subscription, position, refused)
@@ -188,7 +188,7 @@ class Reader:
             world.note(self.name, step if not isinstance(step, Batch) else f"{step.first}..{step.next.offset}")
             match step:
                 case Batch():
-                    await self.take(job, step)
+                    await self.offer(job, step)
                 case Lost(start, stop):
                     assert start == self.told
                     assert stop <= world.truth.job(JOB_ID).floor or self.is_old(job)
@@ -202,8 +202,8 @@ class Reader:
                         assert self.told == len(world.truth.job(JOB_ID).entries)
                         self.ended = True
                         return
-                    if self.in_crowd:
-                        await subscription.wait(FACE)
+                    if self.in_group:
+                        await subscription.wait(WIRE_FORMAT)
                     else:
                         await self.send()  # the state, to a slow client: lines may come meanwhile
                         await subscription.wait()
@@ -256,14 +256,14 @@ class Reader:
         """Waits as long as this client's socket takes."""
         await anyio.sleep(self.world.chance.random() * self.slow_s)
 
-    async def take(self, job: Job, batch: Batch) -> None:
+    async def offer(self, job: Job, batch: Batch) -> None:
         assert self.world.source.list_of(job, batch.next.generation) == self.list
         assert batch.first == self.told
         assert self.list is not None
         expected = self.world.truth.job(JOB_ID).lists[self.list][batch.first : batch.next.offset]
         assert [record.data for record in batch.records()] == expected
         await self.send()  # the segment may be evicted meanwhile
-        assert batch.encoded(FACE) == b"".join(b"%s\n" % entry for entry in expected)
+        assert batch.encoded(WIRE_FORMAT) == b"".join(b"%s\n" % entry for entry in expected)
         self.told = batch.next.offset
         self.position = str(batch.last_position())
 

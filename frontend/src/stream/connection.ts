@@ -12,7 +12,7 @@
  * resume may begin a little earlier than it could, among records this client may not see anyway.
  */
 import { backoffMs } from "./backoff";
-import { type Door, mayKnock } from "./readiness-probe";
+import { type ReadinessProbe, mayProbe } from "./readiness-probe";
 import { type Frame, readPieces } from "./event-reader";
 import { jsonOrText } from "./json";
 import { Listener, PROBE_MS } from "./listener";
@@ -37,7 +37,7 @@ export interface ConnectionSettings extends SubscribeOptions {
   readonly url: string;
   readonly headers?: () => Readonly<Record<string, string>>;
   /** Where a server that is away is knocked at; without one, waits run their course. */
-  readonly door?: Door;
+  readonly readinessProbe?: ReadinessProbe;
 }
 
 export class Connection implements Subscription {
@@ -49,7 +49,7 @@ export class Connection implements Subscription {
   #abort: AbortController | null = null;
   #cancelTimer: () => void = () => {};
   #stopWaking: (() => void) | null = null;
-  #stopKnocking: () => void = () => {};
+  #stopProbing: () => void = () => {};
   /** Whether the try under way was brought forward, and no event has come of it yet. */
   #broughtForward = false;
   #heardAtMs = 0;
@@ -86,7 +86,7 @@ export class Connection implements Subscription {
     this.#abort?.abort();
     this.#abort = null;
     this.#cancelTimer();
-    this.#stopKnocking();
+    this.#stopProbing();
     this.#stopWaking?.();
     this.#stopWaking = null;
   }
@@ -164,22 +164,22 @@ export class Connection implements Subscription {
   #lose(problem: ConnectionProblem): void {
     this.#stop();
     if (this.#listener.atRest) return;
-    const knock = !this.#broughtForward;
+    const probe = !this.#broughtForward;
     this.#broughtForward = false;
     // A try that was brought forward is not one of those that were allowed: the wait it cut short is waited now.
-    const attempt = Math.max(1, this.#listener.status.attempt + (knock ? 1 : 0));
+    const attempt = Math.max(1, this.#listener.status.attempt + (probe ? 1 : 0));
     const event = this.#listener.eventOfLoss(attempt);
     if (event === "exhausted") return this.#listener.move(event, { attempt, retryAtMs: null, problem });
     const waitMs = event === "fallback" ? PROBE_MS : this.#waitMs(attempt);
     this.#retryAfter(waitMs, event, { attempt, problem });
-    if (knock && mayKnock(problem, waitMs, this.#adviceMs)) this.#knock();
+    if (probe && mayProbe(problem, waitMs, this.#adviceMs)) this.#probe();
   }
 
-  #knock(): void {
+  #probe(): void {
     const generation = this.#generation;
-    const { door } = this.#settings;
-    if (!door || this.#listener.closed || this.#listener.status.retryAtMs === null) return;
-    this.#stopKnocking = door.wait(() => {
+    const { readinessProbe } = this.#settings;
+    if (!readinessProbe || this.#listener.closed || this.#listener.status.retryAtMs === null) return;
+    this.#stopProbing = readinessProbe.wait(() => {
       if (generation !== this.#generation) return;
       this.#broughtForward = true;
       this.#retry();

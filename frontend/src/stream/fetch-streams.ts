@@ -1,6 +1,6 @@
 /** A StreamSource with one connection per topic. Where many topics are watched at once, another source shares one. */
 import { Connection } from "./connection";
-import { Door } from "./readiness-probe";
+import { ReadinessProbe } from "./readiness-probe";
 import { type PageVisibility, browserVisibility } from "./page-visibility";
 import { type Platform, browserPlatform } from "./platform";
 import type { StreamSink, StreamSource, SubscribeOptions, Subscription } from "./stream-source";
@@ -19,12 +19,12 @@ export interface FetchStreamsSettings {
 export class FetchStreams implements StreamSource {
   readonly #settings: FetchStreamsSettings;
   /** One for all streams: the server is there for all of them or for none. */
-  readonly #door: Door;
+  readonly #readinessProbe: ReadinessProbe;
 
   constructor(settings: FetchStreamsSettings = {}) {
     const { platform = browserPlatform, visibility = browserVisibility, baseUrl } = settings;
     this.#settings = settings;
-    this.#door = new Door({ platform, visibility, baseUrl });
+    this.#readinessProbe = new ReadinessProbe({ platform, visibility, baseUrl });
   }
 
   subscribe(topic: string, sink: StreamSink, options: SubscribeOptions = {}): Subscription {
@@ -35,7 +35,7 @@ export class FetchStreams implements StreamSource {
         url: baseUrl + topic,
         headers,
         silenceMs: options.silenceMs ?? silenceMs,
-        door: this.#door,
+        readinessProbe: this.#readinessProbe,
       },
       sink,
       platform,

@@ -28,22 +28,22 @@ import type { ConnectionProblem } from "./stream-source";
 export const SHORT_WAIT_MS = 500;
 
 /** Between knocks in the first minute, and after it: from, and up to so much more by chance, in milliseconds. */
-export const KNOCK_MS = { from: 300, chance: 300 } as const;
-export const KNOCK_LATE_MS = { from: 3_000, chance: 2_000 } as const;
-export const KNOCK_OFTEN_MS = 60_000;
+export const PROBE_MS = { from: 300, chance: 300 } as const;
+export const PROBE_LATE_MS = { from: 3_000, chance: 2_000 } as const;
+export const PROBE_OFTEN_MS = 60_000;
 
 /** A yes is told after a random moment of up to so long, in milliseconds. */
 export const YES_CHANCE_MS = 300;
 
 /** How long an answer may take, in milliseconds: a server that begins takes connections before it answers them. */
-export const KNOCK_TIMEOUT_MS = 10_000;
+export const PROBE_TIMEOUT_MS = 10_000;
 
 /** Advice of this length and more is about load, not about a restart, in milliseconds. */
 export const WISH_MS = 10_000;
 
 const PATH = "/readyz";
 
-export interface DoorSettings {
+export interface ReadinessProbeSettings {
   readonly platform: Platform;
   /** Who can see what waits here. */
   readonly visibility: Pick<PageVisibility, "hidden">;
@@ -52,15 +52,15 @@ export interface DoorSettings {
 }
 
 /** Whether the wait after this failure may be cut short by a server that is there again. */
-export function mayKnock(problem: ConnectionProblem, waitMs: number, adviceMs: number | null): boolean {
+export function mayProbe(problem: ConnectionProblem, waitMs: number, adviceMs: number | null): boolean {
   if (waitMs <= SHORT_WAIT_MS || (adviceMs ?? 0) >= WISH_MS) return false;
   // Refused, or at fault: the server is there, and that it is was not what was wrong.
   if (problem.kind === "refused" || problem.kind === "fault") return false;
   return problem.kind !== "overload" || problem.status !== 429;
 }
 
-export class Door {
-  readonly #settings: DoorSettings;
+export class ReadinessProbe {
+  readonly #settings: ReadinessProbeSettings;
   readonly #waiting = new Set<() => void>();
   #cancel: () => void = () => {};
   #asked: AbortController | null = null;
@@ -68,7 +68,7 @@ export class Door {
   #beganMs = 0;
   #leftMs = Number.NEGATIVE_INFINITY;
 
-  constructor(settings: DoorSettings) {
+  constructor(settings: ReadinessProbeSettings) {
     this.#settings = settings;
   }
 
@@ -77,7 +77,7 @@ export class Door {
     const { platform } = this.#settings;
     if (this.#waiting.size === 0) {
       // Between two waits there is a try, which takes its time.
-      if (platform.now() - this.#leftMs > KNOCK_OFTEN_MS / 2) this.#beganMs = platform.now();
+      if (platform.now() - this.#leftMs > PROBE_OFTEN_MS / 2) this.#beganMs = platform.now();
       this.#plan();
     }
     this.#waiting.add(opened);
@@ -94,10 +94,10 @@ export class Door {
 
   #plan(): void {
     const { platform } = this.#settings;
-    const early = platform.now() - this.#beganMs < KNOCK_OFTEN_MS;
-    this.#after(early ? KNOCK_MS : KNOCK_LATE_MS, () => {
+    const early = platform.now() - this.#beganMs < PROBE_OFTEN_MS;
+    this.#after(early ? PROBE_MS : PROBE_LATE_MS, () => {
       if (this.#settings.visibility.hidden()) this.#plan();
-      else void this.#knock();
+      else void this.#probe();
     });
   }
 
@@ -106,10 +106,10 @@ export class Door {
     this.#cancel = platform.after(time.from + time.chance * platform.random(), run);
   }
 
-  async #knock(): Promise<void> {
+  async #probe(): Promise<void> {
     const asked = new AbortController();
     this.#asked = asked;
-    this.#cancel = this.#settings.platform.after(KNOCK_TIMEOUT_MS, () => asked.abort());
+    this.#cancel = this.#settings.platform.after(PROBE_TIMEOUT_MS, () => asked.abort());
     const yes = await this.#ask(asked.signal);
     if (this.#asked !== asked) return;
     this.#asked = null;

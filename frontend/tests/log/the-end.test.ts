@@ -17,7 +17,7 @@ const ENDS: readonly (readonly [what: string, id: string])[] = [
 describe.each(ENDS)("a connection of its own, at an end with %s", (_, id) => {
   it("is not made again", async () => {
     const platform = new SimulatedPlatform();
-    platform.door = ready;
+    platform.readinessProbe = ready;
     const session = new JobSession({
       source: new FetchStreams({ platform }),
       jobId: "42",
@@ -39,7 +39,7 @@ describe.each(ENDS)("a connection of its own, at an end with %s", (_, id) => {
     });
     await disturb(session, platform, platform.last);
     expect(platform.exchanges).toHaveLength(1);
-    expect(platform.knocks).toEqual([]);
+    expect(platform.probes).toEqual([]);
     expect(platform.timers + platform.wakers).toBe(0);
   });
 });
@@ -47,7 +47,7 @@ describe.each(ENDS)("a connection of its own, at an end with %s", (_, id) => {
 describe.each(ENDS)("the one connection of all tabs, at an end with %s", (_, id) => {
   it("is not asked for it again", async () => {
     const bench = new HubBench();
-    bench.platform.door = ready;
+    bench.platform.readinessProbe = ready;
     const session = new JobSession({ source: bench.tab().streams, jobId: "42" });
     session.start();
     const other = bench.tab().watch("/other");

@@ -1,10 +1,10 @@
 /** A server that was away is found when it is back, and nobody is hurt by the looking. */
 import { beforeEach, describe, expect, it } from "vitest";
 import {
-  Door,
-  KNOCK_LATE_MS,
-  KNOCK_MS,
-  KNOCK_OFTEN_MS,
+  ReadinessProbe,
+  PROBE_LATE_MS,
+  PROBE_MS,
+  PROBE_OFTEN_MS,
   YES_CHANCE_MS,
 } from "../../src/stream/readiness-probe";
 import { FetchStreams } from "../../src/stream/fetch-streams";
@@ -60,7 +60,7 @@ describe("a server that is back", () => {
     await lost({ reconnectDelayMs: 20_000 });
     await pass(5_000);
     expect(platform.exchanges).toHaveLength(1);
-    platform.door = ready;
+    platform.readinessProbe = ready;
     platform.chance = () => 0.999;
     await pass(1_000);
     expect(platform.exchanges).toHaveLength(2);
@@ -76,9 +76,9 @@ describe("a server that is back", () => {
     exchange.end();
     await rest();
     await pass(2_000, bench.platform);
-    expect(gaps(bench.platform.knocks).every((gap) => gap >= KNOCK_MS.from)).toBe(true);
+    expect(gaps(bench.platform.probes).every((gap) => gap >= PROBE_MS.from)).toBe(true);
     expect(bench.requests).toBe(1);
-    bench.platform.door = ready;
+    bench.platform.readinessProbe = ready;
     await pass(1_000, bench.platform);
     expect(bench.requests).toBe(2);
     await rest();
@@ -99,17 +99,17 @@ describe("a server that is back", () => {
     }
     expect(manager.getConnectionState()).toBe("polling");
     const before = platform.exchanges.length;
-    platform.door = ready;
+    platform.readinessProbe = ready;
     await pass(1_000);
     const since = platform.exchanges.slice(before).filter(({ url }) => url.includes("/status/stream"));
     expect(since).toHaveLength(1);
   });
 
   it("is found by the wait alone where that is short", async () => {
-    platform.door = ready;
+    platform.readinessProbe = ready;
     await lost({ reconnectDelayMs: 400 });
     await pass(350);
-    expect(platform.knocks).toEqual([]);
+    expect(platform.probes).toEqual([]);
     await pass(50);
     expect(platform.exchanges).toHaveLength(2);
   });
@@ -125,15 +125,15 @@ describe("a server that is not", () => {
     await lost({ reconnectDelayMs: 110_000, reconnectDelayMaxMs: 110_000 });
     const beganMs = platform.now();
     await pass(100_000);
-    const early = gaps(platform.knocks.filter((at) => at - beganMs < KNOCK_OFTEN_MS));
-    const late = gaps(platform.knocks.filter((at) => at - beganMs > KNOCK_OFTEN_MS + 1_000));
+    const early = gaps(platform.probes.filter((at) => at - beganMs < PROBE_OFTEN_MS));
+    const late = gaps(platform.probes.filter((at) => at - beganMs > PROBE_OFTEN_MS + 1_000));
     for (const gap of early) {
-      expect(gap).toBeGreaterThanOrEqual(KNOCK_MS.from);
-      expect(gap).toBeLessThanOrEqual(KNOCK_MS.from + KNOCK_MS.chance + 50);
+      expect(gap).toBeGreaterThanOrEqual(PROBE_MS.from);
+      expect(gap).toBeLessThanOrEqual(PROBE_MS.from + PROBE_MS.chance + 50);
     }
     for (const gap of late) {
-      expect(gap).toBeGreaterThanOrEqual(KNOCK_LATE_MS.from);
-      expect(gap).toBeLessThanOrEqual(KNOCK_LATE_MS.from + KNOCK_LATE_MS.chance + 50);
+      expect(gap).toBeGreaterThanOrEqual(PROBE_LATE_MS.from);
+      expect(gap).toBeLessThanOrEqual(PROBE_LATE_MS.from + PROBE_LATE_MS.chance + 50);
     }
     expect(early.length).toBeGreaterThan(80);
     expect(late.length).toBeGreaterThan(4);
@@ -147,7 +147,7 @@ describe("a server that is not", () => {
       () => new Response("<html></html>"),
       () => Response.json({ status: "busy" }),
     ]) {
-      platform.door = answer;
+      platform.readinessProbe = answer;
       const subscription = await lost({ reconnectDelayMs: 3_000 });
       const before = platform.exchanges.length;
       await pass(2_900);
@@ -159,13 +159,13 @@ describe("a server that is not", () => {
   });
 
   it("that hangs is asked again after a while, and never twice at a time", async () => {
-    platform.door = () => "silence";
-    const door = new Door({ platform, visibility: page });
-    const leave = door.wait(() => {});
+    platform.readinessProbe = () => "silence";
+    const readinessProbe = new ReadinessProbe({ platform, visibility: page });
+    const leave = readinessProbe.wait(() => {});
     await pass(9_000);
-    expect(platform.knocks).toHaveLength(1);
+    expect(platform.probes).toHaveLength(1);
     await pass(2_000);
-    expect(platform.knocks).toHaveLength(2);
+    expect(platform.probes).toHaveLength(2);
     leave();
     expect(platform.timers).toBe(0);
   });
@@ -187,7 +187,7 @@ describe("what a server wishes is kept", () => {
     ["503 with as long a Retry-After", 503, 12_000],
     ["429", 429, 5_000],
   ])("%s is not knocked at", async (_, status, waitMs) => {
-    platform.door = ready;
+    platform.readinessProbe = ready;
     streams.subscribe("/stream", sink);
     if (status === null) {
       platform.last.open();
@@ -200,7 +200,7 @@ describe("what a server wishes is kept", () => {
     }
     await settle();
     await pass(waitMs - 50);
-    expect(platform.knocks).toEqual([]);
+    expect(platform.probes).toEqual([]);
     expect(platform.exchanges).toHaveLength(1);
     await pass(100);
     expect(platform.exchanges).toHaveLength(2);
@@ -208,7 +208,7 @@ describe("what a server wishes is kept", () => {
 
   it("the advice of a drain is for a restart to be over by then: that is asked", async () => {
     await lost();
-    platform.door = ready;
+    platform.readinessProbe = ready;
     await pass(500);
     platform.last.answer(503, "stopping", { "Retry-After": "8" });
     await settle();
@@ -226,7 +226,7 @@ describe("what a server wishes is kept", () => {
 
 describe("nobody is hurt", () => {
   it("a yes to everything doubles the tries at most, and uses up none of those allowed", async () => {
-    platform.door = ready;
+    platform.readinessProbe = ready;
     const subscription = streams.subscribe("/stream", sink, { attemptsMax: 3, reconnectDelayMs: 1_000 });
     for (let round = 0; round < 8; round += 1) {
       platform.last.fail();
@@ -243,10 +243,10 @@ describe("nobody is hurt", () => {
     page.set(true);
     await lost({ reconnectDelayMs: 60_000 });
     await pass(5_000);
-    expect(platform.knocks).toEqual([]);
+    expect(platform.probes).toEqual([]);
     page.set(false);
     await pass(700);
-    expect(platform.knocks.length).toBeGreaterThan(0);
+    expect(platform.probes.length).toBeGreaterThan(0);
   });
 
   it("of many tabs one that is seen is enough", async () => {
@@ -263,20 +263,20 @@ describe("nobody is hurt", () => {
     bench.last.cut();
     await rest();
     await pass(2_000, bench.platform);
-    expect(bench.platform.knocks).toEqual([]);
+    expect(bench.platform.probes).toEqual([]);
     front.set(false);
     await rest();
     await pass(1_000, bench.platform);
-    expect(bench.platform.knocks.length).toBeGreaterThan(0);
+    expect(bench.platform.probes.length).toBeGreaterThan(0);
   });
 
   it("who is told yes comes a random moment later, so that those who waited in one queue do not come as one", async () => {
     const moments: number[] = [];
     for (const chance of [0, 0.5, 0.999]) {
       const one = new SimulatedPlatform();
-      one.door = ready;
-      const door = new Door({ platform: one, visibility: page });
-      door.wait(() => moments.push(one.now() - (one.knocks[0] ?? 0)));
+      one.readinessProbe = ready;
+      const readinessProbe = new ReadinessProbe({ platform: one, visibility: page });
+      readinessProbe.wait(() => moments.push(one.now() - (one.probes[0] ?? 0)));
       one.chance = () => chance;
       await pass(1_500, one);
     }
@@ -288,9 +288,9 @@ describe("nobody is hurt", () => {
     const subscription = await lost({ reconnectDelayMs: 20_000 });
     await pass(1_000);
     subscription.close();
-    const before = platform.knocks.length;
+    const before = platform.probes.length;
     expect(platform.timers).toBe(0);
     await pass(2_000);
-    expect(platform.knocks).toHaveLength(before);
+    expect(platform.probes).toHaveLength(before);
   });
 });

@@ -2,7 +2,7 @@
 import { type ConnectionStatus, type ServerEvent, type StreamSink } from "../../src/stream/stream-source";
 import type { Subscription } from "../../src/stream/stream-source";
 import type { Platform } from "../../src/stream/platform";
-import { Hub } from "../../src/stream/shared/connection-hub";
+import { ConnectionHub } from "../../src/stream/shared/connection-hub";
 import type { HubLinkEvents, OpenHubLink, ToHub, ToTab } from "../../src/stream/shared/messages";
 import { SharedStreams } from "../../src/stream/shared/shared-streams";
 import { HideablePage } from "./hideable-page";
@@ -52,7 +52,7 @@ export class Tab {
   #events: HubLinkEvents | null = null;
   #port: MessagePort | null = null;
 
-  constructor(bench: HubBench, way?: OpenHubLink, page = new HideablePage()) {
+  constructor(bench: HubBench, transport?: OpenHubLink, page = new HideablePage()) {
     this.page = page;
     const toHub: OpenHubLink = (events) => {
       const { port1, port2 } = new MessageChannel();
@@ -70,7 +70,7 @@ export class Tab {
       return { post: (message) => port2.postMessage(message, []), close: () => port2.close() };
     };
     this.streams = new SharedStreams({
-      way: way ?? toHub,
+      transport: transport ?? toHub,
       own: this.own,
       platform: this.#ownTime(bench),
       visibility: page,
@@ -117,10 +117,10 @@ export class Tab {
 
 export class HubBench {
   readonly platform = new SimulatedPlatform();
-  hub = new Hub(this.platform);
+  hub = new ConnectionHub(this.platform);
 
-  tab(way?: OpenHubLink, page?: HideablePage): Tab {
-    return new Tab(this, way, page);
+  tab(transport?: OpenHubLink, page?: HideablePage): Tab {
+    return new Tab(this, transport, page);
   }
 
   get last(): Exchange {

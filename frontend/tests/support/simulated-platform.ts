@@ -71,8 +71,8 @@ export class Exchange {
 export class SimulatedPlatform implements Platform {
   readonly exchanges: Exchange[] = [];
   /** Questions whether the server is there, by when they came; they are answered as `door` says. */
-  readonly knocks: number[] = [];
-  door: () => Response | "silence" | null = () => null;
+  readonly probes: number[] = [];
+  readinessProbe: () => Response | "silence" | null = () => null;
   /** What chance gives, in [0, 1). */
   chance: () => number = () => 0;
   #nowMs = 1_000_000;
@@ -94,7 +94,7 @@ export class SimulatedPlatform implements Platform {
   }
 
   readonly fetch = (url: string, init: RequestInit): Promise<Response> => {
-    if (url.endsWith("/readyz")) return this.#knocked(init.signal ?? null);
+    if (url.endsWith("/readyz")) return this.#probed(init.signal ?? null);
     const exchange = new Exchange(url, init);
     this.exchanges.push(exchange);
     return exchange.response;
@@ -112,9 +112,9 @@ export class SimulatedPlatform implements Platform {
     };
   }
 
-  #knocked(signal: AbortSignal | null): Promise<Response> {
-    this.knocks.push(this.#nowMs);
-    const answer = this.door();
+  #probed(signal: AbortSignal | null): Promise<Response> {
+    this.probes.push(this.#nowMs);
+    const answer = this.readinessProbe();
     if (answer === "silence")
       return new Promise((_, reject) => {
         signal?.addEventListener("abort", () => reject(new Error("aborted")));

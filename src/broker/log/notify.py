@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
 
-class Bell:
+class Notifier:
     """Rung after each change of what it belongs to; any number of wakers may wait for it."""
 
-    __slots__ = ("_sleepers", "rung")
+    __slots__ = ("_sleepers", "version")
 
     def __init__(self) -> None:
-        self.rung = 0
+        self.version = 0
         self._sleepers: dict[Sleeper, None] = {}
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wakes all who wait; never blocks."""
-        self.rung += 1
+        self.version += 1
         if self._sleepers:
             sleepers, self._sleepers = self._sleepers, {}
             for sleeper in sleepers:
-                sleeper.poke()
+                sleeper.wake()
 
     def add(self, sleeper: Sleeper) -> None:
         """Has it poked when the bell rings next, once."""
@@ -46,54 +46,54 @@ class Bell:
         self._sleepers.pop(sleeper, None)
 
 
-class Waker:
+class Waiter:
     """One reader's sleep. Not shared between tasks.
 
     Attributes:
-        take: takes encoded records for the reader while it sleeps, or says that it cannot now
+        offer: takes encoded records for the reader while it sleeps, or says that it cannot now
             (`fantail.broker.readers.fanout`); None:
             the reader must wake to read.
     """
 
-    __slots__ = ("_asleep", "_poked", "retired", "take")
+    __slots__ = ("_asleep", "_woken", "offer", "retired")
 
     def __init__(self) -> None:
-        self.take: Callable[[bytes], bool] | None = None
+        self.offer: Callable[[bytes], bool] | None = None
         self._asleep: asyncio.Future[None] | _Asleep | None = None
-        self._poked = False
+        self._woken = False
         self.retired = False
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Ends the sleep, or the next one if none is under way."""
-        self._poked = True
+        self._woken = True
         asleep = self._asleep
         if asleep is not None and not asleep.done():
             asleep.set_result(None)
 
-    async def sleep(self, bell: Bell, rung: int) -> None:
+    async def sleep(self, notifier: Notifier, version: int) -> None:
         """Sleeps until the bell has rung more often than `rung`, or somebody pokes.
 
         Cancellation leaves nothing behind at the bell, and a poke that came with it ends the next sleep.
         """
-        if bell.rung != rung:
-            self._poked = False
+        if notifier.version != version:
+            self._woken = False
             return
-        bell.add(self)
+        notifier.add(self)
         try:
-            await self.sleep_until_poked()
+            await self.sleep_until_woken()
         finally:
-            bell.discard(self)
+            notifier.discard(self)
 
-    async def sleep_until_poked(self) -> None:
+    async def sleep_until_woken(self) -> None:
         """Sleeps until somebody pokes; a poke that came with a cancellation ends the next sleep."""
-        if not self._poked:
+        if not self._woken:
             assert self._asleep is None, "a waker is one reader's"
             self._asleep = asleep = _asleep()
             try:
                 await asleep
             finally:
                 self._asleep = None
-        self._poked = False
+        self._woken = False
 
 
 class _Asleep:
@@ -127,11 +127,11 @@ class Sleeper(Protocol):
 
     retired: bool
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Says that the time has come; must not block."""
 
 
-class AlarmClock:
+class TimerQueue:
     """Pokes sleepers at the times they asked for. `run` must be running; it sleeps while nothing is due.
 
     Args:
@@ -144,10 +144,10 @@ class AlarmClock:
         self._order = itertools.count()
         self._noted: dict[Sleeper, int] = {}
         self._wasted = 0
-        self._changed = Waker()
-        self._earlier = Bell()
+        self._changed = Waiter()
+        self._earlier = Notifier()
 
-    def poke_at(self, due_s: float, sleeper: Sleeper) -> None:
+    def wake_at(self, due_s: float, sleeper: Sleeper) -> None:
         """Asks for one poke at a time. Asking again adds a poke and takes none back: a spurious one does no harm."""
         if sleeper.retired:
             return
@@ -155,7 +155,7 @@ class AlarmClock:
         heapq.heappush(self._due, (due_s, next(self._order), sleeper))
         self._noted[sleeper] = self._noted.get(sleeper, 0) + 1
         if first:
-            self._earlier.ring()
+            self._earlier.notify()
 
     def retire(self, sleeper: Sleeper) -> None:
         """Ends a sleeper: what it asked for is dropped, at the latest when half of all that is noted is such waste."""
@@ -166,12 +166,12 @@ class AlarmClock:
     async def run(self) -> None:
         """Pokes for ever."""
         while True:
-            rung = self._earlier.rung
-            wait_s = self.poke_due()
+            version = self._earlier.version
+            wait_s = self.wake_due()
             with anyio.move_on_after(wait_s):
-                await self._changed.sleep(self._earlier, rung)
+                await self._changed.sleep(self._earlier, version)
 
-    def poke_due(self) -> float | None:
+    def wake_due(self) -> float | None:
         """Pokes whoever is due; returns the seconds to the next, None if nobody waits."""
         now_s = self._now_s()
         while self._due and self._due[0][0] <= now_s:
@@ -182,7 +182,7 @@ class AlarmClock:
                 continue
             if left:
                 self._noted[sleeper] = left
-            sleeper.poke()
+            sleeper.wake()
         self._drop_waste()
         return self._due[0][0] - now_s if self._due else None
 

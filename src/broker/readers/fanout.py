@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fantail.broker.jobs import Job, Presence
-    from fantail.broker.log.notify import Waker
+    from fantail.broker.log.notify import Waiter
     from fantail.broker.log.position import Cursor
     from fantail.broker.log.segment import Encoding
 
@@ -38,10 +38,10 @@ class Member(Protocol):
     """A subscription, as a crowd needs it."""
 
     cursor: Cursor
-    waker: Waker
+    waiter: Waiter
 
 
-class Crowd:
+class LiveGroup:
     """The live readers of a job's output in one encoding.
 
     Args:
@@ -56,45 +56,45 @@ class Crowd:
         self._members: dict[Member, Callable[[bytes], bool]] = {}
         self._cursor = job.output.start(job.output.tail)
         self._state = self._look()
-        self._served = job.bell.rung
+        self._served = job.notifier.version
 
     def __len__(self) -> int:
         return len(self._members)
 
-    async def stay(self, member: Member, take: Callable[[bytes], bool]) -> None:
+    async def join(self, member: Member, offer: Callable[[bytes], bool]) -> None:
         """Sleeps until the member has something to do itself; meanwhile its cursor moves with what it takes.
 
         Args:
             member: stands at the tail; nothing has been awaited since it found that out.
-            take: takes the encoding of a batch, and must not wait; False: not now.
+            offer: takes the encoding of a batch, and must not wait; False: not now.
         """
         self._serve()
         assert member.cursor == self._cursor, "who is not at the tail reads for itself"
-        self._members[member] = take
-        self._job.bell.add(self)
+        self._members[member] = offer
+        self._job.notifier.add(self)
         try:
-            await member.waker.sleep_until_poked()
+            await member.waiter.sleep_until_woken()
         finally:
             self._members.pop(member, None)
             self._serve()
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Has one member wake, who serves the others (the bell calls this)."""
         for member in self._members:
-            member.waker.poke()
+            member.waiter.wake()
             return
 
     def _serve(self) -> None:
         """Hands out what is new since the last time, if the bell has rung."""
-        if self._served == self._job.bell.rung:
+        if self._served == self._job.notifier.version:
             return
-        self._served = self._job.bell.rung
+        self._served = self._job.notifier.version
         if self._members:
             # A changed state may be a new owner: each member then decides for itself whether it may read on.
             if self._state != self._look() or not self._hand_out():
                 self._wake_all()
             else:
-                self._job.bell.add(self)
+                self._job.notifier.add(self)
         self._state = self._look()
         self._cursor = self._job.output.start(self._job.output.tail)
 
@@ -107,14 +107,14 @@ class Crowd:
             handed = True
             encoded = outcome.encoded(self._encoding)
             refused = []
-            for member, take in self._members.items():
-                if take(encoded):
+            for member, offer in self._members.items():
+                if offer(encoded):
                     member.cursor = outcome.next
                 else:
                     refused.append(member)
             for member in refused:
                 del self._members[member]
-                member.waker.poke()
+                member.waiter.wake()
             self._cursor = outcome.next
             outcome = output.read(self._cursor)
         return handed and isinstance(outcome, CaughtUp)
@@ -122,15 +122,15 @@ class Crowd:
     def _wake_all(self) -> None:
         members, self._members = self._members, {}
         for member in members:
-            member.waker.poke()
+            member.waiter.wake()
 
     def _look(self) -> tuple[int, Presence]:
         return self._job.state.log.tail, self._job.presence
 
 
-def crowd_of(job: Job, encoding: Encoding) -> Crowd:
+def live_group_of(job: Job, encoding: Encoding) -> LiveGroup:
     """The live readers of a job in one encoding."""
-    crowd = job.crowds.get(encoding.key)
-    if not isinstance(crowd, Crowd):
-        crowd = job.crowds[encoding.key] = Crowd(job, encoding)
-    return crowd
+    group = job.live_groups.get(encoding.key)
+    if not isinstance(group, LiveGroup):
+        group = job.live_groups[encoding.key] = LiveGroup(job, encoding)
+    return group

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, assert_never
 from fantail.broker.errors import SourceUnavailableError
 from fantail.broker.limits import ARCHIVE_TRIES_MAX
 from fantail.broker.log.msg_store import Batch
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.log.outcomes import Behind, CaughtUp, Closed, Diverged, Located, Lost, Reason
 from fantail.broker.log.position import Cursor
-from fantail.broker.readers.fanout import crowd_of
+from fantail.broker.readers.fanout import live_group_of
 
 if TYPE_CHECKING:
     from fantail.broker.jobs import Job
@@ -65,15 +65,15 @@ class Subscription:
     Args:
         job: what is followed; its watchers must count this reader (`Broker.watch`).
         archive: where older records are; None: they are lost.
-        waker: how it sleeps; whoever else holds it can poke it.
+        waiter: how it sleeps; whoever else holds it can poke it.
     """
 
-    def __init__(self, job: Job, archive: Archive | None, waker: Waker | None = None) -> None:
+    def __init__(self, job: Job, archive: Archive | None, waiter: Waiter | None = None) -> None:
         self.job = job
-        self.waker = waker or Waker()
+        self.waiter = waiter or Waiter()
         self.cursor: Cursor = job.output.start()
         self._archive = archive
-        self._rung = -1
+        self._version = -1
         job.subscriptions.add(self)
 
     @property
@@ -135,7 +135,7 @@ class Subscription:
         Live readers of a crowd go this way: a coroutine for each read is a tenth of what a line costs them.
         """
         output = self.job.output
-        self._rung = self.job.bell.rung
+        self._version = self.job.notifier.version
         outcome = output.read(self.cursor)
         match outcome:
             case Batch():
@@ -165,7 +165,7 @@ class Subscription:
             encoding: with it, and a waker that takes bytes, new records are handed to that waker in its sleep, and the
                 cursor moves; to be given only where the last `next` was `CaughtUp`.
         """
-        if encoding is None or self.waker.take is None or self.job.bell.rung != self._rung:
-            await self.waker.sleep(self.job.bell, self._rung)
+        if encoding is None or self.waiter.offer is None or self.job.notifier.version != self._version:
+            await self.waiter.sleep(self.job.notifier, self._version)
         else:
-            await crowd_of(self.job, encoding).stay(self, self.waker.take)
+            await live_group_of(self.job, encoding).join(self, self.waiter.offer)

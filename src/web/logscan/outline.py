@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fantail.broker import Broker, Job, MsgStore
-    from fantail.web.logscan.scan import Places
+    from fantail.web.logscan.scan import SearchSlots
 
 _offset = attrgetter("offset")
 
@@ -184,7 +184,7 @@ class Outlines:
         places: for those who look through logs, for an outline or otherwise.
     """
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: SearchSlots) -> None:
         self.places = places
         self._kept: OrderedDict[tuple[str, str, str | None, str | None], Outline] = OrderedDict()
 

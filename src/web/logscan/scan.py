@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Places:
+class SearchSlots:
     """Places for those who look through logs: some look, some wait, more are sent away.
 
     Attributes:

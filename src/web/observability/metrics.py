@@ -74,9 +74,9 @@ def _allow(context: Context, request: Request) -> None:
             pass
 
 
-def faces(context: Context) -> Counter[str]:
+def streams_by_label(context: Context) -> Counter[str]:
     """How many streams of each face are open; what a face says of itself begins with its name."""
-    return Counter(stream.face.partition(" ")[0] for stream in context.streams)
+    return Counter(stream.label.partition(" ")[0] for stream in context.streams)
 
 
 def sent_bytes(context: Context) -> int:
@@ -123,10 +123,10 @@ class FantailCollector(Collector):
     def _of_streams(self) -> Iterator[Metric]:
         streams = self._context.streams
         what = "Streams that are open, uploads and downloads too."
-        by_face = GaugeMetricFamily("fantail_streams", what, labels=["face"])
-        for face, count in faces(self._context).items():
-            by_face.add_metric([face], count)
-        yield by_face
+        by_label = GaugeMetricFamily("fantail_streams", what, labels=["face"])
+        for label, count in streams_by_label(self._context).items():
+            by_label.add_metric([label], count)
+        yield by_label
         yield CounterMetricFamily("fantail_streams_opened", "Streams opened.", streams.opened_total)
         yield CounterMetricFamily(
             "fantail_stream_sent_bytes", "Bytes that streams were sent.", sent_bytes(self._context)

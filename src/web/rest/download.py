@@ -72,7 +72,7 @@ class TextDownload(Response):
         self._viewer = viewer
         self._start = start
         self._stop = stop
-        self.face = f"download {job.id}"
+        self.label = f"download {job.id}"
         self.sent_bytes = 0
         self._streams = context.streams
         self._connection: Connection | None = None

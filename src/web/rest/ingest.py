@@ -150,7 +150,7 @@ class Upload:
     """
 
     def __init__(self, context: Context, request: Request, job: Job, body: Body) -> None:
-        self.face = f"ingest {job.id}"
+        self.label = f"ingest {job.id}"
         self.sent_bytes = 0
         self._context = context
         self._body = body

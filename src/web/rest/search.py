@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from fantail.broker import Broker, Job, JobKind
     from fantail.web.context import Context
-    from fantail.web.logscan.scan import Places
+    from fantail.web.logscan.scan import SearchSlots
 
 
 async def answer_search(context: Context, request: Request, kind: JobKind) -> Response:
@@ -55,7 +55,7 @@ async def answer_search(context: Context, request: Request, kind: JobKind) -> Re
         return json_response(await while_connected(request.receive, search))
 
 
-async def _search(broker: Broker, job: Job, places: Places, wanted: Wanted, *, stops: bool) -> dict[str, Any]:
+async def _search(broker: Broker, job: Job, places: SearchSlots, wanted: Wanted, *, stops: bool) -> dict[str, Any]:
     findings = Findings(wanted)
     async with places.place():
         ends_at_s = anyio.current_time() + SEARCH_S_MAX

@@ -23,7 +23,7 @@ from fantail.web.auth.viewer import admin_required
 from fantail.web.errors import bad_request
 from fantail.web.http.json_response import json_response
 from fantail.web.limits import SYSTEM_CHEAP_S, SYSTEM_JOBS_MAX, SYSTEM_REST_FACTOR
-from fantail.web.observability.metrics import faces, sent_bytes
+from fantail.web.observability.metrics import sent_bytes, streams_by_label
 from fantail.web.observability.status_metrics import status_json
 from fantail.web.rest.request import whole_number
 from fantail.web.rest.shapes import camel
@@ -108,7 +108,7 @@ def system_json(
         "jobs": _jobs_json(stats, jobs_max, _ORDERS[by]),
         "streams": {
             "open": len(streams),
-            "byFace": dict(faces(context)),
+            "byFace": dict(streams_by_label(context)),
             "openedTotal": streams.opened_total,
             "sentBytes": sent_bytes(context),
             "ended": dict(streams.ended),

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from fantail.broker.log.notify import Waker
+    from fantail.broker.log.notify import Waiter
     from fantail.web.auth.viewer import Viewer
     from fantail.web.context import Context
     from fantail.web.sse.http_protocol import Connection
@@ -141,9 +141,9 @@ class EventStreamResponse:
     Args:
         context: of the application.
         body: the face: yields whole frames, and `b""` when `waker` was poked for nothing. It is closed here.
-        waker: what the face sleeps on.
+        waiter: what the face sleeps on.
         viewer: who watches; the stream ends when their right does.
-        face: for people: what is watched.
+        label: for people: what is watched.
         last_words: what the face says when the stream is ended from outside.
     """
 
@@ -151,24 +151,24 @@ class EventStreamResponse:
         self,
         context: Context,
         body: AsyncGenerator[bytes, None],
-        waker: Waker,
+        waiter: Waiter,
         *,
         viewer: Viewer,
-        face: str,
+        label: str,
         last_words: Callable[[Ending], bytes] = _nothing,
     ) -> None:
         settings = context.settings
         broker = context.broker
-        self.face = face
+        self.label = label
         self.retired = False
         self._sink: Sink | None = None
         self._viewer = viewer
         self._body = body
-        self._waker = waker
+        self._waiter = waiter
         self._last_words = last_words
         self._streams = context.streams
         self._limiter = context.limiter
-        self._alarm = broker.alarm
+        self._timers = broker.timers
         self._now_s = broker.now_s
         self._keepalive_s = settings.keepalive_s
         self._write_timeout_s = settings.write_timeout_s
@@ -202,7 +202,7 @@ class EventStreamResponse:
         self._sink = sink_for(scope, send)
         self._streams.add(self)
         address = self._limiter.address_of(scope)
-        logger.info("stream of %s opened by %s at %s", self.face, self._viewer.name or "anybody", address)
+        logger.info("stream of %s opened by %s at %s", self.label, self._viewer.name or "anybody", address)
         try:
             async with anyio.create_task_group() as tasks:
                 # The sender is a task of its own: a wake-up passes through every coroutine frame of its task, and
@@ -212,16 +212,16 @@ class EventStreamResponse:
                     pass
                 # Woken, not cancelled: an exception would keep the stream's memory until the next garbage collection.
                 self._ending = self._ending or Ending.DISCONNECT
-                self._waker.poke()
+                self._waiter.wake()
                 tasks.cancel_scope.deadline = anyio.current_time() + STREAM_END_S
         finally:
-            self._waker.take = None  # a reference cycle with this response
-            self._alarm.retire(self)
-            self._alarm.retire(self._waker)
+            self._waiter.offer = None  # a reference cycle with this response
+            self._timers.retire(self)
+            self._timers.retire(self._waiter)
             reason = self._ending or Ending.DISCONNECT
             self._streams.discard(self, reason)
             lasted_s = self._now_s() - self._opened_s
-            logger.info("stream of %s closed after %.1f s, %d bytes: %s", self.face, lasted_s, self.sent_bytes, reason)
+            logger.info("stream of %s closed after %.1f s, %d bytes: %s", self.label, lasted_s, self.sent_bytes, reason)
 
     async def _hand_over(self, relay: Relay) -> None:
         """As part of another stream, which does for all its parts what is not the face's."""
@@ -229,14 +229,14 @@ class EventStreamResponse:
             async with aclosing(self._body) as body:
                 await relay.carry(body)
         finally:
-            self._alarm.retire(self._waker)
+            self._timers.retire(self._waiter)
 
     async def _send_all(self, sink: Sink, send: Send, done: anyio.CancelScope) -> None:
         """Sends what the face yields, and what falls due, in between; then ends the response."""
         async with aclosing(self._body) as body:
             await self._write(sink, OPENING + retry(RETRY_MS))
-            self._waker.take = self._take
-            self._alarm.poke_at(self._next_look_s(self._now_s()), self)
+            self._waiter.offer = self._offer
+            self._timers.wake_at(self._next_look_s(self._now_s()), self)
             async for frames in body:
                 if frames:
                     await self._write_batch(sink, frames)
@@ -272,11 +272,11 @@ class EventStreamResponse:
         if len(frames) >= SEND_BYTES_MAX:
             await anyio.lowlevel.checkpoint()  # a client that takes whatever it is sent would keep all others waiting
 
-    def _take(self, frames: bytes) -> bool:
+    def _offer(self, frames: bytes) -> bool:
         """Sends what another reader of the same log has read, while the face sleeps
         (`fantail.broker.readers.fanout`).
         """
-        if self._ending is not None or self._sink is None or self._expired() or not self._sink.take(frames):
+        if self._ending is not None or self._sink is None or self._expired() or not self._sink.offer(frames):
             return False
         self._sent_at_s = self._now_s()
         return True
@@ -286,7 +286,7 @@ class EventStreamResponse:
 
     # -- what the clock brings --------------------------------------------------------------------------------------
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         """Looks what is due (the alarm clock calls this), and asks for the next look."""
         now_s = self._now_s()
         if self._stalled(now_s):
@@ -295,15 +295,15 @@ class EventStreamResponse:
             return
         if now_s >= self._ends_at_s:
             self._ending = self._ends_as
-            self._waker.poke()
+            self._waiter.wake()
         elif now_s - self._sent_at_s >= self._keepalive_s:
-            self._waker.poke()
-        self._alarm.poke_at(self._next_look_s(now_s), self)
+            self._waiter.wake()
+        self._timers.wake_at(self._next_look_s(now_s), self)
 
     def end_at(self, due_s: float) -> None:
         """Has it end as part of a drain."""
         self._end_no_later_than(due_s, Ending.DRAIN)
-        self._alarm.poke_at(due_s, self)
+        self._timers.wake_at(due_s, self)
 
     def cut(self) -> None:
         """Breaks the connection off."""

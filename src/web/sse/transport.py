@@ -45,7 +45,7 @@ class Sink(Protocol):
     async def flush(self) -> None:
         """Waits until there is room; returns also when the client is gone."""
 
-    def take(self, frames: bytes) -> bool:
+    def offer(self, frames: bytes) -> bool:
         """Takes frames like `write` if that leaves nothing to wait for; says whether it did."""
 
 
@@ -96,7 +96,7 @@ class ConnectionSink:
             if rest:
                 self.write(rest)
 
-    def take(self, frames: bytes) -> bool:
+    def offer(self, frames: bytes) -> bool:
         """See `Sink`. A batch of the ordinary size is one send; longer ones go by `write` and `flush`."""
         connection = self._connection
         if self._rest or connection.paused or len(frames) > SEND_BYTES_MAX:
@@ -134,7 +134,7 @@ class AsgiSink:
             part = waiting[start : start + SEND_BYTES_MAX]
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
 
-    def take(self, _: bytes) -> bool:
+    def offer(self, _: bytes) -> bool:
         """See `Sink`: `send` must be awaited."""
         return False
 

@@ -33,12 +33,12 @@ from fantail.broker.documents.json_patch import pointer
 from fantail.broker.documents.patch_store import operation_of
 from fantail.broker.jobs import checked_id
 from fantail.broker.limits import DIFF_LAG_RECORDS_MIN
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.log.outcomes import Located
 from fantail.broker.log.position import Position
 from fantail.web.errors import bad_request, forbidden
 from fantail.web.sse.response import EventStreamResponse, frame
-from fantail.web.streams.job import Told, finished_frame
+from fantail.web.streams.job import ClientState, finished_frame
 from fantail.web.streams.request import StreamEndpoint, asked_of
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Form:
         return {name: value for name, value in entry.items() if name != "diff"} if self.stats else entry
 
 
-class DiffFace:
+class DiffFormat:
     """What is said of a diff's job."""
 
     def state(self, _: Job) -> bytes:
@@ -133,15 +133,17 @@ class DiffStream:
         job: it and its diff must be counted as watched.
         form: how the client wants it.
         told: what the client is told of the job.
-        waker: how it sleeps.
+        waiter: how it sleeps.
         position: what the client came back with.
     """
 
-    def __init__(self, job: Job, form: Form, told: Told, waker: Waker, position: Position | None = None) -> None:
+    def __init__(
+        self, job: Job, form: Form, told: ClientState, waiter: Waiter, position: Position | None = None
+    ) -> None:
         self._job = job
         self._diff = job.diff
         self._form = form
-        self._waker = waker
+        self._waiter = waiter
         self._told = told
         self._encoding = Encoding(("diff", form, job.diff.epoch), partial(_encoded, form, job.diff))
         self._cursor: Cursor | None = None
@@ -162,7 +164,7 @@ class DiffStream:
                     yield frames
                 spoke = True
                 continue
-            rung = self._job.bell.rung
+            version = self._job.notifier.version
             match self._diff.log.read(self._cursor):
                 case Batch() as batch:
                     self._cursor = batch.next
@@ -176,7 +178,7 @@ class DiffStream:
                     if over:
                         return
                     spoke = False
-                    await self._waker.sleep(self._job.bell, rung)
+                    await self._waiter.sleep(self._job.notifier, version)
                 case Closed():
                     return
                 case _:
@@ -228,10 +230,10 @@ class DiffEndpoint(StreamEndpoint):
     ) -> EventStreamResponse | Response:
         if position is not None and job.ended and position == end_of(job):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        waker = Waker()
-        told = Told(self._context.broker, DiffFace(), job, viewer)
-        events = DiffStream(job, form, told, waker, position).events()
-        return EventStreamResponse(self._context, events, waker, viewer=viewer, face=f"diff {job.id}")
+        waiter = Waiter()
+        told = ClientState(self._context.broker, DiffFormat(), job, viewer)
+        events = DiffStream(job, form, told, waiter, position).events()
+        return EventStreamResponse(self._context, events, waiter, viewer=viewer, label=f"diff {job.id}")
 
 
 def _form(query: QueryParams) -> Form:

@@ -14,10 +14,10 @@ from starlette.responses import Response
 
 from fantail.broker import Batch, CaughtUp, Closed, Diverged, Lost, NotFoundError, Presence, SourceUnavailableError
 from fantail.broker.jobs import number
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.errors import forbidden
 from fantail.web.sse.response import EventStreamResponse, comment, frame
-from fantail.web.streams.request import Asked, StreamEndpoint, asked_of
+from fantail.web.streams.request import StartRequest, StreamEndpoint, asked_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -48,7 +48,7 @@ class JobWords(Protocol):
         """What the client is told of a job that no longer exists."""
 
 
-class JobFace(JobWords, Protocol):
+class JobFormat(JobWords, Protocol):
     """One wire format of a job's stream.
 
     Attributes:
@@ -78,40 +78,40 @@ class JobStreamEndpoint(StreamEndpoint):
 
     what = "Job"
 
-    def __init__(self, context: Context, face: JobFace) -> None:
+    def __init__(self, context: Context, wire_format: JobFormat) -> None:
         super().__init__(context)
-        self._face = face
+        self._wire_format = wire_format
 
     async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
         """See `StreamEndpoint`."""
         asked = asked_of(scope)
         broker = self._context.broker
-        job_id = await self._face.job_id(broker, scope["path_params"]["id"])
-        async with broker.watch(job_id, self._face.kind) as job:
+        job_id = await self._wire_format.job_id(broker, scope["path_params"]["id"])
+        async with broker.watch(job_id, self._wire_format.kind) as job:
             response = await self._response(job, viewer, asked)
             await response(scope, receive, send)
 
-    async def _response(self, job: Job, viewer: Viewer, asked: Asked) -> EventStreamResponse | Response:
+    async def _response(self, job: Job, viewer: Viewer, asked: StartRequest) -> EventStreamResponse | Response:
         if job.presence is not Presence.PRESENT:
             raise NotFoundError(self.what)
         if not viewer.may_see(job.owner):
             raise forbidden()
         if asked.position is not None and end_is_true(job, asked.position):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        waker = Waker()
-        subscription = self._context.broker.subscribe(job, waker)
+        waiter = Waiter()
+        subscription = self._context.broker.subscribe(job, waiter)
         opening = await _begin(subscription, asked)
         return EventStreamResponse(
             self._context,
-            follow(self._context.broker, self._face, subscription, viewer, opening),
-            waker,
+            follow(self._context.broker, self._wire_format, subscription, viewer, opening),
+            waiter,
             viewer=viewer,
-            face=f"{self._face.name} {job.id}",
-            last_words=self._face.last_words,
+            label=f"{self._wire_format.name} {job.id}",
+            last_words=self._wire_format.last_words,
         )
 
 
-async def _begin(subscription: Subscription, asked: Asked) -> bytes:
+async def _begin(subscription: Subscription, asked: StartRequest) -> bytes:
     """Sets the cursor; returns the frame that must go first, if any."""
     output = subscription.job.output
     if asked.position is not None:
@@ -152,19 +152,19 @@ def finished_frame(job: Job | None, position: Position | None = None) -> bytes:
 
 
 async def follow(  # noqa: C901 - one case for each outcome
-    broker: Broker, face: JobFace, subscription: Subscription, viewer: Viewer, opening: bytes
+    broker: Broker, wire_format: JobFormat, subscription: Subscription, viewer: Viewer, opening: bytes
 ) -> AsyncGenerator[bytes, None]:
     """Follows a job's output and state; yields whole frames, and `b""` when it was woken for nothing.
 
     Args:
         broker: whose source feeds the job.
-        face: in which words.
+        wire_format: in which words.
         subscription: stands where the client goes on.
         viewer: who watches; a job that is handed to somebody else is gone for them.
         opening: what goes after the first state (a `reset`, say).
     """
     job = subscription.job
-    told = Told(broker, face, job, viewer)
+    told = ClientState(broker, wire_format, job, viewer)
     if told.may_see():  # something was awaited since the request was let in
         yield told.state + opening
     spoke = True
@@ -175,7 +175,7 @@ async def follow(  # noqa: C901 - one case for each outcome
             return
         match step:
             case Batch() as batch:
-                yield batch.encoded(face.output)
+                yield batch.encoded(wire_format.output)
                 spoke = True
             case Lost(start, stop):
                 yield gap_frame(start, stop)
@@ -191,7 +191,7 @@ async def follow(  # noqa: C901 - one case for each outcome
                 if over:
                     return
                 spoke = False
-                await subscription.wait(face.output)
+                await subscription.wait(wire_format.output)
             case Closed():
                 return
             case None:
@@ -207,17 +207,17 @@ async def _from_archive(subscription: Subscription) -> Step | None:
         return None
 
 
-class Told:
+class ClientState:
     """What one client was told of a job beside its lines, or its diff."""
 
-    def __init__(self, broker: Broker, face: JobWords, job: Job, viewer: Viewer) -> None:
+    def __init__(self, broker: Broker, wire_format: JobWords, job: Job, viewer: Viewer) -> None:
         self._broker = broker
-        self._face = face
+        self._wire_format = wire_format
         self._job = job
         self._viewer = viewer
         self._away = False
         self._looked_at: tuple[int, Presence, bool] | None = None
-        self.state = face.state(job)
+        self.state = wire_format.state(job)
 
     def may_see(self) -> bool:
         """Whether the job exists and the viewer may still see it; asked in the step that makes a frame with content."""
@@ -228,17 +228,17 @@ class Told:
 
         Asked when all output was read, in the step in which `may_see` was true.
         """
-        job, face = self._job, self._face
+        job, wire_format = self._job, self._wire_format
         now = (job.state.log.tail, job.presence, self._broker.source_available)
         if now == self._looked_at:
             return b"", False
         self._looked_at = now
         news = b""
-        state = face.state(job)
+        state = wire_format.state(job)
         if state != self.state:
             news = self.state = state
         if job.ended:
-            return news + face.end(job), True
+            return news + wire_format.end(job), True
         if self._broker.source_available is self._away:
             self._away = not self._away
             news += AWAY if self._away else BACK
@@ -246,7 +246,7 @@ class Told:
 
     def gone(self) -> bytes:
         """What ends the stream of a job that the client may not see any more."""
-        return self._face.gone()
+        return self._wire_format.gone()
 
     def away(self) -> bytes:
         """Says once that the store of jobs does not answer."""

@@ -29,7 +29,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from fantail.broker import NotFoundError
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.auth.viewer import VIEWER_KEY
 from fantail.web.errors import Problem, ProblemError, bad_request, refusal
 from fantail.web.http.request_body import whole_body
@@ -88,8 +88,10 @@ class MultiplexEndpoint(StreamEndpoint):
             for name, position in topics.items():
                 topic = Topic(name, handover)
                 start(topic.run, self._streams, scope, position)
-            face = f"multiplex of {len(topics)} topics"
-            response = EventStreamResponse(self._context, handover.arrays(), handover.waker, viewer=viewer, face=face)
+            label = f"multiplex of {len(topics)} topics"
+            response = EventStreamResponse(
+                self._context, handover.arrays(), handover.waiter, viewer=viewer, label=label
+            )
             await response(scope, receive, send)
 
 
@@ -155,22 +157,22 @@ class Handover:
     """
 
     def __init__(self, topics: int) -> None:
-        self.waker = Waker()
+        self.waiter = Waiter()
         self._left = topics
-        self._waiting: deque[tuple[TopicFrames, bytes, Waker]] = deque()
+        self._waiting: deque[tuple[TopicFrames, bytes, Waiter]] = deque()
         self._last_items: list[bytes] = []
 
-    async def put(self, topic: TopicFrames, frames: bytes, taken: Waker) -> None:
+    async def put(self, topic: TopicFrames, frames: bytes, taken: Waiter) -> None:
         """Leaves whole frames of a topic, and waits until they were taken."""
         self._waiting.append((topic, frames, taken))
-        self.waker.poke()
-        await taken.sleep_until_poked()
+        self.waiter.wake()
+        await taken.sleep_until_woken()
 
     def over(self, item: bytes) -> None:
         """Leaves the last item of a topic; it goes after all that the topic has left before."""
         self._last_items.append(item)
         self._left -= 1
-        self.waker.poke()
+        self.waiter.wake()
 
     async def arrays(self) -> AsyncGenerator[bytes, None]:
         """Yields an array of all that was left, in bounded pieces, and `b""` when it was woken for nothing."""
@@ -180,7 +182,7 @@ class Handover:
                 continue
             if not self._left:
                 return
-            await self.waker.sleep_until_poked()
+            await self.waiter.sleep_until_woken()
 
     def _next(self) -> bytes:
         items: list[bytes] = []
@@ -188,7 +190,7 @@ class Handover:
         size = 0
         while self._waiting and size < TOPICS_ARRAY_BYTES:
             topic, frames, taken = self._waiting.popleft()
-            taken.poke()
+            taken.wake()
             made, said = topic.items(frames)
             items += made
             comments.update(dict.fromkeys(said))
@@ -212,7 +214,7 @@ class Topic:
         self._name = name
         self._frames = TopicFrames(name)
         self._handover = handover
-        self._taken = Waker()
+        self._taken = Waiter()
         self._status: int | None = None
         self._headers: Mapping[bytes, bytes] = {}
         self._answer = b""

@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from fantail.broker import BrokerError
 from fantail.broker.limits import FIRST_ANSWERS_S, PIPELINES_PER_STREAM_MAX
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.sources.pipelines.backend import Cause, Health, Trouble, Unknown, is_pipeline_id
 from fantail.broker.sources.pipelines.board import ERROR
 from fantail.broker.sources.pipelines.health_poller import TooManyPipelinesError
@@ -52,7 +52,7 @@ _FALSE: Final = frozenset({"0", "false", "no"})
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PipelineRequest:
     """The query of a stream: good ids once each in their order, the others, and whether anybody looks."""
 
     ids: tuple[str, ...]
@@ -60,7 +60,7 @@ class Asked:
     visible: bool
 
 
-def asked_pipelines(query_string: bytes) -> Asked:
+def asked_pipelines(query_string: bytes) -> PipelineRequest:
     """Reads `pipelineIds=a,b` and `visible`.
 
     Raises:
@@ -77,7 +77,7 @@ def asked_pipelines(query_string: bytes) -> Asked:
     if len(parts) > PIPELINES_PER_STREAM_MAX:
         raise _failure(400, f"Too many pipeline IDs: {len(parts)}; at most {PIPELINES_PER_STREAM_MAX} in one stream")
     wrong = tuple(part[:_ID_CHARS_SHOWN] for part in parts if not is_pipeline_id(part))
-    return Asked(ids, wrong, query.get("visible", "1").lower() not in _FALSE)
+    return PipelineRequest(ids, wrong, query.get("visible", "1").lower() not in _FALSE)
 
 
 def _failure(status: int, why: str) -> ProblemError:
@@ -104,35 +104,35 @@ class PipelineStream(StreamEndpoint):
         position = asked_of(scope).position
         try:
             with self._poller.watch(asked.ids, visible=asked.visible) as watch:
-                waker = Waker()
+                waiter = Waiter()
                 follower = PipelineFollower(self._store, self._frames, watch, position)
-                events = self._events(asked, watch, follower, waker)
-                face = f"pipelines ({len(asked.ids)} asked for)"
-                response = EventStreamResponse(self._context, events, waker, viewer=viewer, face=face)
+                events = self._events(asked, watch, follower, waiter)
+                label = f"pipelines ({len(asked.ids)} asked for)"
+                response = EventStreamResponse(self._context, events, waiter, viewer=viewer, label=label)
                 await response(scope, receive, send)
         except TooManyPipelinesError as full:
             raise LaterError(503, "too many pipelines are being watched") from full
 
     async def _events(
-        self, asked: Asked, watch: PipelineWatch, follower: PipelineFollower, waker: Waker
+        self, asked: PipelineRequest, watch: PipelineWatch, follower: PipelineFollower, waiter: Waiter
     ) -> AsyncGenerator[bytes, None]:
         """Yields whole frames, and `b""` when it was woken for nothing."""
-        alarm, now_s = self._context.broker.alarm, self._context.broker.now_s
+        timers, now_s = self._context.broker.timers, self._context.broker.now_s
         every_s = self._context.settings.keepalive_s
         beat_due_s = now_s()
         waited_s = beat_due_s + FIRST_ANSWERS_S
-        alarm.poke_at(waited_s, waker)
+        timers.wake_at(waited_s, waiter)
         told = b"".join(_wrong_id(each) for each in asked.wrong_ids)
         while not follower.closed:
-            rung = watch.bell.rung
+            version = watch.notifier.version
             told += follower.news(waited=now_s() >= waited_s)
             if now_s() >= beat_due_s:
                 told = event_frame(HEARTBEAT) + told
                 beat_due_s += every_s
-                alarm.poke_at(beat_due_s, waker)
+                timers.wake_at(beat_due_s, waiter)
             yield told
             told = b""
-            await waker.sleep(watch.bell, rung)
+            await waiter.sleep(watch.notifier, version)
 
 
 def _wrong_id(given: str) -> bytes:

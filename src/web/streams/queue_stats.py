@@ -14,7 +14,7 @@ import orjson
 from starlette.routing import Route
 
 from fantail.broker.limits import QUEUE_STATS_INTERVAL_S
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.sse.response import EventStreamResponse, comment, frame
 from fantail.web.streams.request import StreamEndpoint
 
@@ -35,33 +35,33 @@ class QueueStats(StreamEndpoint):
 
     async def serve(self, viewer: Viewer, scope: Scope, receive: Receive, send: Send) -> None:
         """See `StreamEndpoint`."""
-        waker = Waker()
+        waiter = Waiter()
         async with self._context.broker.watch_tables() as tables:
-            events = self._events(tables, waker)
-            response = EventStreamResponse(self._context, events, waker, viewer=viewer, face="queue stats")
+            events = self._events(tables, waiter)
+            response = EventStreamResponse(self._context, events, waiter, viewer=viewer, label="queue stats")
             await response(scope, receive, send)
 
-    async def _events(self, tables: Tables, waker: Waker) -> AsyncGenerator[bytes, None]:
+    async def _events(self, tables: Tables, waiter: Waiter) -> AsyncGenerator[bytes, None]:
         broker, every_s = self._context.broker, self._context.settings.keepalive_s
-        bell, now_s = broker.tables_bell, broker.now_s
+        notifier, now_s = broker.tables_notifier, broker.now_s
         ping_due_s, look_due_s = now_s() + every_s, now_s()
-        broker.alarm.poke_at(ping_due_s, waker)
+        broker.timers.wake_at(ping_due_s, waiter)
         before = b""
         while not tables.log.closed:
-            rung, told = bell.rung, b""
+            version, told = notifier.version, b""
             if now_s() >= look_due_s:
                 look_due_s = now_s() + QUEUE_STATS_INTERVAL_S
                 made, _ = tables.snapshot("queue_stats", self._frame)
                 if made != before:
                     told = before = made
             else:
-                broker.alarm.poke_at(look_due_s, waker)
+                broker.timers.wake_at(look_due_s, waiter)
             if now_s() >= ping_due_s:
                 told += comment("ping")
                 ping_due_s += every_s
-                broker.alarm.poke_at(ping_due_s, waker)
+                broker.timers.wake_at(ping_due_s, waiter)
             yield told
-            await waker.sleep(bell, rung)
+            await waiter.sleep(notifier, version)
 
     def _frame(self, document: Mapping[str, Any]) -> bytes:
         settings = self._context.settings

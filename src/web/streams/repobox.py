@@ -71,7 +71,7 @@ def _error_frame(message: str) -> bytes:
     return frame(orjson.dumps({"message": message}), event="error")
 
 
-class RepoboxFace:
+class RepoboxFormat:
     """The stream of one job or one work session."""
 
     output = OUTPUT
@@ -105,6 +105,8 @@ class RepoboxFace:
 def routes(context: Context) -> list[Route]:
     """The routes of this face."""
     return [
-        Route("/api/jobs/{id}/stream", JobStreamEndpoint(context, RepoboxFace(JOB)), methods=["GET"]),
-        Route("/api/work-sessions/{id}/stream", JobStreamEndpoint(context, RepoboxFace(WORK_SESSION)), methods=["GET"]),
+        Route("/api/jobs/{id}/stream", JobStreamEndpoint(context, RepoboxFormat(JOB)), methods=["GET"]),
+        Route(
+            "/api/work-sessions/{id}/stream", JobStreamEndpoint(context, RepoboxFormat(WORK_SESSION)), methods=["GET"]
+        ),
     ]

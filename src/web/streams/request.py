@@ -35,7 +35,7 @@ DIGITS_MAX: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StartRequest:
     """Where a client wants to begin; a position wins over `first`, and that over `tail`. All absent: the beginning."""
 
     position: Position | None
@@ -43,7 +43,7 @@ class Asked:
     tail: int | None
 
 
-def asked_of(scope: Scope) -> Asked:
+def asked_of(scope: Scope) -> StartRequest:
     """Reads `Last-Event-ID`, `lastEventId`, `from` and `tail`.
 
     The header wins over the query: a browser that reconnects sends the old query beside the new header. A malformed
@@ -54,7 +54,7 @@ def asked_of(scope: Scope) -> Asked:
     """
     query = QueryParams(scope["query_string"])
     given = Headers(scope=scope).get("last-event-id") or query.get("lastEventId")
-    return Asked(parse_position(given), _count(query, "from"), _count(query, "tail"))
+    return StartRequest(parse_position(given), _count(query, "from"), _count(query, "tail"))
 
 
 def _count(query: QueryParams, name: str) -> int | None:

@@ -25,7 +25,7 @@ from starlette.routing import Route
 from fantail.broker import Batch, CaughtUp, Closed, Encoding, InvalidIdError, NotFoundError, SourceUnavailableError
 from fantail.broker.jobs import checked_id
 from fantail.broker.limits import STATUS_COMPLETE_WAIT_S
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.log.position import Position, log_tag
 from fantail.broker.sources.status.jobs_as_runs import OwnRuns
 from fantail.broker.sources.status.log import end_of
@@ -161,10 +161,10 @@ class StatusStream(StreamEndpoint):
     ) -> EventStreamResponse | Response:
         if position is not None and log.known.terminal and position == end_of(log.subject, log.known):
             return Response(status_code=204, headers={"Cache-Control": "no-store"})
-        waker = Waker()
-        face = f"{self._kind.name} {log.subject.id}"
-        events = self._events(log, waker, viewer, ours=ours)
-        return EventStreamResponse(self._context, events, waker, viewer=viewer, face=face)
+        waiter = Waiter()
+        label = f"{self._kind.name} {log.subject.id}"
+        events = self._events(log, waiter, viewer, ours=ours)
+        return EventStreamResponse(self._context, events, waiter, viewer=viewer, label=label)
 
     async def _may_see(self, viewer: Viewer, subject: Subject, *, ours: bool) -> bool:
         """Whether the viewer may still see it; asked after each state was read and before it is sent.
@@ -182,12 +182,14 @@ class StatusStream(StreamEndpoint):
             return False
         return is_ours or not ours
 
-    async def _events(self, log: StatusLog, waker: Waker, viewer: Viewer, *, ours: bool) -> AsyncGenerator[bytes, None]:
+    async def _events(
+        self, log: StatusLog, waiter: Waiter, viewer: Viewer, *, ours: bool
+    ) -> AsyncGenerator[bytes, None]:
         """Yields whole frames, and `b""` when it was woken for nothing."""
-        alarm, now_s = self._context.broker.alarm, self._context.broker.now_s
+        timers, now_s = self._context.broker.timers, self._context.broker.now_s
         every_s = self._context.settings.keepalive_s
         ping_due_s = now_s() + every_s
-        alarm.poke_at(ping_due_s, waker)
+        timers.wake_at(ping_due_s, waiter)
         follower = StatusFollower(log)
         told = follower.opening()
         cut = False
@@ -201,13 +203,13 @@ class StatusStream(StreamEndpoint):
             if now_s() >= ping_due_s:
                 told += PING
                 ping_due_s += every_s
-                alarm.poke_at(ping_due_s, waker)
+                timers.wake_at(ping_due_s, waiter)
             yield told
-            await waker.sleep(log.bell, follower.rung)
+            await waiter.sleep(log.notifier, follower.version)
             told = follower.news()
             if follower.ends_at_s is None and log.known.terminal:
                 follower.ends_at_s = now_s() + STATUS_COMPLETE_WAIT_S
-                alarm.poke_at(follower.ends_at_s, waker)
+                timers.wake_at(follower.ends_at_s, waiter)
         yield told if await self._may_see(viewer, log.subject, ours=ours) else ACCESS_ENDED
 
 
@@ -218,7 +220,7 @@ class StatusFollower:
         self._log = log
         self._cursor = log.log.start(log.log.tail)
         self._ended = False
-        self.rung = log.bell.rung
+        self.version = log.notifier.version
         self.ends_at_s: float | None = None
 
     def opening(self) -> bytes:
@@ -236,7 +238,7 @@ class StatusFollower:
     def news(self) -> bytes:
         """What was said since."""
         log = self._log
-        self.rung = log.bell.rung
+        self.version = log.notifier.version
         told = b""
         while True:
             match log.log.read(self._cursor):

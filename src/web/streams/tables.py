@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from fantail.broker import Broker, Record, Tables
-    from fantail.broker.log.notify import Waker
+    from fantail.broker.log.notify import Waiter
     from fantail.broker.log.position import Cursor, Position
     from fantail.web.auth.viewer import Viewer
 
@@ -104,17 +104,17 @@ class TableStream:
     Args:
         broker: whose tables; they must be counted as watched.
         view: what the client sees.
-        waker: how it sleeps.
+        waiter: how it sleeps.
         position: what the client came back with.
     """
 
-    def __init__(self, broker: Broker, view: View, waker: Waker, position: Position | None) -> None:
+    def __init__(self, broker: Broker, view: View, waiter: Waiter, position: Position | None) -> None:
         self._broker = broker
         self._tables = broker.tables
-        self._bell = broker.tables_bell
+        self._notifier = broker.tables_notifier
         self._now_s = broker.now_s
         self._view = view
-        self._waker = waker
+        self._waiter = waiter
         self._changes = Changes(broker.tables, view)
         self._encoding = Encoding((*view.key, self._tables.epoch), self._changes.encoded)
         self._cursor: Cursor | None = None
@@ -137,7 +137,7 @@ class TableStream:
                     yield piece
                 spoke = True
                 continue
-            rung = self._bell.rung
+            version = self._notifier.version
             match self._tables.log.read(cursor):
                 case Batch() as batch:
                     self._cursor = batch.next
@@ -150,7 +150,7 @@ class TableStream:
                     if advance or not spoke:
                         yield advance
                     spoke = False
-                    await self._waker.sleep(self._bell, rung)
+                    await self._waiter.sleep(self._notifier, version)
                 case Closed():
                     return
                 case _:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from fantail.broker import JOB, Encoding
 from fantail.broker.jobs import checked_id
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.errors import bad_request
 from fantail.web.sse.response import EventStreamResponse
 from fantail.web.streams.diff import DiffEndpoint
@@ -48,10 +48,10 @@ class TablesEndpoint(StreamEndpoint):
         broker = self._context.broker
         view = self._view(QueryParams(scope["query_string"]), viewer)
         position = asked_of(scope).position
-        waker = Waker()
+        waiter = Waiter()
         async with broker.watch_tables():
-            events = TableStream(broker, view, waker, position).events()
-            response = EventStreamResponse(self._context, events, waker, viewer=viewer, face="tables")
+            events = TableStream(broker, view, waiter, position).events()
+            response = EventStreamResponse(self._context, events, waiter, viewer=viewer, label="tables")
             await response(scope, receive, send)
 
     def _view(self, query: QueryParams, viewer: Viewer) -> View:
@@ -85,7 +85,7 @@ def _iso(timestamp_ms: float) -> str:
 LOG: Final = Encoding(("vibe_kanban", "log"), _log_frames)
 
 
-class ProcessLogFace:
+class ProcessLogFormat:
     """The output of one process."""
 
     name = "process"
@@ -117,6 +117,6 @@ def routes(context: Context) -> list[Route]:
     """The routes of this face."""
     return [
         Route("/api/events/", TablesEndpoint(context), methods=["GET"]),
-        Route("/api/events/processes/{id}/logs", JobStreamEndpoint(context, ProcessLogFace()), methods=["GET"]),
+        Route("/api/events/processes/{id}/logs", JobStreamEndpoint(context, ProcessLogFormat()), methods=["GET"]),
         Route("/api/events/task-attempts/{id}/diff", DiffEndpoint(context), methods=["GET"]),
     ]

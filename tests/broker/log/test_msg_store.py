@@ -232,12 +232,12 @@ def test_a_live_line_is_encoded_once_for_its_crowd() -> None:  # trap 26
         encoded += len(records)
         return [one.data for one in records]
 
-    face = Encoding("counted", encode)
+    wire_format = Encoding("counted", encode)
     cursors = [log.start()] * 50
     for offset in range(20):
         log.append([record(offset)], 0.0)
         batches = [batch for cursor in cursors if isinstance(batch := log.read(cursor), Batch)]
-        taken = [batch.encoded(face) for batch in batches]
+        taken = [batch.encoded(wire_format) for batch in batches]
         assert len(taken) == 50
         assert all(one is taken[0] for one in taken)
         cursors = [batch.next for batch in batches]

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fantail.broker.log.notify import AlarmClock, Bell, Waker
+from fantail.broker.log.notify import Notifier, TimerQueue, Waiter
 from support.simulation import virtual_time
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 on_both = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 
 
-async def check(bell: Bell, waker: Waker, wake: Callable[[], object]) -> None:
+async def check(notifier: Notifier, waiter: Waiter, wake: Callable[[], object]) -> None:
     """A sleeper goes on after `wake`, not before, and the bell knows nobody then."""
     awake = False
 
     async def sleeper() -> None:
         nonlocal awake
-        await waker.sleep(bell, bell.rung)
+        await waiter.sleep(notifier, notifier.version)
         awake = True
 
     with anyio.fail_after(5):
@@ -37,69 +37,69 @@ async def check(bell: Bell, waker: Waker, wake: Callable[[], object]) -> None:
             assert not awake
             wake()
     assert awake
-    assert not bell._sleepers
+    assert not notifier._sleepers
 
 
-async def goes_on_at_once(bell: Bell, waker: Waker, rung: int) -> bool:
+async def goes_on_at_once(notifier: Notifier, waiter: Waiter, version: int) -> bool:
     with anyio.move_on_after(0):
-        await waker.sleep(bell, rung)
+        await waiter.sleep(notifier, version)
         return True
     return False
 
 
 @on_both
 async def test_a_ring_wakes_whoever_waits() -> None:
-    bell = Bell()
-    await check(bell, Waker(), bell.ring)
+    notifier = Notifier()
+    await check(notifier, Waiter(), notifier.notify)
 
 
 @on_both
 async def test_a_poke_wakes_one_and_leaves_nothing_at_the_bell() -> None:
-    bell, waker = Bell(), Waker()
+    notifier, waiter = Notifier(), Waiter()
     for _ in range(3):
-        await check(bell, waker, waker.poke)
+        await check(notifier, waiter, waiter.wake)
 
 
 @on_both
 async def test_a_ring_between_the_look_and_the_sleep_is_not_lost() -> None:
-    bell = Bell()
-    rung = bell.rung
-    bell.ring()
-    assert await goes_on_at_once(bell, Waker(), rung)
-    assert not bell._sleepers
+    notifier = Notifier()
+    version = notifier.version
+    notifier.notify()
+    assert await goes_on_at_once(notifier, Waiter(), version)
+    assert not notifier._sleepers
 
 
 @on_both
 async def test_a_poke_before_the_sleep_ends_that_sleep_and_no_other() -> None:
-    bell, waker = Bell(), Waker()
-    waker.poke()
-    waker.poke()
-    assert await goes_on_at_once(bell, waker, bell.rung)
-    assert not await goes_on_at_once(bell, waker, bell.rung)
+    notifier, waiter = Notifier(), Waiter()
+    waiter.wake()
+    waiter.wake()
+    assert await goes_on_at_once(notifier, waiter, notifier.version)
+    assert not await goes_on_at_once(notifier, waiter, notifier.version)
 
 
 @on_both
 async def test_one_ring_ends_one_sleep() -> None:
-    bell, waker = Bell(), Waker()
-    await check(bell, waker, bell.ring)
-    assert not await goes_on_at_once(bell, waker, bell.rung)
+    notifier, waiter = Notifier(), Waiter()
+    await check(notifier, waiter, notifier.notify)
+    assert not await goes_on_at_once(notifier, waiter, notifier.version)
 
 
 @on_both
 async def test_a_cancelled_sleep_leaves_nothing_at_the_bell_and_the_waker_can_sleep_again() -> None:
-    bell, waker = Bell(), Waker()
-    assert not await goes_on_at_once(bell, waker, bell.rung)
-    assert not bell._sleepers
-    await check(bell, waker, bell.ring)
+    notifier, waiter = Notifier(), Waiter()
+    assert not await goes_on_at_once(notifier, waiter, notifier.version)
+    assert not notifier._sleepers
+    await check(notifier, waiter, notifier.notify)
 
 
 @on_both
 async def test_a_poke_in_the_moment_of_cancellation_ends_the_next_sleep() -> None:
-    bell, waker = Bell(), Waker()
+    notifier, waiter = Notifier(), Waiter()
 
     async def sleeper(scope: anyio.CancelScope) -> None:
         with scope:
-            await waker.sleep(bell, bell.rung)
+            await waiter.sleep(notifier, notifier.version)
 
     async with anyio.create_task_group() as tasks:
         scope = anyio.CancelScope()
@@ -107,19 +107,19 @@ async def test_a_poke_in_the_moment_of_cancellation_ends_the_next_sleep() -> Non
         for _ in range(5):
             await checkpoint()
         scope.cancel()
-        waker.poke()
+        waiter.wake()
     if scope.cancelled_caught:
-        assert await goes_on_at_once(bell, waker, bell.rung)
-    assert not bell._sleepers
+        assert await goes_on_at_once(notifier, waiter, notifier.version)
+    assert not notifier._sleepers
 
 
 @on_both
 async def test_a_ring_among_many_wakes_each_of_them_once() -> None:
-    bell, woken = Bell(), 0
+    notifier, woken = Notifier(), 0
 
     async def sleeper() -> None:
         nonlocal woken
-        await Waker().sleep(bell, bell.rung)
+        await Waiter().sleep(notifier, notifier.version)
         woken += 1
 
     with anyio.fail_after(5):
@@ -128,21 +128,21 @@ async def test_a_ring_among_many_wakes_each_of_them_once() -> None:
                 tasks.start_soon(sleeper)
             for _ in range(5):
                 await checkpoint()
-            bell.ring()
+            notifier.notify()
     assert woken == 100
-    assert not bell._sleepers
+    assert not notifier._sleepers
 
 
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=150, deadline=None)
 def test_no_ring_is_lost_whatever_the_order_of_steps(seed: int) -> None:
     chance = random.Random(seed)
-    bell, tail = Bell(), 0
+    notifier, tail = Notifier(), 0
 
     async def reader() -> None:
-        waker, read = Waker(), 0
+        waiter, read = Waiter(), 0
         while read < 20:
-            rung = bell.rung
+            version = notifier.version
             behind = read < tail
             for _ in range(chance.randrange(3)):
                 await checkpoint()
@@ -150,16 +150,16 @@ def test_no_ring_is_lost_whatever_the_order_of_steps(seed: int) -> None:
                 read += 1
             elif chance.random() < 0.3:
                 with anyio.move_on_after(chance.random()):
-                    await waker.sleep(bell, rung)
+                    await waiter.sleep(notifier, version)
             else:
-                await waker.sleep(bell, rung)
+                await waiter.sleep(notifier, version)
 
     async def writer() -> None:
         nonlocal tail
         while tail < 20:
             await anyio.sleep(chance.choice([0, 0, 0.1, 0.5]))
             tail += chance.randrange(1, 4)
-            bell.ring()
+            notifier.notify()
 
     async def main() -> None:
         async with anyio.create_task_group() as tasks:
@@ -168,7 +168,7 @@ def test_no_ring_is_lost_whatever_the_order_of_steps(seed: int) -> None:
             tasks.start_soon(writer)
 
     virtual_time.run(main)  # a lost ring is a deadlock
-    assert not bell._sleepers
+    assert not notifier._sleepers
 
 
 # -- the alarm clock ----------------------------------------------------------------------------------------------
@@ -192,22 +192,22 @@ class Pokes:
         self.at_s: list[float] = []
         self._now_s = now_s
 
-    def poke(self) -> None:
+    def wake(self) -> None:
         self.at_s.append(self._now_s())
 
 
 def test_each_is_poked_at_its_time_whatever_was_asked_first() -> None:
     async def main() -> None:
-        clock = AlarmClock()
+        clock = TimerQueue()
         early, late = Pokes(anyio.current_time), Pokes(anyio.current_time)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(clock.run)
             await anyio.sleep(1)
-            clock.poke_at(3600, late)
+            clock.wake_at(3600, late)
             await anyio.sleep(1)
-            clock.poke_at(30, early)
-            clock.poke_at(10, early)
-            clock.poke_at(0, early)  # past already: at once
+            clock.wake_at(30, early)
+            clock.wake_at(10, early)
+            clock.wake_at(0, early)  # past already: at once
             await anyio.sleep(10_000)
             tasks.cancel_scope.cancel()
         assert early.at_s == [2, 10, 30]
@@ -218,7 +218,7 @@ def test_each_is_poked_at_its_time_whatever_was_asked_first() -> None:
 
 def test_a_clock_that_nobody_asked_sets_no_timer() -> None:
     async def main() -> None:
-        await AlarmClock().run()
+        await TimerQueue().run()
 
     with pytest.raises(virtual_time.DeadlockError):
         virtual_time.run(main)
@@ -226,13 +226,13 @@ def test_a_clock_that_nobody_asked_sets_no_timer() -> None:
 
 def test_a_waker_is_woken_by_the_clock_alone() -> None:
     async def main() -> None:
-        clock, bell, waker = AlarmClock(), Bell(), Waker()
+        clock, notifier, waiter = TimerQueue(), Notifier(), Waiter()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(clock.run)
-            clock.poke_at(30, waker)
-            await waker.sleep(bell, bell.rung)
+            clock.wake_at(30, waiter)
+            await waiter.sleep(notifier, notifier.version)
             assert anyio.current_time() == 30
-            assert not bell._sleepers
+            assert not notifier._sleepers
             tasks.cancel_scope.cancel()
 
     virtual_time.run(main)
@@ -240,50 +240,50 @@ def test_a_waker_is_woken_by_the_clock_alone() -> None:
 
 def test_whoever_asks_again_while_poked_is_poked_again() -> None:
     now = Clock()
-    clock = AlarmClock(now)
+    clock = TimerQueue(now)
 
     class Periodic(Pokes):
-        def poke(self) -> None:
-            super().poke()
-            clock.poke_at(now.s + 10, self)
+        def wake(self) -> None:
+            super().wake()
+            clock.wake_at(now.s + 10, self)
 
     periodic = Periodic(now)
-    clock.poke_at(10, periodic)
+    clock.wake_at(10, periodic)
     for now.s in (5.0, 10.0, 15.0, 20.0, 35.0):
-        wait_s = clock.poke_due()
+        wait_s = clock.wake_due()
         assert wait_s is not None
         assert wait_s > 0
     assert periodic.at_s == [10, 20, 35]
 
 
 def test_a_retired_sleeper_is_never_poked_and_not_kept() -> None:
-    clock = AlarmClock(lambda: 100.0)
+    clock = TimerQueue(lambda: 100.0)
     gone, stays = Pokes(lambda: 100.0), Pokes(lambda: 100.0)
-    clock.poke_at(50, stays)
+    clock.wake_at(50, stays)
     for due_s in range(60):
-        clock.poke_at(due_s, gone)
+        clock.wake_at(due_s, gone)
     clock.retire(gone)
-    clock.poke_at(70, gone)
+    clock.wake_at(70, gone)
     assert len(clock._due) == 1
-    assert clock.poke_due() is None
+    assert clock.wake_due() is None
     assert (gone.at_s, stays.at_s) == ([], [100.0])
     clock.retire(gone)
     clock.retire(stays)
 
 
 def test_one_that_retires_while_poked_is_not_poked_again() -> None:
-    clock = AlarmClock(lambda: 1.0)
+    clock = TimerQueue(lambda: 1.0)
 
     class Last(Pokes):
-        def poke(self) -> None:
-            super().poke()
+        def wake(self) -> None:
+            super().wake()
             clock.retire(self)
 
     last = Last(lambda: 1.0)
-    clock.poke_at(0, last)
-    clock.poke_at(1, last)
-    clock.poke_at(2, last)
-    assert clock.poke_due() is None
+    clock.wake_at(0, last)
+    clock.wake_at(1, last)
+    clock.wake_at(2, last)
+    assert clock.wake_due() is None
     assert last.at_s == [1.0]
 
 
@@ -298,12 +298,12 @@ def test_everybody_who_is_there_is_poked_once_for_each_time_asked_and_waste_is_a
     steps: list[tuple[str, int, int]],
 ) -> None:
     now = Clock()
-    clock = AlarmClock(now)
+    clock = TimerQueue(now)
     sleepers = [Pokes(now) for _ in range(8)]
     asked: list[tuple[float, Pokes]] = []
     for what, who, seconds in steps:
         if what == "ask":
-            clock.poke_at(now.s + seconds, sleepers[who])
+            clock.wake_at(now.s + seconds, sleepers[who])
             asked.append((now.s + seconds, sleepers[who]))
         elif what == "retire":
             clock.retire(sleepers[who])
@@ -312,7 +312,7 @@ def test_everybody_who_is_there_is_poked_once_for_each_time_asked_and_waste_is_a
         else:
             now.s += seconds
             before = {id(sleeper): len(sleeper.at_s) for sleeper in sleepers}
-            clock.poke_due()
+            clock.wake_due()
             for sleeper in sleepers:
                 due = sum(one is sleeper for due_s, one in asked if due_s <= now.s)
                 assert len(sleeper.at_s) - before[id(sleeper)] == due

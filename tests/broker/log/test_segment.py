@@ -127,57 +127,57 @@ def test_it_takes_records_until_it_is_full(sizes: list[int], taken: int) -> None
 
 
 def test_a_record_is_encoded_once_whoever_many_read_it_in_whatever_pieces() -> None:
-    face = Counting()
+    wire_format = Counting()
     segment = filled(10)
     for start, stop in ((0, 3), (0, 3), (2, 3), (0, 7), (5, 10), (0, 10)):
-        taken = segment.encoded(face.encoding, start, stop)
+        taken = segment.encoded(wire_format.encoding, start, stop)
         assert taken == b"".join(b"%d:line %d;" % (i, i) for i in range(start, stop))
     segment.seal()
     for _ in range(3):
-        segment.encoded(face.encoding, 0, 10)
-        segment.encoded(face.encoding, 4, 10)
-    assert face.records == 10
-    assert face.calls == 3
+        segment.encoded(wire_format.encoding, 0, 10)
+        segment.encoded(wire_format.encoding, 4, 10)
+    assert wire_format.records == 10
+    assert wire_format.calls == 3
 
 
 def test_readers_of_a_whole_sealed_segment_share_one_object() -> None:
-    face = Counting()
+    wire_format = Counting()
     segment = filled(10, sealed=True)
-    assert segment.encoded(face.encoding, 0, 10) is segment.encoded(face.encoding, 0, 10)
+    assert segment.encoded(wire_format.encoding, 0, 10) is segment.encoded(wire_format.encoding, 0, 10)
 
 
 def test_a_reader_who_resumes_within_a_replayed_segment_gets_the_rest_of_the_same_bytes() -> None:
-    face = Counting()
+    wire_format = Counting()
     segment = filled(10, sealed=True)
-    whole = segment.encoded(face.encoding, 0, 10)
+    whole = segment.encoded(wire_format.encoding, 0, 10)
     for start, stop in ((7, 10), (0, 3), (2, 10), (9, 10)):
-        assert segment.encoded(face.encoding, start, stop) == b"".join(
+        assert segment.encoded(wire_format.encoding, start, stop) == b"".join(
             b"%d:line %d;" % (i, i) for i in range(start, stop)
         )
-    assert segment.encoded(face.encoding, 0, 10) is whole
-    assert face.records == 20  # once for the bytes, once more for where each record ends in them
+    assert segment.encoded(wire_format.encoding, 0, 10) is whole
+    assert wire_format.records == 20  # once for the bytes, once more for where each record ends in them
 
 
 def test_readers_of_the_same_live_lines_share_one_object() -> None:
-    face = Counting()
+    wire_format = Counting()
     segment = filled(10)
-    taken = segment.encoded(face.encoding, 8, 10)
-    assert segment.recently_encoded(face.encoding, 8, 10) is taken
-    assert segment.recently_encoded(face.encoding, 7, 10) is None
+    taken = segment.encoded(wire_format.encoding, 8, 10)
+    assert segment.recently_encoded(wire_format.encoding, 8, 10) is taken
+    assert segment.recently_encoded(wire_format.encoding, 7, 10) is None
     assert segment.recently_encoded(Counting().encoding, 8, 10) is taken  # equal keys encode equally
 
 
 def test_every_byte_that_is_kept_is_counted() -> None:
-    face = Counting()
+    wire_format = Counting()
     segment = filled(10)
     bare = segment.size
-    tail = segment.encoded(face.encoding, 8, 10)
+    tail = segment.encoded(wire_format.encoding, 8, 10)
     whole = b"".join(b"%d:line %d;" % (i, i) for i in range(10))
     assert segment.size == bare + len(whole) + 8 * 10 + len(tail)
     segment.seal()
     segment.compact()
     sealed = segment.size
-    assert segment.encoded(face.encoding, 0, 10) == whole
+    assert segment.encoded(wire_format.encoding, 0, 10) == whole
     assert segment.size == sealed - len(tail)  # whoever wants the last lines again cuts them from the whole
 
 
@@ -193,12 +193,12 @@ def test_an_encoding_that_leaves_records_out_is_allowed_one_that_forgets_them_is
 
 
 def test_an_encoder_that_raises_leaves_the_cache_as_it_was() -> None:
-    face, segment = Counting(), filled(4)
-    segment.encoded(face.encoding, 0, 2)
+    wire_format, segment = Counting(), filled(4)
+    segment.encoded(wire_format.encoding, 0, 2)
 
     def fail(_first: int, _records: Sequence[Record]) -> list[bytes]:
         raise LookupError
 
     with pytest.raises(LookupError):
         segment.encoded(Encoding("counting", fail), 0, 4)
-    assert segment.encoded(face.encoding, 0, 4) == b"0:line 0;1:line 1;2:line 2;3:line 3;"
+    assert segment.encoded(wire_format.encoding, 0, 4) == b"0:line 0;1:line 1;2:line 2;3:line 3;"

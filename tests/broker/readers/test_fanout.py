@@ -12,8 +12,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from fantail.broker import Batch, Broker, CaughtUp, Closed, Diverged, Encoding, Lost, Retention
-from fantail.broker.log.notify import Waker
-from fantail.broker.readers.fanout import crowd_of
+from fantail.broker.log.notify import Waiter
+from fantail.broker.readers.fanout import live_group_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -45,7 +45,7 @@ class Reader:
     wakes: int = 0
     subscription: Subscription | None = None
 
-    def take(self, encoded: bytes) -> bool:
+    def offer(self, encoded: bytes) -> bool:
         if self.dice.random() < self.refuses:
             return False
         self.taken += 1
@@ -53,10 +53,10 @@ class Reader:
         return True
 
     async def run(self) -> None:
-        waker = Waker()
-        waker.take = self.take
+        waiter = Waiter()
+        waiter.offer = self.offer
         async with self.broker.watch(self.job_id) as job:
-            self.subscription = self.broker.subscribe(job, waker)
+            self.subscription = self.broker.subscribe(job, waiter)
             while True:
                 match await self.subscription.next():
                     case Batch() as batch:
@@ -112,7 +112,7 @@ async def test_one_wakes_and_all_get_the_very_same_bytes() -> None:
     job = await job_of(broker)
     readers = [Reader(broker) for _ in range(50)]
     async with running(*readers):
-        assert len(crowd_of(job, NUMBERS)) == 50
+        assert len(live_group_of(job, NUMBERS)) == 50
         before = sum(reader.wakes for reader in readers)
         await publish(broker, 1, 2)
         await settle()
@@ -121,8 +121,8 @@ async def test_one_wakes_and_all_get_the_very_same_bytes() -> None:
         assert sum(reader.wakes for reader in readers) == before + 1
         await broker.update_job("1", status="success")
     assert all(reader.statuses == ["running", "success"] for reader in readers)
-    assert len(crowd_of(job, NUMBERS)) == 0
-    assert not job.bell._sleepers
+    assert len(live_group_of(job, NUMBERS)) == 0
+    assert not job.notifier._sleepers
 
 
 async def test_a_change_of_state_wakes_everybody_after_the_records_before_it() -> None:
@@ -146,7 +146,7 @@ async def test_who_cannot_take_reads_alone_and_comes_back() -> None:
         for number in range(10):
             await publish(broker, number)
             await settle()
-        assert len(crowd_of(job, NUMBERS)) == 2
+        assert len(live_group_of(job, NUMBERS)) == 2
         assert slow.lines == quick.lines == list(range(10))
         assert slow.taken == 0
         tasks.cancel_scope.cancel()
@@ -183,10 +183,10 @@ async def test_who_serves_the_others_and_leaves_does_not_take_them_off_the_bell(
     other = Reader(broker)
 
     async def wait_once() -> None:
-        waker = Waker()
-        waker.take = Reader(broker).take
+        waiter = Waiter()
+        waiter.offer = Reader(broker).offer
         async with broker.watch("1") as job:
-            subscription = broker.subscribe(job, waker)
+            subscription = broker.subscribe(job, waiter)
             assert isinstance(await subscription.next(), CaughtUp)
             await subscription.wait(NUMBERS)
 
@@ -214,7 +214,7 @@ async def test_a_log_written_anew_and_a_deleted_job_wake_everybody() -> None:
         await settle()
         assert all(reader.events == ["diverged"] and reader.lines == [7] for reader in readers)
         job.close()
-    assert len(crowd_of(job, NUMBERS)) == 0
+    assert len(live_group_of(job, NUMBERS)) == 0
 
 
 async def test_everybodys_lag_is_known_in_their_sleep() -> None:
@@ -250,7 +250,7 @@ class Schedule:
             case 3 if self.readers:
                 subscription = dice.choice(self.readers)[0].subscription
                 if subscription is not None:
-                    subscription.waker.poke()
+                    subscription.waiter.wake()
             case _:
                 count = dice.choice([1, 1, 1, 3, 600])
                 await publish(self._broker, *range(self.written, self.written + count))
@@ -289,5 +289,5 @@ async def test_whatever_happens_in_whatever_order_each_reads_what_it_would_have_
         else:
             assert reader.lines == list(range(schedule.written))
             assert reader.statuses[-1] == "success"
-    assert len(crowd_of(job, NUMBERS)) == 0
-    assert not job.bell._sleepers
+    assert len(live_group_of(job, NUMBERS)) == 0
+    assert not job.notifier._sleepers

@@ -117,9 +117,9 @@ async def test_a_waiting_reader_is_woken_by_any_change_of_its_job() -> None:
                 tasks.start_soon(subscription.wait)
                 for _ in range(3):
                     await checkpoint()
-                assert job.bell._sleepers
+                assert job.notifier._sleepers
                 change()
-        assert not job.bell._sleepers
+        assert not job.notifier._sleepers
 
 
 async def test_a_reader_behind_the_window_is_told_what_it_lost() -> None:  # trap 19

@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from fantail.broker.jobs import Presence
 from fantail.broker.log.msg_store import Batch
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.log.outcomes import CaughtUp
 from fantail.broker.log.records import line_of
 from fantail.broker.log.segment import Encoding
@@ -95,7 +95,7 @@ async def read_all(world: SimulatedWorld) -> None:
 async def test_a_reader_cut_at_any_await_leaves_nothing_behind() -> None:
     async def read(world: SimulatedWorld) -> None:
         async with world.broker.watch("42") as job:
-            subscription = world.broker.subscribe(job, Waker())
+            subscription = world.broker.subscribe(job, Waiter())
             await subscription.seek(position(2))
             while True:
                 if isinstance(await subscription.next(), CaughtUp):
@@ -111,27 +111,27 @@ async def test_a_reader_cut_at_any_await_leaves_nothing_behind() -> None:
 
 @on_both
 async def test_a_reader_in_a_crowd_cut_at_any_await_leaves_nothing_behind_and_the_others_go_on() -> None:
-    face = Encoding("face", lambda _, records: [b"%s\n" % record.data for record in records])
+    wire_format = Encoding("face", lambda _, records: [b"%s\n" % record.data for record in records])
 
     async def read(world: SimulatedWorld) -> None:
         taken: list[bytes] = []
 
-        def take(encoded: bytes) -> bool:
+        def offer(encoded: bytes) -> bool:
             taken.append(encoded)
             return True
 
-        waker = Waker()
-        waker.take = take
+        waiter = Waiter()
+        waiter.offer = offer
         async with world.broker.watch("42") as job:
-            subscription = world.broker.subscribe(job, waker)
+            subscription = world.broker.subscribe(job, waiter)
             while True:
                 step = await subscription.next()
                 if isinstance(step, Batch):
-                    taken.append(step.encoded(face))
+                    taken.append(step.encoded(wire_format))
                 elif job.ended:
                     break
                 else:
-                    await subscription.wait(face)
+                    await subscription.wait(wire_format)
         assert [line_of(line) for line in b"".join(taken).splitlines()] == [f"line {number}" for number in range(16)]
 
     assert await check(in_memory, read, beside=read) > 2

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from anyio.lowlevel import checkpoint
 
 from fantail.broker.errors import SourceUnavailableError
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.log.position import checksum
 from fantail.broker.log.records import record_of
 
@@ -50,30 +50,30 @@ class SimulatedTruth:
 
     def __init__(self) -> None:
         self.jobs: dict[str, SimulatedJob] = {}
-        self.bell = Bell()
+        self.notifier = Notifier()
 
     def job(self, job_id: str) -> SimulatedJob:
         return self.jobs.setdefault(job_id, SimulatedJob())
 
     def push(self, job_id: str, *entries: bytes) -> None:
         self.job(job_id).entries.extend(entries)
-        self.bell.ring()
+        self.notifier.notify()
 
     def put(self, job_id: str, **fields: str) -> None:
         job = self.job(job_id)
         job.fields = {**(job.fields or {}), **fields}
-        self.bell.ring()
+        self.notifier.notify()
 
     def trim(self, job_id: str, floor: int) -> None:
         job = self.job(job_id)
         job.floor = max(job.floor, min(floor, len(job.entries)))
-        self.bell.ring()
+        self.notifier.notify()
 
     def write_anew(self, job_id: str) -> None:
         job = self.job(job_id)
         job.lists.append([])
         job.floor = 0
-        self.bell.ring()
+        self.notifier.notify()
 
     def delete(self, job_id: str) -> None:
         self.job(job_id).fields = None
@@ -127,13 +127,13 @@ class SimulatedSource:
     # -- the Source -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        waker = Waker()
+        waiter = Waiter()
         while True:
-            rung = self._truth.bell.rung
+            version = self._truth.notifier.version
             await self._pause()
             for job in list(self.followed.values()):
                 self.look(job)
-            await waker.sleep(self._truth.bell, rung)
+            await waiter.sleep(self._truth.notifier, version)
 
     def watch(self, job: Job) -> None:
         self.followed[job.id] = job

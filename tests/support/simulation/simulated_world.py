@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fantail.broker.broker import Broker, BrokerLimits
 from fantail.broker.log.position import checksum, log_position
 from fantail.broker.log.records import entry_of
-from fantail.broker.readers.fanout import Crowd
+from fantail.broker.readers.fanout import LiveGroup
 from support.simulation.simulated_source import SimulatedSource, SimulatedTruth
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class SimulatedWorld:
         job = self.broker.find(JOB_ID)
         if job is not None:
             found |= {
-                "sleepers": sum(not isinstance(one, Crowd) or len(one) > 0 for one in job.bell._sleepers),
+                "sleepers": sum(not isinstance(one, LiveGroup) or len(one) > 0 for one in job.notifier._sleepers),
                 "watchers": job.watchers,
                 "subscriptions": len(job.subscriptions),
             }

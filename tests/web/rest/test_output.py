@@ -279,7 +279,7 @@ async def test_a_download_under_way_is_cut_when_the_server_has_to_go(redis_url: 
         await make(app, ["x" * 1000] * 20_000)
         with small_window(app) as slow:
             slow.sendall(_REQUEST)
-            await eventually(lambda: [stream.face for stream in app.context.streams] == ["download 42"])
+            await eventually(lambda: [stream.label for stream in app.context.streams] == ["download 42"])
             app.server.stop()
             await eventually(lambda: len(app.context.streams) == 0)
 

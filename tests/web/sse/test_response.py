@@ -15,7 +15,7 @@ import orjson
 import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.auth.identity import mint_token
 from fantail.web.auth.viewer import Viewer
 from fantail.web.limits import SEND_BYTES_MAX
@@ -195,20 +195,20 @@ async def test_a_client_that_takes_whatever_it_is_sent_keeps_nobody_waiting() ->
             if others_turns:
                 others_turns[-1] += 1
 
-    async def stay() -> Message:
+    async def join() -> Message:
         await anyio.sleep_forever()
         raise AssertionError("for ever is over")
 
-    async def take(_: Message) -> None:
+    async def offer(_: Message) -> None:
         """Never waits, as a socket never does whose other end reads as fast as it can."""
 
     async with served_app() as served, anyio.create_task_group() as tasks:
         tasks.start_soon(others)
         response = EventStreamResponse(
-            served.context, history(), Waker(), viewer=Viewer(None, admin=True), face="a long history"
+            served.context, history(), Waiter(), viewer=Viewer(None, admin=True), label="a long history"
         )
         scope = {"type": "http", "method": "GET", "http_version": "1.1", "headers": [], "client": ("127.0.0.1", 1)}
-        await response(scope, stay, take)
+        await response(scope, join, offer)
         tasks.cancel_scope.cancel()
     assert len(others_turns) == 50
     assert all(others_turns)

@@ -431,7 +431,7 @@ async def test_streams_opened_and_cut_leave_nothing_behind(served: ServedApp) ->
     await eventually(lambda: job.watchers == 0 and not job.subscriptions, what="all watchers gone")
     assert len(served.context.streams) == 0
     assert served.context.limiter.streams == 0
-    assert served.broker.alarm.poke_due() is None
+    assert served.broker.timers.wake_due() is None
     assert served.context.streams.ended == {"client left": 100}
 
 

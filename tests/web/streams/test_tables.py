@@ -10,7 +10,7 @@ import pytest
 
 from fantail.broker import Broker, ChangeKind, DatabaseChange
 from fantail.broker.documents.json_patch import apply_in_place
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.auth.identity import mint_token
 from fantail.web.auth.viewer import Viewer
 from fantail.web.limits import TABLES_LAG_RECORDS_MIN
@@ -271,7 +271,7 @@ async def test_a_reader_too_far_behind_gets_a_new_snapshot_in_the_same_stream() 
     broker = Broker(tables=("jobs",))
     put(broker, "1", status="running")
     view = View(("jobs",), batched=False, viewer=Viewer(None, admin=True))
-    events = TableStream(broker, view, Waker(), None).events()
+    events = TableStream(broker, view, Waiter(), None).events()
     opening = [await anext(events), await anext(events)]
     assert b"event: ready" in opening[-1]
     for number in range(TABLES_LAG_RECORDS_MIN + 100):
@@ -287,7 +287,7 @@ async def test_a_reader_too_far_behind_gets_a_new_snapshot_in_the_same_stream() 
 async def test_a_reader_whose_changes_are_forgotten_gets_a_new_snapshot_in_the_same_stream() -> None:
     broker = Broker(tables=("jobs",))
     view = View(("jobs",), batched=True, viewer=Viewer(None, admin=True))
-    events = TableStream(broker, view, Waker(), None).events()
+    events = TableStream(broker, view, Waiter(), None).events()
     await anext(events)
     await anext(events)
     for number in range(900):

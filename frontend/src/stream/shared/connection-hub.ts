@@ -13,11 +13,18 @@
  *  - However often tabs come and go, changes are gathered (trap 13): new topics at once, topics that nobody wants any
  *    more at the next occasion.
  */
-import { Door } from "../readiness-probe";
+import { ReadinessProbe } from "../readiness-probe";
 import type { Json } from "../json";
 import type { Platform } from "../platform";
 import type { ServerEvent } from "../stream-source";
-import { type Lane, type Lanes, type News, type Subscriber, lanesFor, readItem } from "./topic-subscriptions";
+import {
+  type TopicSubscription,
+  type TopicSubscriptions,
+  type News,
+  type Subscriber,
+  topicSubscriptionsFor,
+  readItem,
+} from "./topic-subscriptions";
 import { ManyStreams, type ManyStreamsSink } from "./many-streams";
 import type { Batch, LinkStatus, TabPort, ToHub } from "./messages";
 
@@ -53,12 +60,12 @@ interface Tab {
   hidden: boolean;
 }
 
-export class Hub {
+export class ConnectionHub {
   readonly #platform: Platform;
   readonly #tabs = new Set<Tab>();
   readonly #streams: ManyStreams;
-  #lanes: Lanes<Tab> = new Map();
-  #nextLanes: Lanes<Tab> = new Map();
+  #topicSubscriptions: TopicSubscriptions<Tab> = new Map();
+  #nextTopicSubscriptions: TopicSubscriptions<Tab> = new Map();
   #cancelChange: () => void = () => {};
   #changeAtMs = Number.POSITIVE_INFINITY;
   #cancelPing: () => void = () => {};
@@ -76,8 +83,12 @@ export class Hub {
       onLink: (link) => this.#tellAll(link),
       onRefused: (status, message) => this.#refuseAll(status, message),
     };
-    const door = new Door({ platform, baseUrl, visibility: { hidden: () => this.#hidden() } });
-    this.#streams = new ManyStreams(sink, platform, door, baseUrl);
+    const readinessProbe = new ReadinessProbe({
+      platform,
+      baseUrl,
+      visibility: { hidden: () => this.#hidden() },
+    });
+    this.#streams = new ManyStreams(sink, platform, readinessProbe, baseUrl);
   }
 
   /** A tab comes. The result takes what it says. */
@@ -142,7 +153,7 @@ export class Hub {
 
   #forget(tab: Tab): void {
     if (!this.#tabs.delete(tab)) return;
-    for (const subscriber of tab.subscribers.values()) this.#leaveLanes(subscriber);
+    for (const subscriber of tab.subscribers.values()) this.#leaveTopicSubscriptions(subscriber);
     tab.subscribers.clear();
     tab.unread.length = 0;
     tab.unreadBytes = 0;
@@ -160,13 +171,14 @@ export class Hub {
     const subscriber = tab.subscribers.get(id);
     if (!subscriber) return;
     tab.subscribers.delete(id);
-    this.#leaveLanes(subscriber);
+    this.#leaveTopicSubscriptions(subscriber);
     this.#changeAfter(LINGER_MS);
   }
 
-  #leaveLanes(subscriber: Subscriber<Tab>): void {
-    for (const lanes of [this.#lanes, this.#nextLanes])
-      for (const lane of lanes.values()) lane.subscribers.delete(subscriber);
+  #leaveTopicSubscriptions(subscriber: Subscriber<Tab>): void {
+    for (const topicSubscriptions of [this.#topicSubscriptions, this.#nextTopicSubscriptions])
+      for (const topicSubscription of topicSubscriptions.values())
+        topicSubscription.subscribers.delete(subscriber);
   }
 
   #acknowledged(tab: Tab): void {
@@ -219,7 +231,7 @@ export class Hub {
   /** Whether a subscription has no lane, or a lane no subscription. */
   #due(): boolean {
     const served = new Set<Subscriber<Tab>>();
-    for (const { subscribers } of this.#lanes.values()) {
+    for (const { subscribers } of this.#topicSubscriptions.values()) {
       if (subscribers.size === 0) return true;
       for (const subscriber of subscribers) served.add(subscriber);
     }
@@ -235,24 +247,24 @@ export class Hub {
   }
 
   #wanted(): ReadonlyMap<string, string> {
-    const { lanes, left } = lanesFor(this.#subscribers());
-    this.#nextLanes = lanes;
+    const { topicSubscriptions, left } = topicSubscriptionsFor(this.#subscribers());
+    this.#nextTopicSubscriptions = topicSubscriptions;
     for (const { tab, id } of left) {
       this.#remove(tab, id);
       tab.port.post({ kind: "own", id });
     }
-    return new Map([...lanes.values()].map(({ name, position }) => [name, position]));
+    return new Map([...topicSubscriptions.values()].map(({ name, position }) => [name, position]));
   }
 
   #opened(): void {
-    this.#lanes = this.#nextLanes;
-    for (const lane of this.#lanes.values())
-      for (const subscriber of lane.subscribers) this.#open(subscriber, lane);
+    this.#topicSubscriptions = this.#nextTopicSubscriptions;
+    for (const topicSubscription of this.#topicSubscriptions.values())
+      for (const subscriber of topicSubscription.subscribers) this.#open(subscriber, topicSubscription);
   }
 
   /** Says that a stream stands; to one that goes on as if nothing had happened, nothing. */
-  #open(subscriber: Subscriber<Tab>, lane: Lane<Tab>): void {
-    const resumedFrom = lane.position === "" ? null : lane.position;
+  #open(subscriber: Subscriber<Tab>, topicSubscription: TopicSubscription<Tab>): void {
+    const resumedFrom = topicSubscription.position === "" ? null : topicSubscription.position;
     if (subscriber.opened && resumedFrom !== null) return;
     subscriber.opened = true;
     subscriber.tab.port.post({ kind: "opened", id: subscriber.id, resumedFrom });
@@ -276,33 +288,33 @@ export class Hub {
         );
       tab.subscribers.clear();
     }
-    this.#lanes = new Map();
+    this.#topicSubscriptions = new Map();
   }
 
   // -- what the connection brings -------------------------------------------------------------------------------
 
   #take(items: readonly Json[], bytes: number): void {
-    const batches = new Map<Lane<Tab>, ServerEvent[]>();
+    const batches = new Map<TopicSubscription<Tab>, ServerEvent[]>();
     for (const item of items) {
       const read = readItem(item);
-      const lane = read && this.#lanes.get(read.topic);
-      if (!read || !lane) continue;
+      const topicSubscription = read && this.#topicSubscriptions.get(read.topic);
+      if (!read || !topicSubscription) continue;
       const { news } = read;
       if (news.kind === "event") {
-        const events = batches.get(lane);
+        const events = batches.get(topicSubscription);
         if (events) events.push(news.event);
-        else batches.set(lane, [news.event]);
+        else batches.set(topicSubscription, [news.event]);
       } else {
         // What came before it goes out before it.
         this.#send(batches, bytes);
-        this.#takeNews(lane, news);
+        this.#takeNews(topicSubscription, news);
       }
     }
     this.#send(batches, bytes);
   }
 
-  #takeNews(lane: Lane<Tab>, news: Exclude<News, { kind: "event" }>): void {
-    for (const subscriber of lane.subscribers) {
+  #takeNews(topicSubscription: TopicSubscription<Tab>, news: Exclude<News, { kind: "event" }>): void {
+    for (const subscriber of topicSubscription.subscribers) {
       if (news.kind === "position") {
         subscriber.position = news.position;
         continue;
@@ -311,16 +323,16 @@ export class Hub {
       tab.subscribers.delete(id);
       tab.port.post(news.kind === "end" ? { kind: "ended", id } : { ...news, id });
     }
-    if (news.kind !== "position") this.#lanes.delete(lane.name);
+    if (news.kind !== "position") this.#topicSubscriptions.delete(topicSubscription.name);
   }
 
   /** One message for each tab with all that is for it; the batches are empty afterwards. */
-  #send(batches: Map<Lane<Tab>, ServerEvent[]>, bytes: number): void {
+  #send(batches: Map<TopicSubscription<Tab>, ServerEvent[]>, bytes: number): void {
     const messages = new Map<Tab, Batch[]>();
-    for (const [lane, events] of batches) {
+    for (const [topicSubscription, events] of batches) {
       const position = events.findLast((event) => event.id !== null)?.id ?? null;
       const ids = new Map<Tab, number[]>();
-      for (const subscriber of lane.subscribers) {
+      for (const subscriber of topicSubscription.subscribers) {
         if (position !== null) subscriber.position = position;
         const known = ids.get(subscriber.tab);
         if (known) known.push(subscriber.id);
@@ -366,7 +378,7 @@ export class Hub {
     tab.aside = true;
     for (const subscriber of tab.subscribers.values()) {
       subscriber.opened = false;
-      this.#leaveLanes(subscriber);
+      this.#leaveTopicSubscriptions(subscriber);
     }
     this.#platform.debug("a tab that is far behind is set aside until it has caught up");
     this.#changeAfter(LINGER_MS);

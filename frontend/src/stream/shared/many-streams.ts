@@ -15,7 +15,7 @@
  */
 import { backoffMs } from "../backoff";
 import { CONNECT_TIMEOUT_MS, SILENCE_MS } from "../connection";
-import { type Door, mayKnock } from "../readiness-probe";
+import { type ReadinessProbe, mayProbe } from "../readiness-probe";
 import { type Frame, readPieces } from "../event-reader";
 import { type Json, isList, parseJson } from "../json";
 import type { Platform } from "../platform";
@@ -59,7 +59,7 @@ interface Standing {
 export class ManyStreams {
   readonly #sink: ManyStreamsSink;
   readonly #platform: Platform;
-  readonly #door: Door;
+  readonly #readinessProbe: ReadinessProbe;
   readonly #url: string;
   #silenceMs = SILENCE_MS;
   #link: LinkStatus = UNLINKED;
@@ -71,14 +71,14 @@ export class ManyStreams {
   #cancelTry: () => void = () => {};
   #cancelWatch: () => void = () => {};
   #stopWaking: (() => void) | null = null;
-  #stopKnocking: () => void = () => {};
+  #stopProbing: () => void = () => {};
   /** Whether the try under way was brought forward, and nothing has come of it yet. */
   #broughtForward = false;
 
-  constructor(sink: ManyStreamsSink, platform: Platform, door: Door, baseUrl: string) {
+  constructor(sink: ManyStreamsSink, platform: Platform, readinessProbe: ReadinessProbe, baseUrl: string) {
     this.#sink = sink;
     this.#platform = platform;
-    this.#door = door;
+    this.#readinessProbe = readinessProbe;
     this.#url = baseUrl + PATH;
   }
 
@@ -106,7 +106,7 @@ export class ManyStreams {
 
   close(): void {
     this.#cancelTry();
-    this.#stopKnocking();
+    this.#stopProbing();
     this.#cancelWatch();
     this.#trying?.abort();
     this.#trying = null;
@@ -121,7 +121,7 @@ export class ManyStreams {
 
   #try(): void {
     this.#cancelTry();
-    this.#stopKnocking();
+    this.#stopProbing();
     this.#again = false;
     this.#hold();
     const wanted = this.#sink.wanted();
@@ -175,10 +175,10 @@ export class ManyStreams {
     trying.abort();
     this.#cancelTry();
     const standing = this.#standing;
-    const knock = !this.#broughtForward;
+    const probe = !this.#broughtForward;
     this.#broughtForward = false;
     // A try that was brought forward does not count: the wait it cut short is waited now.
-    const attempt = Math.max(1, this.#link.attempt + (knock ? 1 : 0));
+    const attempt = Math.max(1, this.#link.attempt + (probe ? 1 : 0));
     const waitMs = backoffMs({
       attempt,
       baseMs: RECONNECT_MS,
@@ -186,7 +186,7 @@ export class ManyStreams {
       random: this.#platform.random(),
     });
     this.#cancelTry = this.#platform.after(waitMs, () => this.#try());
-    if (knock && mayKnock(problem, waitMs, this.#adviceMs)) this.#knock();
+    if (probe && mayProbe(problem, waitMs, this.#adviceMs)) this.#probe();
     if (standing && !standing.broke) {
       standing.held = false;
       standing.release();
@@ -197,8 +197,8 @@ export class ManyStreams {
     this.#tell({ state: "waiting", attempt, retryAtMs: this.#platform.now() + waitMs, problem });
   }
 
-  #knock(): void {
-    this.#stopKnocking = this.#door.wait(() => {
+  #probe(): void {
+    this.#stopProbing = this.#readinessProbe.wait(() => {
       this.#broughtForward = true;
       this.#try();
     });

@@ -33,7 +33,7 @@ const LOST = { state: "waiting", attempt: 1, retryAtMs: null } as const;
 
 export interface SharedStreamsSettings {
   /** The way to the hub; `null`: there is none. */
-  readonly way: OpenHubLink | null;
+  readonly transport: OpenHubLink | null;
   /** What serves where there is no hub. */
   readonly own: StreamSource;
   readonly platform: Platform;
@@ -47,7 +47,7 @@ export class SharedStreams implements StreamSource {
   readonly #visibility: PageVisibility;
   readonly #enlisted = new Map<number, SharedSubscription>();
   #lastId = 0;
-  #way: OpenHubLink | null;
+  #transport: OpenHubLink | null;
   #link: HubLink | null = null;
   #generation = 0;
   #linked = false;
@@ -57,11 +57,11 @@ export class SharedStreams implements StreamSource {
 
   constructor(settings: SharedStreamsSettings) {
     this.#settings = settings;
-    this.#way = settings.way;
+    this.#transport = settings.transport;
     this.#home = {
       platform: settings.platform,
       own: settings.own,
-      alone: () => this.#way === null,
+      alone: () => this.#transport === null,
       post: (message) => {
         if (this.#linked) this.#link?.post(message);
       },
@@ -96,7 +96,7 @@ export class SharedStreams implements StreamSource {
 
   #connect(): void {
     if (this.#link) return;
-    const open = this.#way;
+    const open = this.#transport;
     if (!open) return;
     this.#generation += 1;
     const generation = this.#generation;
@@ -132,7 +132,7 @@ export class SharedStreams implements StreamSource {
   #break(reason: string): void {
     this.#settings.platform.debug(`no connection shared with other tabs: ${reason}`);
     this.#close();
-    this.#way = null;
+    this.#transport = null;
     for (const subscription of this.#subscriptions()) subscription.goOnAlone();
   }
 

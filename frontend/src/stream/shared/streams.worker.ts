@@ -3,11 +3,11 @@
  * says where the server is.
  */
 import { browserPlatform } from "../platform";
-import { Hub } from "./connection-hub";
+import { ConnectionHub } from "./connection-hub";
 import { HUB_NAME, type ToHub } from "./messages";
 
 const { name } = globalThis as unknown as { readonly name: string };
-const hub = new Hub(browserPlatform, name.slice(HUB_NAME.length));
+const hub = new ConnectionHub(browserPlatform, name.slice(HUB_NAME.length));
 
 globalThis.addEventListener("connect", (event) => {
   const port = (event as MessageEvent).ports[0];

@@ -11,7 +11,7 @@ import { isObject, number, text } from "../json";
 import type { ServerEvent } from "../stream-source";
 
 /** Topics of one connection; the server takes no more. */
-export const LANES_MAX = 200;
+export const TOPIC_SUBSCRIPTIONS_MAX = 200;
 
 /** One subscription of one tab. `T` is the tab. */
 export interface Subscriber<T> {
@@ -24,22 +24,22 @@ export interface Subscriber<T> {
   opened: boolean;
 }
 
-export interface Lane<T> {
+export interface TopicSubscription<T> {
   /** As the server is asked for it. */
   readonly name: string;
   readonly position: string;
   readonly subscribers: Set<Subscriber<T>>;
 }
 
-export type Lanes<T> = Map<string, Lane<T>>;
+export type TopicSubscriptions<T> = Map<string, TopicSubscription<T>>;
 
 /** The lanes for these subscriptions, and those for which there is no room. */
-export function lanesFor<T>(subscribers: Iterable<Subscriber<T>>): {
-  readonly lanes: Lanes<T>;
+export function topicSubscriptionsFor<T>(subscribers: Iterable<Subscriber<T>>): {
+  readonly topicSubscriptions: TopicSubscriptions<T>;
   readonly left: readonly Subscriber<T>[];
 } {
-  const places = new Map<string, Lane<T>>();
-  const lanes = new Map<string, Lane<T>>();
+  const places = new Map<string, TopicSubscription<T>>();
+  const topicSubscriptions = new Map<string, TopicSubscription<T>>();
   const counts = new Map<string, number>();
   const left: Subscriber<T>[] = [];
   for (const subscriber of subscribers) {
@@ -49,21 +49,25 @@ export function lanesFor<T>(subscribers: Iterable<Subscriber<T>>): {
     const known = places.get(place);
     if (known) {
       known.subscribers.add(subscriber);
-    } else if (lanes.size >= LANES_MAX) {
+    } else if (topicSubscriptions.size >= TOPIC_SUBSCRIPTIONS_MAX) {
       left.push(subscriber);
     } else {
       const count = (counts.get(topic) ?? 0) + 1;
       counts.set(topic, count);
-      const lane = { name: laneName(topic, count), position, subscribers: new Set([subscriber]) };
-      places.set(place, lane);
-      lanes.set(lane.name, lane);
+      const topicSubscription = {
+        name: topicSubscriptionName(topic, count),
+        position,
+        subscribers: new Set([subscriber]),
+      };
+      places.set(place, topicSubscription);
+      topicSubscriptions.set(topicSubscription.name, topicSubscription);
     }
   }
-  return { lanes, left };
+  return { topicSubscriptions, left };
 }
 
 /** The n-th lane of a topic, n from 1 on. */
-function laneName(topic: string, count: number): string {
+function topicSubscriptionName(topic: string, count: number): string {
   return count === 1 ? topic : `${topic}${topic.includes("?") ? "&" : "?"}lane=${count}`;
 }
 

@@ -34,8 +34,13 @@ export function sharedStreams(
   platform: Platform = browserPlatform,
 ): StreamSource {
   const { baseUrl = "" } = settings;
-  const way = worker && workerWay(() => worker(HUB_NAME + baseUrl), platform);
-  return new SharedStreams({ ...settings, way, own: new FetchStreams({ ...settings, platform }), platform });
+  const transport = worker && workerTransport(() => worker(HUB_NAME + baseUrl), platform);
+  return new SharedStreams({
+    ...settings,
+    transport,
+    own: new FetchStreams({ ...settings, platform }),
+    platform,
+  });
 }
 
 function ownWorker(name: string): SharedWorker {
@@ -44,7 +49,7 @@ function ownWorker(name: string): SharedWorker {
 }
 
 /** The way by a worker that `make` makes, or finds where another tab has made it; browsers may lack or refuse it. */
-export function workerWay(
+export function workerTransport(
   make: () => SharedWorker,
   platform: Platform,
   visibility: PageVisibility = browserVisibility,

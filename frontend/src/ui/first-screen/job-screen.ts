@@ -28,11 +28,11 @@ import {
 import { nameOf } from "../jobs/job-name";
 import { ROW_HEIGHT, bottom, digitsOf, scrollHeight, windowAt } from "../log/geometry";
 import { preference } from "../preferences";
-import { lookOfStatus } from "../shared/status-appearance";
+import { appearanceOfStatus } from "../shared/status-appearance";
 import { THEME_SHAPES, themeLabel } from "../theme-appearance";
 import { element, visible } from "./element";
 import markup from "./job-screen.html?raw";
-import { type RowLook, slotOf } from "./rows";
+import { type RowAppearance, slotOf } from "./rows";
 
 type JobView = Extract<InitialView, { page: "job" }>;
 
@@ -69,7 +69,7 @@ function textsOf(job: Job, user: User, lines: number): Texts {
   const theme = preference("theme");
   const { exitCode, linesAdded = 0, linesRemoved = 0 } = job;
   return {
-    ...lookOfStatus(job.status, job.stale === true),
+    ...appearanceOfStatus(job.status, job.stale === true),
     ...timesOf(job, Date.now()),
     ...troublesOf(job),
     admin: when(user.admin),
@@ -168,7 +168,7 @@ function drawLines(root: HTMLElement, log: LineStore, job: Job): boolean {
   const scroller = root.querySelector<HTMLElement>(".log-scroller");
   const whole = root.querySelector<HTMLElement>(".space");
   const times = root.querySelector<HTMLSelectElement>('select[aria-label="Times"]');
-  const look: RowLook = {
+  const look: RowAppearance = {
     raw: preference("raw"),
     timestamps: preference("timestamps"),
     startedAt: job.startedAt ?? job.createdAt,

@@ -4,13 +4,13 @@ import type { PlacedRow } from "../../log/log-layout";
 import type { LineRow } from "../../log/log-rows";
 import { LENGTH_SHOWN, type Piece, piecesOf, plainOf } from "../../log/terminal/row-text";
 import { formatCount } from "../format";
-import { lookOf } from "../log/row/ansi-colour";
+import { appearanceOf } from "../log/row/ansi-colour";
 import { ROW_HEIGHT } from "../log/geometry";
 import { STREAM_NAMES, rowClasses } from "../log/row/row-appearance";
 import { type TimestampMode, formatStamp, isPause, isoMoment } from "../log/row/timestamps";
 import { boxOf, element } from "./element";
 
-export interface RowLook {
+export interface RowAppearance {
   readonly raw: boolean;
   readonly timestamps: TimestampMode;
   /** When the job started, in milliseconds since the epoch. */
@@ -21,7 +21,7 @@ export interface RowLook {
 export function slotOf(
   { row, units }: PlacedRow & { readonly row: LineRow },
   before: number | undefined,
-  look: RowLook,
+  look: RowAppearance,
 ): HTMLElement {
   const line = element(
     "div",
@@ -47,7 +47,7 @@ function gutterOf({ offset, stream, continued }: LineRow): HTMLElement {
 function stampOf(
   { timestamp, continued }: LineRow,
   before: number | undefined,
-  { timestamps, startedAt }: RowLook,
+  { timestamps, startedAt }: RowAppearance,
 ): HTMLElement | null {
   if (timestamps === "off") return null;
   const pause = !continued && isPause(timestamps, timestamp, before) ? " pause" : "";
@@ -73,7 +73,7 @@ function textOf(row: LineRow, raw: boolean): HTMLElement {
 function drawn({ text, style, link, isPicture, isInvisible }: Piece): Node | string {
   if (isInvisible) return boxOf(text);
   if (isPicture) return element("span", { class: "control" }, text);
-  const look = style === PLAIN ? null : lookOf(style);
+  const look = style === PLAIN ? null : appearanceOf(style);
   if (link === null && look === null) return text;
   const node =
     link === null

@@ -9,7 +9,7 @@ const TIMES: readonly (readonly [mode: TimestampMode, words: string])[] = [
   ["delta", "Delta"],
 ];
 
-export function LookControls() {
+export function AppearanceControls() {
   const [timestamps, setTimestamps] = usePreference("timestamps");
   const [raw, setRaw] = usePreference("raw");
   return (

@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { formatCount, plural } from "../format";
 import { act } from "../keys";
 import { usePreference } from "../usePreference";
-import { LookControls } from "./AppearanceControls";
+import { AppearanceControls } from "./AppearanceControls";
 import { SearchBar } from "./find/SearchBar";
 import { type FilterKind, useLogFind } from "./find/find-context";
 import { useLogControls } from "./log-controls";
@@ -30,7 +30,7 @@ export function LogToolbar({ downloadUrl, children }: LogToolbarProps) {
           Search
         </button>
         <Filters />
-        <LookControls />
+        <AppearanceControls />
         <button type="button" className="quiet" aria-pressed={wrap} onClick={() => setWrap(!wrap)}>
           Wrap
         </button>

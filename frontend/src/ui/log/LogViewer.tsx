@@ -12,7 +12,7 @@ import { usePreference } from "../usePreference";
 import { ROW_HEIGHT, digitsOf } from "./geometry";
 import type { LogController } from "./log-controller";
 import { LogControlsContext, useLogControls } from "./log-controls";
-import { LogLookContext, useLogLook } from "./row/log-appearance-context";
+import { LogAppearanceContext, useLogAppearance } from "./row/log-appearance-context";
 import { useLogSearch } from "./find/log-search-context";
 import { LogFind } from "./find/LogFind";
 import { LogKnowledge } from "./LogKnowledge";
@@ -54,9 +54,9 @@ function Viewer({ log, jobId, running, startedAt, downloadUrl, emptyText }: LogV
             <LineCount />
           </LogToolbar>
           <div className="log-frame">
-            <Look startedAt={startedAt}>
+            <Appearance startedAt={startedAt}>
               <Lines controller={controller} emptyText={emptyText} />
-            </Look>
+            </Appearance>
             <Ticks />
             <Pill running={running} />
             <Notice />
@@ -69,7 +69,7 @@ function Viewer({ log, jobId, running, startedAt, downloadUrl, emptyText }: LogV
 }
 
 /** What the reader chose for the rows, in one place for all of them. */
-function Look({
+function Appearance({
   startedAt,
   children,
 }: {
@@ -79,7 +79,7 @@ function Look({
   const [timestamps] = usePreference("timestamps");
   const [raw] = usePreference("raw");
   const look = useMemo(() => ({ timestamps, raw, startedAt }), [timestamps, raw, startedAt]);
-  return <LogLookContext value={look}>{children}</LogLookContext>;
+  return <LogAppearanceContext value={look}>{children}</LogAppearanceContext>;
 }
 
 function Lines({
@@ -121,7 +121,7 @@ function Rows({ controller }: { readonly controller: LogController }) {
   const { frame, loader } = controller.view;
   const { linked, selectsAll, log } = controller;
   const error = useLogSearch().error ?? null;
-  const isDelta = useLogLook().timestamps === "delta";
+  const isDelta = useLogAppearance().timestamps === "delta";
   const style: CSSProperties & Record<"--digits", number> = {
     transform: `translateY(${frame.y}px)`,
     "--digits": digitsOf(log.total),

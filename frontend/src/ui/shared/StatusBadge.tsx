@@ -1,7 +1,7 @@
 /** A status in words, with a sign and a colour beside. */
 import type { JobStatus } from "../../api/job";
 import { visible } from "./VisibleText";
-import { lookOfStatus } from "./status-appearance";
+import { appearanceOfStatus } from "./status-appearance";
 
 interface StatusBadgeProps {
   readonly status: JobStatus;
@@ -10,7 +10,7 @@ interface StatusBadgeProps {
 }
 
 export function StatusBadge({ status, stale = false }: StatusBadgeProps) {
-  const { tone, sign } = lookOfStatus(status, stale);
+  const { tone, sign } = appearanceOfStatus(status, stale);
   return (
     <span className={`badge ${tone}`}>
       <span className="sign" aria-hidden="true">

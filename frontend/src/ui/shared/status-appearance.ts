@@ -30,13 +30,13 @@ const TONES: Readonly<Record<string, readonly [tone: Tone, sign: string]>> = {
   blocked: ["bad", "✕"],
 };
 
-export interface StatusLook {
+export interface StatusAppearance {
   readonly tone: Tone;
   readonly sign: string;
 }
 
 /** A status is a producer's own word, `constructor` if it likes. A `stale` one is that of a runner gone silent. */
-export function lookOfStatus(status: JobStatus, stale: boolean): StatusLook {
+export function appearanceOfStatus(status: JobStatus, stale: boolean): StatusAppearance {
   if (stale) return { tone: "warn", sign: "!" };
   const [tone, sign] = (Object.hasOwn(TONES, status) ? TONES[status] : undefined) ?? ["idle", "○"];
   return { tone, sign };

@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { Hub } from "../../../src/stream/shared/connection-hub";
+import { ConnectionHub } from "../../../src/stream/shared/connection-hub";
 import { HUB_ANSWER_MS, HubWatch, LATE_MS, QUIET_HUB_MS } from "../../../src/stream/shared/hub-watch";
 import type { OpenHubLink, ToHub } from "../../../src/stream/shared/messages";
-import { workerWay } from "../../../src/stream/shared/worker-transport";
+import { workerTransport } from "../../../src/stream/shared/worker-transport";
 import { HideablePage } from "../../support/hideable-page";
 import { HubBench, type Tab, array, rest } from "../../support/hub-bench";
 import { SimulatedPlatform } from "../../support/simulated-platform";
@@ -126,8 +126,8 @@ class Workers {
     this.#bench = bench;
   }
 
-  way(page: HideablePage): OpenHubLink {
-    return workerWay(() => this.#make(), this.#bench.platform, page);
+  transport(page: HideablePage): OpenHubLink {
+    return workerTransport(() => this.#make(), this.#bench.platform, page);
   }
 
   /** What `new SharedWorker` gives a tab: a port to the worker that there is, or to a new one. */
@@ -159,7 +159,7 @@ class Workers {
     for (const port of this.#ports) port.close();
     this.#ports = [];
     this.#bench.hub.close();
-    this.#bench.hub = new Hub(this.#bench.platform);
+    this.#bench.hub = new ConnectionHub(this.#bench.platform);
   }
 
   /** As a debugger does it. */
@@ -185,7 +185,7 @@ describe("a shared worker", () => {
 
   function tab(): Tab {
     const page = new HideablePage();
-    return bench.tab(workers.way(page), page);
+    return bench.tab(workers.transport(page), page);
   }
 
   /** Lets some seconds pass in steps in which ports deliver. */

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { LINGER_MS } from "../../../src/stream/shared/connection-hub";
-import { LANES_MAX } from "../../../src/stream/shared/topic-subscriptions";
+import { TOPIC_SUBSCRIPTIONS_MAX } from "../../../src/stream/shared/topic-subscriptions";
 import { HubBench, array, raw, rest } from "../../support/hub-bench";
 
 const JOB = "/api/jobs/42/stream";
@@ -60,9 +60,9 @@ describe("one connection", () => {
     const behind = bench.tab().watch(JOB, { position: "3-c" });
     const ahead = bench.tab().watch(JOB, { position: "4-d" });
     const first = await bench.open();
-    const lane = `${JOB}?lane=2`;
-    expect(bench.asked).toEqual({ [JOB]: "3-c", [lane]: "4-d" });
-    first.send(array([JOB, 4, "4-d"]) + array([JOB, 5, "5-e"], [lane, 5, "5-e"]));
+    const topicSubscription = `${JOB}?lane=2`;
+    expect(bench.asked).toEqual({ [JOB]: "3-c", [topicSubscription]: "4-d" });
+    first.send(array([JOB, 4, "4-d"]) + array([JOB, 5, "5-e"], [topicSubscription, 5, "5-e"]));
     await rest();
     expect(behind.sink.data).toEqual([4, 5]);
     expect(ahead.sink.data).toEqual([5]);
@@ -78,10 +78,13 @@ describe("one connection", () => {
 
   it("leaves what is too much to the tab's own connections", async () => {
     const tab = bench.tab();
-    for (let number = 0; number <= LANES_MAX; number += 1) tab.watch(`/api/jobs/${number}/stream`);
+    for (let number = 0; number <= TOPIC_SUBSCRIPTIONS_MAX; number += 1)
+      tab.watch(`/api/jobs/${number}/stream`);
     await bench.open();
-    expect(Object.keys(bench.asked)).toHaveLength(LANES_MAX);
-    expect(tab.own.subscriptions.map(({ topic }) => topic)).toEqual([`/api/jobs/${LANES_MAX}/stream`]);
+    expect(Object.keys(bench.asked)).toHaveLength(TOPIC_SUBSCRIPTIONS_MAX);
+    expect(tab.own.subscriptions.map(({ topic }) => topic)).toEqual([
+      `/api/jobs/${TOPIC_SUBSCRIPTIONS_MAX}/stream`,
+    ]);
     expect(bench.requests).toBe(1);
   });
 

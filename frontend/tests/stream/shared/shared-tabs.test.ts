@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import {
   BEHIND_BYTES_MAX,
-  Hub,
+  ConnectionHub,
   LINGER_MS,
   PATIENCE_MS,
   PINGS_MAX,
@@ -97,7 +97,7 @@ describe("a tab", () => {
     first.send(array([JOB, 0, "0-a"]));
     await rest();
     bench.hub.close();
-    bench.hub = new Hub(bench.platform);
+    bench.hub = new ConnectionHub(bench.platform);
     await bench.pass(SILENT_HUB_MS);
     await bench.pass(HUB_ANSWER_MS);
     await bench.open();

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { INVERSE, PLAIN, type Style, TRUE_COLOUR } from "../../../src/log/terminal/ansi";
-import { lookOf } from "../../../src/ui/log/row/ansi-colour";
+import { appearanceOf } from "../../../src/ui/log/row/ansi-colour";
 import {
   OVERSCAN_UNITS,
   ROW_HEIGHT,
@@ -85,7 +85,7 @@ describe("colours", () => {
   it("on any background can be read", () => {
     fc.assert(
       fc.property(colour, colour, fc.constantFrom(0, INVERSE), (fg, bg, flags) => {
-        const { style } = lookOf({ fg, bg, flags });
+        const { style } = appearanceOf({ fg, bg, flags });
         if (style?.backgroundColor === undefined) return;
         const [light, dark] = [style.backgroundColor, style.color ?? ""]
           .map(luminance)
@@ -96,17 +96,17 @@ describe("colours", () => {
   });
 
   it("of the sixteen are the theme's; others keep their hue and take its lightness", () => {
-    expect(lookOf({ ...PLAIN, fg: 2 })).toEqual({ className: "fg-2", style: undefined });
-    expect(lookOf({ ...PLAIN, fg: 196 }).style).toEqual({
+    expect(appearanceOf({ ...PLAIN, fg: 2 })).toEqual({ className: "fg-2", style: undefined });
+    expect(appearanceOf({ ...PLAIN, fg: 196 }).style).toEqual({
       color:
         "light-dark(oklch(from #ff0000 var(--readable-light)), oklch(from #ff0000 var(--readable-dark)))",
     });
-    expect(lookOf({ ...PLAIN, fg: 244 }).style?.color).toContain("#808080");
-    expect(lookOf({ ...PLAIN, flags: INVERSE }).className).toBe("inverse");
+    expect(appearanceOf({ ...PLAIN, fg: 244 }).style?.color).toContain("#808080");
+    expect(appearanceOf({ ...PLAIN, flags: INVERSE }).className).toBe("inverse");
   });
 
   it("are computed once per style", () => {
     const style: Style = { ...PLAIN, fg: 99 };
-    expect(lookOf(style)).toBe(lookOf(style));
+    expect(appearanceOf(style)).toBe(appearanceOf(style));
   });
 });

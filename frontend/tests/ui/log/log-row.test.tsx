@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { PLAIN } from "../../../src/log/terminal/ansi";
 import type { LineRow } from "../../../src/log/log-rows";
 import { LogRow, copyTextOf } from "../../../src/ui/log/row/LogRow";
-import { type LogLook, LogLookContext } from "../../../src/ui/log/row/log-appearance-context";
+import { type LogAppearance, LogAppearanceContext } from "../../../src/ui/log/row/log-appearance-context";
 import { LogSearchContext, type Matcher } from "../../../src/ui/log/find/log-search-context";
 import { LENGTH_SHOWN, piecesOf } from "../../../src/log/terminal/row-text";
 import {
@@ -39,21 +39,21 @@ function lineRow(text: string, more: Partial<LineRow> = {}): LineRow {
 
 function show(
   row: LineRow,
-  look: Partial<LogLook> = {},
+  look: Partial<LogAppearance> = {},
   matcher: Matcher | null = null,
   current?: number,
 ): Element {
   const within = (children: ReactNode): ReactNode => (
-    <LogLookContext value={{ timestamps: "off", raw: false, ...look }}>
+    <LogAppearanceContext value={{ timestamps: "off", raw: false, ...look }}>
       <LogSearchContext value={{ matcher, current }}>{children}</LogSearchContext>
-    </LogLookContext>
+    </LogAppearanceContext>
   );
   return render(within(<LogRow row={row} before={AT - 1_500} />)).container;
 }
 
 describe("a row", () => {
   it("that only closes a group steps back, unless the text is shown raw", () => {
-    const classes = (text: string, look: Partial<LogLook> = {}) =>
+    const classes = (text: string, look: Partial<LogAppearance> = {}) =>
       show(lineRow(text), look).querySelector(".row")?.className;
     expect(classes("::endgroup::")).toBe("row stdout closing");
     expect(classes(`${E}[32m##[endgroup]${E}[0m`)).toBe("row stdout closing");

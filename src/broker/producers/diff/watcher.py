@@ -44,7 +44,7 @@ from fantail.broker.limits import (
 )
 from fantail.broker.producers.diff.worktree.git_process import WorktreeError
 from fantail.broker.producers.diff.worktree.location import is_gone
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from fantail.broker.producers.diff.worktree_diff import DiffLimits, Notices, WorktreeDiff, open_diff
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class DiffWatcher:
         self._passing = anyio.Lock()
         self._ending = anyio.Event()
         self._lost = False
-        self._dirt = everything()
+        self._pending = everything()
         self._unpublished = True
         self._pass_s = 0.0
         self._failures = 0
@@ -231,7 +231,7 @@ class DiffWatcher:
         done = False
         with anyio.move_on_after(DIFF_LAST_PASS_S_MAX):
             async with self._passing:
-                self._dirt.add(everything())
+                self._pending.add(everything())
                 self._unpublished = True
                 done = await self._passed_at_last()
         self._ending.set()
@@ -248,9 +248,9 @@ class DiffWatcher:
         while not self.ended and faults < DIFF_LAST_FAULTS_MAX:
             if await self._passed(last=True):
                 return True
-            faults += bool(self._dirt)
+            faults += bool(self._pending)
             # How often git failed before says nothing of how long to wait now.
-            await anyio.sleep(DIFF_RETRY_S_MIN if self._dirt else self._retry_s())
+            await anyio.sleep(DIFF_RETRY_S_MIN if self._pending else self._retry_s())
         return False
 
     # -- when ----------------------------------------------------------------------------------------------------
@@ -265,13 +265,13 @@ class DiffWatcher:
     async def _wake(self) -> None:
         """Returns when there is something to do, and it has been quiet for a moment."""
         with anyio.move_on_after(TTL_REFRESH_S) as scope:
-            while not (self.ended or self._dirt or self._failures):
+            while not (self.ended or self._pending or self._failures):
                 await self._reported()
         if scope.cancelled_caught:
             self._unpublished = True  # nothing happened for long: keep alive what is published
             return
         with anyio.move_on_after(DIFF_DEBOUNCE_S_MAX):
-            restless = bool(self._dirt)
+            restless = bool(self._pending)
             while restless and not self.ended:
                 await anyio.sleep(DIFF_DEBOUNCE_S)
                 restless = self._drain()
@@ -290,12 +290,12 @@ class DiffWatcher:
 
     def _drain(self) -> bool:
         """Takes what was reported; whether that was anything."""
-        dirt = self._diff.tree.drain()
-        self._dirt.add(dirt)
-        return bool(dirt)
+        pending = self._diff.tree.drain()
+        self._pending.add(pending)
+        return bool(pending)
 
     def _retry_s(self) -> float:
-        longest_s = DIFF_RETRY_S_MAX if self._dirt else REDIS_BACKOFF_S_MAX
+        longest_s = DIFF_RETRY_S_MAX if self._pending else REDIS_BACKOFF_S_MAX
         return min(DIFF_RETRY_S_MIN * 2.0 ** min(self._failures, _DOUBLINGS_MAX), longest_s)
 
     # -- one pass ------------------------------------------------------------------------------------------------
@@ -303,17 +303,17 @@ class DiffWatcher:
     async def _passed(self, *, last: bool = False) -> bool:
         """Makes one pass; False where something failed, which is told and done again."""
         started_s = anyio.current_time()
-        dirt, self._dirt = self._dirt, Dirt()
+        pending, self._pending = self._pending, PendingChanges()
         try:
-            if dirt:
-                await self._update(dirt, last=last)
+            if pending:
+                await self._update(pending, last=last)
             if self._unpublished:
                 await self._sink.publish(self._diff.entries, whole=last)
                 self._unpublished = False
         except SourceUnavailableError as error:
             _log.warning("the diff waits to be published: %s", error)
         except (WorktreeError, OSError, ValueError) as error:
-            self._dirt.add(everything())
+            self._pending.add(everything())
             self._tell_of(error)
         else:
             self._failures = 0
@@ -324,10 +324,10 @@ class DiffWatcher:
         self._failures += 1
         return False
 
-    async def _update(self, dirt: Dirt, *, last: bool) -> None:
+    async def _update(self, pending: PendingChanges, *, last: bool) -> None:
         before = self._diff.entries
         try:
-            self._dirt.add(await self._diff.update(dirt, cover=not last))
+            self._pending.add(await self._diff.update(pending, cover=not last))
         finally:
             self._diff.tell_of_turns()
         self._unpublished = self._unpublished or self._diff.entries != before

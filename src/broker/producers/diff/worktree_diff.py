@@ -27,8 +27,8 @@ from fantail.broker.producers.diff.worktree.fair_share import folder_words
 from fantail.broker.producers.diff.worktree.git_process import Git, Trouble, WorktreeError
 from fantail.broker.producers.diff.worktree.inotify import WatchesUsedUpError
 from fantail.broker.producers.diff.worktree.location import Base, Location, find_base, is_partial, locate
-from fantail.broker.producers.diff.worktree.pending_changes import RULES, Dirt
-from fantail.broker.producers.diff.worktree.private_index import Scratch
+from fantail.broker.producers.diff.worktree.pending_changes import RULES, PendingChanges
+from fantail.broker.producers.diff.worktree.private_index import PrivateIndex
 from fantail.broker.producers.diff.worktree.raw_diff import file_name
 from fantail.broker.producers.diff.worktree.snapshot import Snapshot, Staged
 from fantail.broker.producers.diff.worktree.tree_watch import PollingTree, TreeWatch, watch_tree
@@ -107,7 +107,7 @@ class WorktreeDiff:
         git: Git,
         location: Location,
         base: Base,
-        scratch: Scratch,
+        private_index: PrivateIndex,
         *,
         asked_base: str | None,
         limits: DiffLimits,
@@ -118,14 +118,14 @@ class WorktreeDiff:
         self.location = location
         self.base = base
         self.entries: Mapping[str, DiffEntry] = {}
-        self._scratch = scratch
+        self._private_index = private_index
         self._asked_base = asked_base
         self._limits = limits
         self._notices = notices
         self._snapshot = Snapshot(
             git,
             location,
-            scratch,
+            private_index,
             source_bytes_max=limits.source_bytes,
             store_bytes_max=limits.store_bytes,
             files_max=limits.files,
@@ -141,11 +141,11 @@ class WorktreeDiff:
         """Whether it is looked at in intervals, because watching is refused."""
         return isinstance(self.tree, PollingTree)
 
-    async def update(self, dirt: Dirt, *, cover: bool = True) -> Dirt:
+    async def update(self, pending: PendingChanges, *, cover: bool = True) -> PendingChanges:
         """Brings `entries` up to date.
 
         Args:
-            dirt: what must be looked at.
+            pending: what must be looked at.
             cover: watch new directories; not where nothing follows.
 
         Returns:
@@ -155,24 +155,24 @@ class WorktreeDiff:
             WorktreeError: git failed; the entries are as they were.
             OSError: the temporary directory cannot be written.
         """
-        if dirt.base:
+        if pending.base:
             await self._follow_base()
-        owed = Dirt()
-        paths = await self._reported(dirt)
+        owed = PendingChanges()
+        paths = await self._reported(pending)
         surveyed = paths is None
         if paths is None:
-            paths = await self._surveyed(dirt, owed, cover=cover)
-        elif not paths and not dirt.base:
+            paths = await self._surveyed(pending, owed, cover=cover)
+        elif not paths and not pending.base:
             return owed
         staged = await self._snapshot.stage(paths, surveyed=surveyed)
-        if staged.new_folders and not dirt.fresh:
+        if staged.new_folders and not pending.fresh:
             # Part of such a folder is in the private index already.
-            dirt.fresh = True
-            staged = await self._snapshot.stage(await self._surveyed(dirt, owed, cover=cover))
+            pending.fresh = True
+            staged = await self._snapshot.stage(await self._surveyed(pending, owed, cover=cover))
         self._tell_of(staged)
-        if dirt.forget:
+        if pending.forget:
             self.patches.forget()
-        if dirt.fresh or dirt.base:
+        if pending.fresh or pending.base:
             self._snapshot.forget_lost()
             self.patches.forget_lost()
         changes = await self._snapshot.changes(self.base.tree)
@@ -192,7 +192,7 @@ class WorktreeDiff:
         """Ends the watching and removes what was written. May be called twice."""
         self.tree.close()
         self._snapshot.close()
-        self._scratch.close()
+        self._private_index.close()
 
     async def _follow_base(self) -> None:
         try:
@@ -216,24 +216,24 @@ class WorktreeDiff:
         self._notices.tell("trees", text)
         return replace(base, tree=base.head or base.tree)
 
-    async def _reported(self, dirt: Dirt) -> set[bytes] | None:
+    async def _reported(self, pending: PendingChanges) -> set[bytes] | None:
         """The paths that were reported, without the ignored ones; None where all files must be surveyed."""
-        if dirt.survey:
+        if pending.survey:
             return None
-        ignored = await self._snapshot.ignored(dirt.paths | dirt.directories)
-        if ignored is None or not dirt.directories <= ignored:
+        ignored = await self._snapshot.ignored(pending.paths | pending.directories)
+        if ignored is None or not pending.directories <= ignored:
             return None
         self.tree.meaning.learn_ignored(ignored)
-        return dirt.paths - ignored
+        return pending.paths - ignored
 
-    async def _surveyed(self, dirt: Dirt, owed: Dirt, *, cover: bool) -> set[bytes]:
-        survey = await self._snapshot.survey(fresh=dirt.fresh)
-        if not dirt.fresh and any(path.rpartition(b"/")[2] in RULES for path in survey.dirty):
-            dirt.fresh = dirt.forget = True
+    async def _surveyed(self, pending: PendingChanges, owed: PendingChanges, *, cover: bool) -> set[bytes]:
+        survey = await self._snapshot.survey(fresh=pending.fresh)
+        if not pending.fresh and any(path.rpartition(b"/")[2] in RULES for path in survey.dirty):
+            pending.fresh = pending.forget = True
             survey = await self._snapshot.survey(fresh=True)
         self.tree.meaning.links = self._snapshot.links
         directories = {path for path in survey.ignored if path.endswith(b"/")}
-        if cover and (dirt.cover or dirt.directories or directories != self._ignored):
+        if cover and (pending.cover or pending.directories or directories != self._ignored):
             owed.survey = await self._covered(directories)
         self.tree.meaning.forget_ignored(survey.ignored - directories)
         return survey.dirty
@@ -304,10 +304,10 @@ async def open_diff(worktree: Path, *, asked_base: str | None, limits: DiffLimit
     location = await locate(git)
     base = await find_base(git, asked_base, None)
     try:
-        scratch = Scratch(location)
+        private_index = PrivateIndex(location)
     except OSError as error:
         raise WorktreeError(Trouble.NOT_ALLOWED, f"no temporary directory can be made: {error}") from error
-    return WorktreeDiff(git, location, base, scratch, asked_base=asked_base, limits=limits, notices=notices)
+    return WorktreeDiff(git, location, base, private_index, asked_base=asked_base, limits=limits, notices=notices)
 
 
 def _commit_of(base: Base) -> str | None:

@@ -48,7 +48,7 @@ from fantail.broker.masking.masker import masked_text
 from fantail.broker.masking.rules import Rules
 from fantail.broker.producers.diff.companion import Watched, diff_beside
 from fantail.broker.producers.runner.stream_recorder import StreamRecorder
-from fantail.broker.producers.runner.terminals import Capture, Outlet, environment_for, open_outlets
+from fantail.broker.producers.runner.terminals import Capture, Outlet, environment_for, open_terminals
 from fantail.broker.producers.writer.job_writer import WriterSettings
 from fantail.broker.producers.writer.recording import KILLED, Attention, Ended, Ran, record
 
@@ -144,31 +144,31 @@ class _Run:
 
     async def ended(self) -> Ended:
         """Runs it, and says how it ended."""
-        outlets = open_outlets(self._command.capture, self._command.columns)
+        terminals = open_terminals(self._command.capture, self._command.columns)
         try:
             try:
-                self._process = await self._started(outlets)
+                self._process = await self._started(terminals)
             finally:
-                for outlet in outlets:
+                for outlet in terminals:
                     outlet.close_writing()
             self._attention.on_signal = self._pass_on
-            return self._judged(await self._followed(self._process, outlets))
+            return self._judged(await self._followed(self._process, terminals))
         except OSError as error:
             if self._process is not None:
                 raise
             return self._not_started(error)
         finally:
-            for outlet in outlets:
+            for outlet in terminals:
                 outlet.close_reading()
             await self._killed()
 
-    async def _started(self, outlets: Sequence[Outlet]) -> Process:
+    async def _started(self, terminals: Sequence[Outlet]) -> Process:
         command = self._command
         process = await anyio.open_process(
             list(command.words),
             stdin=None if command.inherit_stdin else DEVNULL,
-            stdout=outlets[0].write_fd,
-            stderr=outlets[-1].write_fd,
+            stdout=terminals[0].write_fd,
+            stderr=terminals[-1].write_fd,
             env=environment_for(command.environment, command.capture, command.columns),
             start_new_session=True,
         )
@@ -176,11 +176,11 @@ class _Run:
             _give_stdin_away()
         return process
 
-    async def _followed(self, process: Process, outlets: Sequence[Outlet]) -> int:
+    async def _followed(self, process: Process, terminals: Sequence[Outlet]) -> int:
         """Records the outlets until the process has ended and they have, or the grace is over."""
-        self._reading = len(outlets)
+        self._reading = len(terminals)
         async with anyio.create_task_group() as readers:
-            for outlet in outlets:
+            for outlet in terminals:
                 readers.start_soon(self._read, outlet)
             code = await process.wait()
             with anyio.move_on_after(RUN_GRACE_S):

@@ -54,7 +54,7 @@ class Outlet:
         os.close(self.read_fd)
 
 
-def open_outlets(capture: Capture, columns: int = RUN_COLUMNS) -> tuple[Outlet, ...]:
+def open_terminals(capture: Capture, columns: int = RUN_COLUMNS) -> tuple[Outlet, ...]:
     """Opens what a command writes to: stdout and stderr, or one for both.
 
     Raises:

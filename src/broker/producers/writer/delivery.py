@@ -31,7 +31,7 @@ from fantail.broker.limits import (
     UNSENT_BYTES_MAX,
     UPDATES_WAITING_MAX,
 )
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.log.records import entry_of
 from fantail.broker.producers.writer.append_window import AppendWindow, Seen
 from fantail.broker.producers.writer.redis_job import now_ms
@@ -121,7 +121,7 @@ class Delivery:
         self._dropped_lines = self._dropped_bytes = self._dropped_ever = 0
         self._away = self._deleted = False
         self._error = self._told = ""
-        self._bell = Bell()
+        self._notifier = Notifier()
         self._running = anyio.CancelScope(shield=True)
         self._beat_every_s = job.lease_s / LEASE_BEATS
         self._beat_at_s = anyio.current_time() + self._beat_every_s
@@ -133,7 +133,7 @@ class Delivery:
             if not self._away and not self._spool and not self._dropped_lines:
                 self._window.push(entries)
                 self._accepted += len(entries)
-                self._bell.ring()
+                self._notifier.notify()
                 await self._until(lambda: self._away or self._window.unsent_bytes <= self._unsent_bytes_max)
                 return
             taken = self._spooled(entries)
@@ -151,7 +151,7 @@ class Delivery:
         else:
             last = self._updates.pop()
             self._updates.append(_Update(self._accepted, last.fields | dict(fields)))
-        self._bell.ring()
+        self._notifier.notify()
 
     @property
     def has_work(self) -> bool:
@@ -222,7 +222,7 @@ class Delivery:
         if await self._job.append(self._window.length, self._window.last, batch):
             self._window.confirm(len(batch))
             self._taken()
-            self._bell.ring()
+            self._notifier.notify()
         else:
             await self._examine()
 
@@ -237,7 +237,7 @@ class Delivery:
         if self._updates[0] is update:
             self._updates.popleft()
         self._fields |= update.fields
-        self._bell.ring()
+        self._notifier.notify()
 
     async def _beat(self) -> None:
         present = await self._job.exists()
@@ -271,7 +271,7 @@ class Delivery:
             log.warning("Redis lost %d lines of job %s; they are written anew", again, self._job.id)
         self._server = server
         self._away = False
-        self._bell.ring()
+        self._notifier.notify()
 
     async def _restore(self) -> None:
         """Gives another server process, or one that lost the job, what was confirmed of it; owner and lease first."""
@@ -290,7 +290,7 @@ class Delivery:
             self._told = self._error
             log.warning("Redis is away (%s); the output of job %s waits on disk", self._error, self._job.id)
         self._away = True
-        self._bell.ring()
+        self._notifier.notify()
 
     def _give_up(self) -> None:
         log.warning("job %s was deleted; its output is no longer recorded", self._job.id)
@@ -299,13 +299,13 @@ class Delivery:
         self._spool.close()
         self._updates.clear()
         self._dropped_lines = self._dropped_bytes = 0
-        self._bell.ring()
+        self._notifier.notify()
 
     def _spooled(self, entries: Sequence[bytes]) -> int:
         # Behind a gap nothing is taken until the spool is empty and the gap is told: one mark for one absence.
         taken = 0 if self._dropped_lines else self._spool.append(entries)
         self._accepted += taken
-        self._bell.ring()
+        self._notifier.notify()
         return taken
 
     def _drop(self, entries: Sequence[bytes]) -> None:
@@ -333,9 +333,9 @@ class Delivery:
         return bool(self._updates) and self._accepted - self._outstanding >= self._updates[0].after
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        waker = Waker()
+        waiter = Waiter()
         while not condition():
-            await waker.sleep(self._bell, self._bell.rung)
+            await waiter.sleep(self._notifier, self._notifier.version)
 
 
 def _gap_entry(lost: int) -> bytes:

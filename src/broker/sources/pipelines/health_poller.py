@@ -36,7 +36,7 @@ from fantail.broker.limits import (
     POLLS_MAX,
     SUSPECT_POLLS_MAX,
 )
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.sources.pipelines.backend import PASSING, Cause, Health, Trouble
 from fantail.broker.sources.pipelines.board import PipelineBoard
 from fantail.broker.sources.pipelines.schedule import ALL_LANES, Lane, Pace, PollSchedule
@@ -71,16 +71,16 @@ class PipelineWatch:
     Attributes:
         ids: whom it watches.
         visible: whether anybody looks at the page.
-        bell: rings when there is something to tell of one of them or of the backend, and when it becomes ready.
+        notifier: rings when there is something to tell of one of them or of the backend, and when it becomes ready.
         unanswered: those whose first answer is still out.
     """
 
-    __slots__ = ("bell", "ids", "unanswered", "visible")
+    __slots__ = ("ids", "notifier", "unanswered", "visible")
 
     def __init__(self, ids: Collection[str], *, visible: bool) -> None:
         self.ids = frozenset(ids)
         self.visible = visible
-        self.bell = Bell()
+        self.notifier = Notifier()
         self.unanswered: set[str] = set()
 
     @property
@@ -93,7 +93,7 @@ class PipelineWatch:
         if pipeline_id in self.unanswered:
             self.unanswered.discard(pipeline_id)
             if self.ready:
-                self.bell.ring()
+                self.notifier.notify()
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +108,7 @@ class _Pipeline:
     answered_s: float = float("-inf")
     interval_s: float = 0.0
     looked_again: bool = False
-    polled: Bell = field(default_factory=Bell)
+    polled: Notifier = field(default_factory=Notifier)
 
     @property
     def wanted(self) -> bool:
@@ -157,7 +157,7 @@ class HealthPoller:
         self._schedule = PollSchedule()
         self._under_way = dict.fromkeys(Lane, 0)
         self._polls_total = 0
-        self._bell = Bell()
+        self._notifier = Notifier()
         self.board = PipelineBoard(tables, self._tell, now_s, wall_ms)
 
     # -- who watches ------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class HealthPoller:
         try:
             for pipeline_id in watch.ids:
                 self._join(watch, self._registered(pipeline_id))
-            self._bell.ring()
+            self._notifier.notify()
             yield watch
         finally:
             del self._watches[watch]
@@ -238,15 +238,15 @@ class HealthPoller:
     async def _until_polled(self, pipeline: _Pipeline) -> None:
         self._idle_since_s.pop(pipeline.id, None)
         pipeline.waiters += 1
-        waker = Waker()
-        rung = pipeline.polled.rung
+        waiter = Waiter()
+        version = pipeline.polled.version
         try:
             if not pipeline.polling:
                 self._put(pipeline, self._now_s())
-                self._bell.ring()
+                self._notifier.notify()
             with anyio.move_on_after(2 * POLL_TIMEOUT_S):
-                while pipeline.polled.rung == rung:
-                    await waker.sleep(pipeline.polled, rung)
+                while pipeline.polled.version == version:
+                    await waiter.sleep(pipeline.polled, version)
         finally:
             pipeline.waiters -= 1
             self._idle_if_unwanted(pipeline)
@@ -267,7 +267,7 @@ class HealthPoller:
     def _tell(self, pipeline_id: str | None) -> None:
         watches = self._watches if pipeline_id is None else self._pipelines[pipeline_id].watches
         for watch in watches:
-            watch.bell.ring()
+            watch.notifier.notify()
 
     # -- polling ----------------------------------------------------------------------------------------------------
 
@@ -281,13 +281,13 @@ class HealthPoller:
             self._tell(None)
 
     async def _start_polls(self, tasks: TaskGroup) -> None:
-        waker = Waker()
+        waiter = Waiter()
         while True:
-            rung = self._bell.rung
+            version = self._notifier.version
             self._start_due(tasks)
             self._forget_idle()
             with anyio.move_on_after(self._wait_s()):
-                await waker.sleep(self._bell, rung)
+                await waiter.sleep(self._notifier, version)
 
     def _start_due(self, tasks: TaskGroup) -> None:
         now_s = self._now_s()
@@ -321,7 +321,7 @@ class HealthPoller:
         look_again = self.board.take(pipeline.id, answer, alone=self.board.spoken == spoken_before)
         pipeline.answer = answer
         pipeline.answered_s = self._now_s()
-        pipeline.polled.ring()
+        pipeline.polled.notify()
         if pipeline.awaited:
             pipeline.awaited = False
             for watch in pipeline.watches:
@@ -329,7 +329,7 @@ class HealthPoller:
         if pipeline.watches:
             self._plan(pipeline, look_again=look_again)
         self._idle_if_unwanted(pipeline)
-        self._bell.ring()
+        self._notifier.notify()
 
     def _plan(self, pipeline: _Pipeline, *, look_again: bool) -> None:
         pipeline.interval_s = self._pace.next_s(

@@ -47,7 +47,7 @@ from fantail.broker.limits import (
     DIFF_READ_REST_S_MIN,
     DIFF_SCAN_COUNT,
 )
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.masking.masker import masked_text
 from fantail.broker.sources.backoff import Backoff
 from fantail.broker.sources.redis.hash_reading import owner_command, owner_in
@@ -80,7 +80,7 @@ class DiffTail:
         self.key = job.key.encode() + b":" + DIFF
         self.dirty = True
         self.answered = 0
-        self.answers = Bell()
+        self.answers = Notifier()
         self.due_s = 0.0
         self.read_s = 0.0
         self._asked = 0
@@ -150,7 +150,7 @@ class DiffTail:
         self.job.diff_bytes = self._bytes
         self.job.diff_loaded = True
         self.answered = self._number
-        self.answers.ring()
+        self.answers.notify()
 
 
 class RedisDiffs:
@@ -178,25 +178,25 @@ class RedisDiffs:
         self._on_read = on_read
         self._on_new_owner = on_new_owner
         self._watched: dict[DiffTail, None] = {}
-        self._work = Bell()
+        self._work = Notifier()
 
     def mark(self, tail: DiffTail) -> None:
         """The diff may have changed, or somebody asks for it."""
         tail.dirty = True
         if tail.wanted:
             self._watched[tail] = None
-            self._work.ring()
+            self._work.notify()
 
     async def run(self) -> None:
         """Reads, until cancelled."""
-        backoff, waker = Backoff(), Waker()
+        backoff, waiter = Backoff(), Waiter()
         try:
             while True:
-                rung = self._work.rung
+                version = self._work.version
                 tail = self._next()
                 if tail is None:
                     with anyio.move_on_after(self._pause_s()):
-                        await waker.sleep(self._work, rung)
+                        await waiter.sleep(self._work, version)
                     continue
                 try:
                     applied = await self._read(tail)

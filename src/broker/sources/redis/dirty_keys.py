@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from fantail.broker.log.notify import Bell
+from fantail.broker.log.notify import Notifier
 from fantail.broker.sources.redis.follower import JobFollower
 from fantail.broker.sources.redis.keys import DIFF, LEASE, OUTPUT
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fantail.broker.sources.redis.table_mirror import TableMirror
 
 
-class Marks:
+class DirtyKeys:
     """The followers of jobs, and the queue of those that are to be read.
 
     Attributes:
@@ -51,7 +51,7 @@ class Marks:
         masks: bool = True,
         checks_owner: bool,
     ) -> None:
-        self.work = Bell()
+        self.work = Notifier()
         self._mirror = mirror
         self._leases = leases
         self._mark_diff = mark_diff
@@ -117,7 +117,7 @@ class Marks:
         """Queues a marked follower, if it still follows and its job is watched."""
         if follower.job.watchers and self._followers.get(follower.key) is follower:
             self._queue[follower] = None
-            self.work.ring()
+            self.work.notify()
 
     def take(self, count_max: int) -> list[JobFollower]:
         """Takes the first followers out of the queue."""
@@ -139,7 +139,7 @@ class Marks:
             self.put(follower)
             self._mark_diff(follower.diff)
         self._mirror.start_over()
-        self.work.ring()
+        self.work.notify()
 
     def mark_in_turn(self, count: int) -> None:
         """Marks some of the watched jobs, others the next time, until it was every one's turn."""
@@ -166,7 +166,7 @@ class Marks:
         base, _, part = key.rpartition(b":")
         if b":" not in base or part not in (OUTPUT, LEASE, DIFF):
             self._mirror.mark(key)
-            self.work.ring()
+            self.work.notify()
             return
         follower = self._followers.get(base)
         if part == LEASE:
@@ -183,4 +183,4 @@ class Marks:
             self.put(follower)
         if follower is None or not follower.job.watchers:
             self._mirror.mark_lease(key)
-            self.work.ring()
+            self.work.notify()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fantail.broker.jobs import Presence, number
 from fantail.broker.limits import JOB_TTL_S
-from fantail.broker.log.notify import Bell
+from fantail.broker.log.notify import Notifier
 from fantail.broker.sources.redis.diffs import DiffTail
 from fantail.broker.sources.redis.hash_reading import hash_commands, owner_command, owner_in, taken_hash
 from fantail.broker.sources.redis.keys import LEASE, OUTPUT
@@ -77,7 +77,7 @@ class JobFollower:
         self._masks: Final = masks
         self.fields: Fields | None = None
         self.answered = 0
-        self.answers = Bell()
+        self.answers = Notifier()
         self._lease_key: Final = self.key + b":" + LEASE
         self._leases = leases
         self._now_s = now_s
@@ -221,7 +221,7 @@ class JobFollower:
         if drained or fields is None:
             self._held = None
             self.answered = asked
-            self.answers.ring()
+            self.answers.notify()
 
     @property
     def awaits_diff(self) -> bool:

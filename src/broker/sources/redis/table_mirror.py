@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from fantail.broker.jobs import JOB, WORK_SESSION, number
 from fantail.broker.limits import ROUND_ROWS_MAX, SCAN_COUNT, TABLE_REFILL_PART, TABLE_ROWS_MAX, TRACKING_RETRY_S
-from fantail.broker.log.notify import Bell
+from fantail.broker.log.notify import Notifier
 from fantail.broker.sources.redis.hash_reading import hash_commands, taken_hash
 from fantail.broker.sources.redis.keys import LEASE, has_lease
 
@@ -107,7 +107,7 @@ class TableMirror:
         rows_max: int = TABLE_ROWS_MAX,
         masks: bool = True,
     ) -> None:
-        self.progress = Bell()
+        self.progress = Notifier()
         self.complete = False
         self.lacks = ""
         self._tables = tables
@@ -274,7 +274,7 @@ class TableMirror:
     def _progressed(self) -> None:
         self.complete = self.complete or not (self._scan or self._scan_due or self._rows)
         self._refill()
-        self.progress.ring()
+        self.progress.notify()
 
     def _take_row(self, key: bytes, reading: HashReading) -> None:
         if reading.huge:

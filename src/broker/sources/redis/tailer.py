@@ -44,12 +44,12 @@ from fantail.broker.limits import (
     TABLES_POLL_S,
     TABLES_RECONCILE_S,
 )
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.sources.backoff import Backoff
 from fantail.broker.sources.redis.archive import RedisArchive
 from fantail.broker.sources.redis.connection import RedisLink, is_refusal, unavailable
 from fantail.broker.sources.redis.diffs import RedisDiffs
-from fantail.broker.sources.redis.dirty_keys import Marks
+from fantail.broker.sources.redis.dirty_keys import DirtyKeys
 from fantail.broker.sources.redis.keys import KINDS, parse_patterns, without_overlaps
 from fantail.broker.sources.redis.leases import Leases
 from fantail.broker.sources.redis.replies import is_role_error, is_unsupported
@@ -124,7 +124,7 @@ class RedisTailer:
             masks=broker.masks_secrets,
         )
         self._tables_wanted = 0
-        self._marks = Marks(
+        self._marks = DirtyKeys(
             self._mirror,
             self._leases,
             self._diffs.mark,
@@ -222,7 +222,7 @@ class RedisTailer:
         await self._tracking.caught_up()
         number = self._mirror.ask() if self.mode == Mode.TRACKING else self._mirror.scan(reread=True)
         with self._wanting_tables():
-            self._marks.work.ring()
+            self._marks.work.notify()
             try:
                 await self._until(lambda: self._mirror.has_read(number), self._mirror.progress)
             except SourceUnavailableError:
@@ -257,19 +257,19 @@ class RedisTailer:
         if mode != before or mode is Mode.CONNECTING:
             # A connection that could not be made tells as much as one that was lost, and nobody else may be asking.
             self._probe = True
-            self._marks.work.ring()
+            self._marks.work.notify()
 
     # -- rounds -----------------------------------------------------------------------------------------------------
 
     async def _read_rounds(self) -> None:
-        backoff, waker = Backoff(), Waker()
+        backoff, waiter = Backoff(), Waiter()
         while True:
-            rung = self._marks.work.rung
+            version = self._marks.work.version
             self._mark_what_is_due()
             followers, commands, scan = self._plan()
             if not commands and scan is None:
                 with anyio.move_on_after(self._pause_s()):
-                    await waker.sleep(self._marks.work, rung)
+                    await waiter.sleep(self._marks.work, version)
                 continue
             try:
                 if commands:
@@ -390,25 +390,25 @@ class RedisTailer:
 
     def _ring_all(self) -> None:
         for follower in self._marks:
-            follower.job.bell.ring()
-            follower.answers.ring()
-            follower.diff.answers.ring()
-        self._mirror.progress.ring()
+            follower.job.notifier.notify()
+            follower.answers.notify()
+            follower.diff.answers.notify()
+        self._mirror.progress.notify()
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
-    async def _until(self, holds: Callable[[], bool], bell: Bell) -> None:
-        waker = Waker()
+    async def _until(self, holds: Callable[[], bool], notifier: Notifier) -> None:
+        waiter = Waiter()
         asked_s = self._now_s()
-        rung = bell.rung
+        version = notifier.version
         while not holds():
             until_s = asked_s + LOAD_TIMEOUT_S if self.available else self._away_since_s + AWAY_WAIT_S
             left_s = until_s - self._now_s()
             if left_s <= 0:
                 raise unavailable()
             with anyio.move_on_after(left_s):
-                await waker.sleep(bell, rung)
-            rung = bell.rung
+                await waiter.sleep(notifier, version)
+            version = notifier.version
 
     @contextmanager
     def _wanting_tables(self) -> Iterator[None]:

@@ -30,7 +30,7 @@ class _Question(Generic[Key, Value]):
     answers: Mapping[Key, Value] | SourceUnavailableError | None = None
 
 
-class Gathered(Generic[Key, Value]):
+class BatchedLookup(Generic[Key, Value]):
     """Asks about keys, a page at a time and one page after another.
 
     Args:

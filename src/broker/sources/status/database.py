@@ -31,7 +31,7 @@ from fantail.broker.limits import (
     RUNNING_JOBS_MAX,
     STATUS_PAGE,
 )
-from fantail.broker.sources.status.batched_lookup import Gathered
+from fantail.broker.sources.status.batched_lookup import BatchedLookup
 from fantail.broker.sources.status.database_address import SQLITE, WrongDatabaseError, read_address
 from fantail.broker.sources.status.schema import Names, Schema, plain, reflect, shown
 from fantail.broker.sources.status.state import RUN, TEST, Rank, iso, milliseconds, rank_of, state_of
@@ -95,7 +95,7 @@ class StatusDatabase:
         self._schema: Schema | None = None
         self._reflected_s = 0.0
         self._answers = True
-        self._owners = Gathered(self._ask_owners, STATUS_PAGE)
+        self._owners = BatchedLookup(self._ask_owners, STATUS_PAGE)
         address = read_address(url)
         try:
             self._engine = create_async_engine(

@@ -13,7 +13,7 @@ import orjson
 
 from fantail.broker.limits import STATUS_LOG_BYTES_MAX, STATUS_RECORDS_MAX
 from fantail.broker.log.msg_store import MsgStore, Retention
-from fantail.broker.log.notify import Bell
+from fantail.broker.log.notify import Notifier
 from fantail.broker.log.position import Position
 from fantail.broker.log.records import Record
 from fantail.broker.sources.status.state import merged, waiting
@@ -36,7 +36,7 @@ class StatusLog:
 
     Attributes:
         subject: whose.
-        bell: rings after each change, and when the channels are cut or heard again.
+        notifier: rings after each change, and when the channels are cut or heard again.
         log: what was said since it is watched; a record's data is the payload, its checksum that of the end, or 0.
         state: what is known; None: nothing yet.
         loaded: whether it has been read since it is watched.
@@ -46,9 +46,9 @@ class StatusLog:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.bell = Bell()
+        self.notifier = Notifier()
         self.log = MsgStore(
-            Retention(bytes_max=STATUS_LOG_BYTES_MAX, records_max=STATUS_RECORDS_MAX), on_change=self.bell.ring
+            Retention(bytes_max=STATUS_LOG_BYTES_MAX, records_max=STATUS_RECORDS_MAX), on_change=self.notifier.notify
         )
         self.state: StatusState | None = None
         self.loaded = False
@@ -75,4 +75,4 @@ class StatusLog:
             crc = _end_tag(self.subject, after) if after.terminal else 0
             self.log.append([Record(orjson.dumps(after.payload), crc)], now_s)
         else:
-            self.bell.ring()
+            self.notifier.notify()

@@ -34,7 +34,7 @@ from fantail.broker.limits import (
     STATUS_TTL_S,
     STATUSES_MAX,
 )
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.sources.redis.connection import RedisLink
 from fantail.broker.sources.status.channels import StatusChannels
 from fantail.broker.sources.status.log import StatusLog
@@ -114,7 +114,7 @@ class StatusPubSub:
         self._channels = StatusChannels(url, self._heard, self._subscribed, self._cut)
         self._logs: dict[Subject, StatusLog] = {}
         self._unread: dict[Subject, None] = {}
-        self._asked = Bell()
+        self._asked = Notifier()
         self._messages_total = 0
 
     async def run(self) -> None:
@@ -204,24 +204,24 @@ class StatusPubSub:
 
     def _ring_all(self) -> None:
         for log in self._logs.values():
-            log.bell.ring()
+            log.notifier.notify()
 
     # -- what is read -----------------------------------------------------------------------------------------------
 
     async def _first_read(self, log: StatusLog) -> None:
         failures = log.read_failures
         self._unread[log.subject] = None
-        self._asked.ring()
-        waker = Waker()
+        self._asked.notify()
+        waiter = Waiter()
         with anyio.move_on_after(LOAD_TIMEOUT_S):
             while not log.loaded and log.read_failures == failures:
-                await waker.sleep(log.bell, log.bell.rung)
+                await waiter.sleep(log.notifier, log.notifier.version)
         if not log.loaded:
             raise SourceUnavailableError("neither Redis nor the database answers")
 
     def _ask_again(self) -> None:
         self._unread |= {subject: None for subject, log in self._logs.items() if not log.over}
-        self._asked.ring()
+        self._asked.notify()
 
     async def _check(self) -> None:
         while True:
@@ -232,15 +232,15 @@ class StatusPubSub:
                 self._ask_again()
 
     async def _read_asked(self) -> None:
-        waker = Waker()
+        waiter = Waiter()
         while True:
-            rung = self._asked.rung
+            version = self._asked.version
             while self._unread:
                 page = list(islice(self._unread, STATUS_PAGE))
                 for subject in page:
                     del self._unread[subject]
                 await self._read(page)
-            await waker.sleep(self._asked, rung)
+            await waiter.sleep(self._asked, version)
 
     async def _read(self, subjects: Collection[Subject]) -> None:
         found: list[Mapping[Subject, StatusState]] = []
@@ -270,4 +270,4 @@ class StatusPubSub:
             log.loaded = True
         else:
             log.read_failures += 1
-        log.bell.ring()
+        log.notifier.notify()

@@ -18,7 +18,7 @@ import anyio
 
 from fantail.broker.errors import SourceUnavailableError
 from fantail.broker.limits import STATUS_PAGE, STATUS_UNWRITTEN_MAX
-from fantail.broker.log.notify import Bell, Waker
+from fantail.broker.log.notify import Notifier, Waiter
 from fantail.broker.sources.backoff import Backoff
 from fantail.broker.sources.redis.replies import is_unsupported
 from fantail.broker.sources.status.state import KEEP_LATER, RERUN_MS, from_stored, merged, to_stored
@@ -61,7 +61,7 @@ class StatusKeeper:
         self._unwritten: dict[Subject, StatusState] = {}
         self._under_way = 0
         self._by_digest = True
-        self._bell = Bell()
+        self._notifier = Notifier()
 
     @property
     def unwritten(self) -> int:
@@ -73,7 +73,7 @@ class StatusKeeper:
         self._unwritten[subject] = merged(self._unwritten.get(subject), state, heard=True)
         if len(self._unwritten) > STATUS_UNWRITTEN_MAX:
             del self._unwritten[next(iter(self._unwritten))]
-        self._bell.ring()
+        self._notifier.notify()
 
     async def read(self, subjects: Collection[Subject]) -> Mapping[Subject, StatusState]:
         """What is kept of them, in one round trip.
@@ -91,9 +91,9 @@ class StatusKeeper:
 
     async def run(self) -> None:
         """Writes for ever."""
-        waker, backoff = Waker(), Backoff()
+        waiter, backoff = Waiter(), Backoff()
         while True:
-            rung = self._bell.rung
+            version = self._notifier.version
             try:
                 while self._unwritten:
                     await self._write()
@@ -101,7 +101,7 @@ class StatusKeeper:
             except SourceUnavailableError:
                 await anyio.sleep(backoff.next_s())
                 continue
-            await waker.sleep(self._bell, rung)
+            await waiter.sleep(self._notifier, version)
 
     async def _write(self) -> None:
         page = dict(islice(self._unwritten.items(), STATUS_PAGE))

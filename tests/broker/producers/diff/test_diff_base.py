@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fantail.broker.producers.diff.worktree.git_process import Trouble, WorktreeError
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from support.worktrees.git_repository import GitRepository
 from support.worktrees.worktree_diff import TWENTY, check, entries_of, opened
 
@@ -43,13 +43,13 @@ async def test_the_base_is_the_merge_base_and_follows_commits_rebases_and_forced
         await diff.update(everything())
         assert (diff.base.tree, set(diff.entries)) == (second, {"mine"})
         repository.git("commit", "-q", "--amend", "-m", "amended")
-        await diff.update(Dirt(base=True))
+        await diff.update(PendingChanges(base=True))
         assert (diff.base.tree, set(diff.entries)) == (second, {"mine"})
         repository.git("update-ref", "refs/heads/main", first)
-        await diff.update(Dirt(base=True))
+        await diff.update(PendingChanges(base=True))
         assert (diff.base.tree, set(diff.entries)) == (first, {"mine", "theirs"})
         repository.git("branch", "-q", "-D", "main")
-        await diff.update(Dirt(base=True))
+        await diff.update(PendingChanges(base=True))
         assert (diff.base.tree, set(diff.entries)) == (first, {"mine", "theirs"})
 
 
@@ -127,12 +127,12 @@ async def test_the_users_index_and_objects_are_never_touched(repository: GitRepo
     async with opened(repository.root) as diff:
         await diff.update(everything())
         repository.write("new", "newer\n")
-        await diff.update(Dirt(paths={b"new"}))
+        await diff.update(PendingChanges(paths={b"new"}))
         await diff.update(everything())
-        scratch = diff._scratch.directory
-        assert scratch.stat().st_mode & 0o077 == 0
+        private_index = diff._private_index.directory
+        assert private_index.stat().st_mode & 0o077 == 0
     assert state() == before
-    assert not scratch.exists()
+    assert not private_index.exists()
 
 
 async def test_settings_and_environment_of_the_user_do_not_change_the_form(
@@ -209,8 +209,8 @@ async def test_a_file_that_git_was_told_to_skip_is_never_shown(
         for name in ("deleted", "replaced"):
             repository.path(name).unlink()
         repository.path("replaced").mkdir()
-        for dirt in (Dirt(paths={name.encode() for name in (*names, "file")}), everything()):
-            await diff.update(dirt)
+        for pending in (PendingChanges(paths={name.encode() for name in (*names, "file")}), everything()):
+            await diff.update(pending)
             assert diff.entries.keys() == {"file"}
 
 
@@ -295,5 +295,5 @@ async def test_a_file_that_may_not_be_read_is_left_out_with_a_notice(public_repo
             assert set(diff.entries) == {"open"}
             assert notices == ["left out of the diff, as they may not be read: secret"]
             repository.path("secret").chmod(0o644)
-            await diff.update(Dirt(paths={b"secret"}))
+            await diff.update(PendingChanges(paths={b"secret"}))
             assert set(diff.entries) == {"open", "secret"}

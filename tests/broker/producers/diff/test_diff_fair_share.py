@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fantail.broker.producers.diff.worktree.fair_share import fair_share, tracked_folders
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from support.worktrees.worktree_diff import TWENTY, opened
 
 if TYPE_CHECKING:
@@ -34,17 +34,17 @@ async def test_a_large_new_folder_is_named_and_takes_no_room(edited: GitReposito
         edited.write(f"small/{number}.py", f"{number}\n")
     notices: list[str] = []
     async with opened(edited.root, notices=notices, store_bytes=150_000) as diff:
-        for dirt in (everything(), Dirt(survey=True), everything()):
-            await diff.update(dirt)
+        for pending in (everything(), PendingChanges(survey=True), everything()):
+            await diff.update(pending)
             assert diff.entries.keys() == {
                 *("zz/edited", "zz/staged", "zz/new"),
                 *(f"small/{number}.py" for number in range(30)),
             }
             assert not any(entry.omitted for entry in diff.entries.values())
         edited.write(".venv/lib/more.py", "x\n")
-        await diff.update(Dirt(paths={b".venv/lib/more.py"}))
+        await diff.update(PendingChanges(paths={b".venv/lib/more.py"}))
         edited.write("zz/edited", TWENTY + "more\nand more\n")
-        await diff.update(Dirt(paths={b"zz/edited"}))
+        await diff.update(PendingChanges(paths={b"zz/edited"}))
         assert diff.entries["zz/edited"].additions == 2
         assert notices == ["left out of the diff, as too much is new: .venv/ (0.2 MiB)"]
 
@@ -58,7 +58,7 @@ async def test_a_folder_of_many_files_is_named_and_the_edit_is_listed(edited: Gi
         await diff.update(everything())
         assert diff.entries.keys() == {"zz/edited", "zz/staged", "zz/new", "package/app.js"}
         edited.write(".gitignore", "node_modules/\n")
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.entries.keys() == {"zz/edited", "zz/staged", "zz/new", "package/app.js", ".gitignore"}
     assert notices == ["left out of the diff, as too much is new: node_modules/ (60 files)"]
 
@@ -71,12 +71,12 @@ async def test_a_folder_that_grows_past_the_limit_leaves_the_diff_and_comes_back
             paths = {f"many/{some}/{number}" for number in range(20)}
             for path in paths:
                 edited.write(path, "x\n")
-            await diff.update(Dirt(paths={path.encode() for path in paths}))
+            await diff.update(PendingChanges(paths={path.encode() for path in paths}))
         assert diff.entries.keys() == {"zz/edited", "zz/staged", "zz/new"}
         for file in edited.path("many").rglob("*"):
             if file.is_file() and file.name != "3":
                 file.unlink()
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.entries.keys() == {"zz/edited", "zz/staged", "zz/new", *(f"many/{some}/3" for some in range(4))}
 
 
@@ -85,9 +85,9 @@ async def test_a_folder_that_grows_past_the_bytes_leaves_the_tracked_files_their
         await diff.update(everything())
         for number in range(60):
             edited.write(f"data/{number}", f"{number}\n" * 4000)
-            await diff.update(Dirt(paths={f"data/{number}".encode()}))
+            await diff.update(PendingChanges(paths={f"data/{number}".encode()}))
             edited.write("zz/edited", TWENTY + "more\n" * (10_000 + number))
-            await diff.update(Dirt(paths={b"zz/edited"}))
+            await diff.update(PendingChanges(paths={b"zz/edited"}))
             assert diff.entries["zz/edited"].omitted is None
         assert not any(name.startswith("data/") for name in diff.entries)
 

@@ -76,7 +76,7 @@ async def at_rest(watchers: list[DiffWatcher]) -> None:
     """Waits until no watcher has anything to do."""
 
     def done() -> bool:
-        return not any(watcher._dirt or watcher._unpublished or watcher._passing.locked() for watcher in watchers)
+        return not any(watcher._pending or watcher._unpublished or watcher._passing.locked() for watcher in watchers)
 
     for _ in range(5):  # a pass might be about to begin
         await eventually(done, WAIT_S, "rest")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from support.worktrees.git_repository import GitRepository
 from support.worktrees.worktree_diff import TWENTY, check, opened
 
@@ -59,7 +59,7 @@ async def look_at_all(repository: GitRepository, *expected: tuple[object, ...]) 
     async with opened(repository.root) as diff:
         await diff.update(everything())
         repository.write("file", TWENTY + "more\n")
-        await diff.update(Dirt(paths={b"file"}))
+        await diff.update(PendingChanges(paths={b"file"}))
         await diff.update(everything())
     await check(repository, ("file", "modified", 1, 0), *expected)
 
@@ -140,7 +140,7 @@ async def test_no_program_of_the_configuration_runs(
     async with opened(repository.root) as diff:
         await diff.update(everything())
         repository.write("file", TWENTY + "more\n")
-        await diff.update(Dirt(paths={b"file", b"new.doc"}))
+        await diff.update(PendingChanges(paths={b"file", b"new.doc"}))
         await diff.update(everything())
         found = {(entry.file, entry.change, entry.additions, entry.omitted) for entry in diff.entries.values()}
     assert found == {
@@ -243,8 +243,8 @@ async def test_lfs_files_are_compared_by_their_pointers_without_the_program(with
     repository.write("pointer.bin", repository.git("show", "HEAD:old.bin"))
     repository.write("empty.bin", b"")
     async with opened(repository.root) as diff:
-        for dirt in (everything(), Dirt(survey=True), everything()):
-            await diff.update(dirt)
+        for pending in (everything(), PendingChanges(survey=True), everything()):
+            await diff.update(pending)
             found = {(entry.file, entry.change, entry.additions, entry.omitted) for entry in diff.entries.values()}
             assert found == {
                 ("file", "modified", 1, None),
@@ -253,7 +253,7 @@ async def test_lfs_files_are_compared_by_their_pointers_without_the_program(with
                 ("empty.bin", "added", 0, None),
             }
         repository.write("old.bin", b"\3" * 3000)
-        await diff.update(Dirt(paths={b"old.bin"}))
+        await diff.update(PendingChanges(paths={b"old.bin"}))
         entry = diff.entries["old.bin"]
         assert (entry.change, entry.additions, entry.deletions) == ("modified", 1, 1)
         assert "+oid sha256:" in entry.diff
@@ -295,8 +295,12 @@ async def test_a_file_of_another_filter_is_listed_without_its_patch_and_only_whe
         repository.write("secret", "password and more\n")
         repository.write("secret new", "password\n")
         repository.write("file", TWENTY + "more\n")
-        for dirt in (Dirt(paths={b"secret", b"secret new", b"file"}), Dirt(survey=True), everything()):
-            await diff.update(dirt)
+        for pending in (
+            PendingChanges(paths={b"secret", b"secret new", b"file"}),
+            PendingChanges(survey=True),
+            everything(),
+        ):
+            await diff.update(pending)
             assert {(entry.file, entry.omitted) for entry in diff.entries.values()} == {
                 ("file", None),
                 ("secret", "filter"),
@@ -306,7 +310,7 @@ async def test_a_file_of_another_filter_is_listed_without_its_patch_and_only_whe
         assert not any("password" in entry.diff for entry in diff.entries.values())
         repository.write("file", TWENTY)
         repository.path("secret new").unlink()
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert set(diff.entries) == {"secret", "secret staged"}
     assert notices[0] == "not compared, as a filter program would have to convert them: secret, secret new"
     assert program.ran == ""
@@ -327,7 +331,7 @@ async def test_many_files_of_a_filter_are_counted_once_and_the_edit_is_shown(
         await diff.update(everything())
         assert set(diff.entries) == {"file"}, "files that are younger than the index are known by their state"
         before = diff.git.processes
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.git.processes - before <= 3
     assert program.ran == ""
 

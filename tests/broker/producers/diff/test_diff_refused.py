@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fantail.broker.limits import GIT_REFUSED_FILES_MAX
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from support.worktrees.git_repository import GitRepository
 from support.worktrees.worktree_diff import TWENTY, opened
 
@@ -36,11 +36,11 @@ async def left_out(repository: GitRepository, *expected: tuple[str, str, str | N
     async with opened(repository.root, notices=notices) as diff:
         await diff.update(everything())
         repository.write("file", TWENTY + "more\n")
-        await diff.update(Dirt(paths={b"file"}))
+        await diff.update(PendingChanges(paths={b"file"}))
         assert shown(diff) == {("file", "modified", None), *expected}
         before = list(notices)
-        for dirt in (Dirt(survey=True), everything()):
-            await diff.update(dirt)
+        for pending in (PendingChanges(survey=True), everything()):
+            await diff.update(pending)
             assert shown(diff) == {("file", "modified", None), *expected}
         assert notices == before, "nothing is told twice"
     return notices
@@ -90,10 +90,10 @@ async def test_a_file_whose_encoding_is_right_again_comes_back(encoded: GitRepos
         await diff.update(everything())
         assert shown(diff) == {("bad.wide", "modified", "encoding")}
         encoded.write("bad.wide", "two\n".encode("utf-16"))
-        await diff.update(Dirt(paths={b"bad.wide"}))
+        await diff.update(PendingChanges(paths={b"bad.wide"}))
         assert diff.entries["bad.wide"].diff.endswith("-one\n+two\n")
         encoded.write("bad.wide", "one\n".encode("utf-16"))
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert not diff.entries
 
 
@@ -109,7 +109,7 @@ async def test_more_refused_files_than_are_looked_for_hide_no_other(encoded: Git
         }
         assert diff.git.processes < 150
         before = diff.git.processes
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.git.processes - before <= 3
 
 
@@ -181,7 +181,7 @@ async def test_a_partial_clone_without_its_remote_shows_what_it_has(repository: 
             ("third", "modified", "missing"),
         }
         before = diff.git.processes
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.git.processes - before <= 5
         shutil.move(tmp_path / "away", repository.root)
         repository.git_at(clone, "diff", "origin/main")
@@ -230,7 +230,7 @@ async def test_a_file_that_is_cut_and_written_while_git_reads_it(repository: Git
             finally:
                 writer.kill()
         restless.write_text("at rest\n")
-        await diff.update(Dirt(paths={b"restless"}))
+        await diff.update(PendingChanges(paths={b"restless"}))
         assert diff.entries["restless"].additions == 1
 
 
@@ -297,7 +297,7 @@ async def test_folders_that_look_like_a_repository_and_are_none(repository: GitR
     async with opened(repository.root, notices=notices) as diff:
         await diff.update(everything())
         repository.write("file", TWENTY + "more\n")
-        await diff.update(Dirt(paths={b"file"}))
+        await diff.update(PendingChanges(paths={b"file"}))
         first = shown(diff)
         assert ("file", "modified", None) in first
         before = list(notices)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fantail.broker.producers.diff.watcher import watching_diff
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from support.wait import eventually
 from support.worktrees.git_repository import GitRepository
 from support.worktrees.worktree_diff import TWENTY, check, opened
@@ -62,17 +62,17 @@ async def test_an_edit_inside_lists_the_submodule_as_modified(repository: GitRep
         commit = mod.head()
         assert diff.entries["mod"].diff.endswith(f"-Subproject commit {commit}\n+Subproject commit {commit}-dirty\n")
         mod.write("code", TWENTY)
-        await diff.update(Dirt(paths={b"mod"}))
+        await diff.update(PendingChanges(paths={b"mod"}))
         assert not diff.entries
         mod.write("folder/more", "staged\n")
         mod.git("add", "-A")
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.entries.keys() == {"mod"}
         mod.git("commit", "-q", "-m", "more")
-        await diff.update(Dirt(paths={b"mod"}))
+        await diff.update(PendingChanges(paths={b"mod"}))
         assert diff.entries["mod"].diff.endswith(f"+Subproject commit {mod.head()}\n")
         mod.path("code").unlink()
-        await diff.update(Dirt(paths={b"mod"}))
+        await diff.update(PendingChanges(paths={b"mod"}))
         assert diff.entries["mod"].diff.endswith(f"+Subproject commit {mod.head()}-dirty\n")
         repository.git("add", "mod")
         await diff.update(everything())
@@ -124,7 +124,7 @@ async def test_nothing_that_a_submodule_configures_runs(
         await diff.update(everything())
         assert not diff.entries, "a filtered file that is as the index has noted it"
         mod.write("folder/more", "more\n")
-        await diff.update(Dirt(paths={b"mod"}))
+        await diff.update(PendingChanges(paths={b"mod"}))
         assert diff.entries.keys() == {"mod"}
     assert not ran.exists()
 
@@ -153,7 +153,7 @@ async def test_edits_inside_are_noticed_while_it_is_followed(repository: GitRepo
             await eventually(lambda: sink.entries.keys() == {"file", "mod"}, WAIT_S, name)
             mod.write(name, content)
             await eventually(lambda: sink.entries.keys() == {"file"}, WAIT_S, f"{name} again")
-        await eventually(lambda: not (watcher._dirt or watcher._passing.locked()), WAIT_S, "rest")
+        await eventually(lambda: not (watcher._pending or watcher._passing.locked()), WAIT_S, "rest")
         assert not watcher._diff.tree.drain(), "looking into it is no change of it"
 
 
@@ -169,8 +169,8 @@ async def test_a_submodule_that_is_not_checked_out_or_broken_hides_nothing(
     repository.write(".git/modules/headless/HEAD", "ref: refs/heads/nowhere\n")
     repository.write("file", TWENTY + "more\n")
     async with opened(repository.root) as diff:
-        for dirt in (everything(), Dirt(survey=True), everything()):
-            await diff.update(dirt)
+        for pending in (everything(), PendingChanges(survey=True), everything()):
+            await diff.update(pending)
             assert "file" in diff.entries
             assert diff.entries["file"].additions == 1
 
@@ -188,8 +188,13 @@ async def test_a_linked_worktree_of_the_same_repository_is_left_out(repository: 
     repository.write(".claude/settings", "x\n")
     notices: list[str] = []
     async with opened(repository.root, notices=notices) as diff:
-        for dirt in (everything(), Dirt(paths={b".claude/worktrees/x"}), Dirt(survey=True), everything()):
-            await diff.update(dirt)
+        for pending in (
+            everything(),
+            PendingChanges(paths={b".claude/worktrees/x"}),
+            PendingChanges(survey=True),
+            everything(),
+        ):
+            await diff.update(pending)
             assert diff.entries.keys() == {".claude/settings"}
     assert notices == ["left out of the diff, as they are worktrees of their own: .claude/worktrees/x"]
     async with opened(linked) as diff:

@@ -14,7 +14,7 @@ import pytest
 
 from fantail.broker.producers.diff.watcher import watching_diff
 from fantail.broker.producers.diff.worktree import git_lock
-from fantail.broker.producers.diff.worktree.git_lock import Turns, turns_file
+from fantail.broker.producers.diff.worktree.git_lock import WorktreeLock, turns_file
 from support.servers.fantail_process import command, environment
 from support.wait import eventually
 from support.worktrees.git_repository import HERMETIC, GitRepository
@@ -128,7 +128,7 @@ async def test_a_watcher_that_is_killed_leaves_the_turn_to_others(
     (stuck / "git").chmod(0o755)
     await redis_client.hset("job:1", mapping={"id": "1", "status": "running"})
     path = f"{stuck}{os.pathsep}{os.environ['PATH']}"
-    ours = Turns(repository.root)
+    ours = WorktreeLock(repository.root)
     with fantail("watch", "--redis-url", redis_url, "1", str(repository.root), PATH=path) as process:
         try:
             await eventually((stuck / "running").exists, WAIT_S, "git of the other process")
@@ -165,7 +165,7 @@ async def test_one_that_never_gives_the_turn_back_is_waited_for_once_and_told_of
     repository: GitRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(git_lock, "GIT_TURN_S_MAX", 0.2)
-    offset = Turns(repository.root)._offset
+    offset = WorktreeLock(repository.root)._offset
     turns_file().parent.mkdir(parents=True)
     words = [sys.executable, "-c", HOLD, str(turns_file()), str(offset)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220 - starting takes a millisecond
@@ -201,9 +201,9 @@ async def test_where_there_can_be_no_locks_a_notice_says_so_and_the_diff_goes_on
 def test_one_byte_stands_for_one_worktree_however_it_is_named(repository: GitRepository, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(repository.root)
-    offset = Turns(repository.root)._offset
-    assert Turns(link / "folder")._offset == offset
-    assert Turns(tmp_path)._offset != offset
+    offset = WorktreeLock(repository.root)._offset
+    assert WorktreeLock(link / "folder")._offset == offset
+    assert WorktreeLock(tmp_path)._offset != offset
     assert 0 <= offset < 2**62
 
 

@@ -21,8 +21,8 @@ from fantail.broker.producers.diff import worktree_diff
 from fantail.broker.producers.diff.watcher import DiffWatcher, watching_diff
 from fantail.broker.producers.diff.worktree.git_process import Git, WorktreeError
 from fantail.broker.producers.diff.worktree.location import Location, locate
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
-from fantail.broker.producers.diff.worktree.private_index import Scratch
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
+from fantail.broker.producers.diff.worktree.private_index import PrivateIndex
 from fantail.broker.producers.diff.worktree.tree_watch import InotifyTree, PollingTree
 from fantail.broker.producers.diff.worktree.watchfiles_tree import WatchfilesTree
 from fantail.broker.producers.diff.worktree_diff import DiffLimits, Notices, open_diff
@@ -81,7 +81,7 @@ async def following(
     sink = Recorder()
     told = notices if notices is not None else []
     async with watching_diff(place, sink, base=base, on_notice=told.append) as watcher:
-        await eventually(lambda: watcher.ended or (sink.published and not watcher._dirt), WAIT_S, "the first passes")
+        await eventually(lambda: watcher.ended or (sink.published and not watcher._pending), WAIT_S, "the first passes")
         yield watcher, sink
 
 
@@ -256,9 +256,9 @@ async def test_steady_writing_makes_passes_rest(repository: GitRepository, monke
     monkeypatch.setattr(diff_watcher, "DIFF_DEBOUNCE_S_MAX", 0.004)
     update = worktree_diff.WorktreeDiff.update
 
-    async def slow(self: worktree_diff.WorktreeDiff, dirt: Dirt, *, cover: bool = True) -> Dirt:
+    async def slow(self: worktree_diff.WorktreeDiff, pending: PendingChanges, *, cover: bool = True) -> PendingChanges:
         await anyio.sleep(0.125)
-        return await update(self, dirt, cover=cover)
+        return await update(self, pending, cover=cover)
 
     async with following(repository.root) as (watcher, _):
         monkeypatch.setattr(worktree_diff.WorktreeDiff, "update", slow)
@@ -292,11 +292,11 @@ async def test_leaving_removes_all_that_was_made(repository: GitRepository) -> N
     for number in range(3):
         with anyio.CancelScope() as scope:
             async with following(repository.root) as (watcher, _):
-                scratch = watcher._diff._scratch.directory
+                private_index = watcher._diff._private_index.directory
                 repository.write("file", f"{number}\n")
                 scope.cancel()
                 await anyio.lowlevel.checkpoint()
-        assert not scratch.exists()
+        assert not private_index.exists()
         if number == 0:  # the event loop keeps some for itself
             open_before = open_descriptors()
     await eventually(lambda: open_descriptors() <= open_before)
@@ -315,13 +315,13 @@ async def test_an_error_within_the_context_arrives_as_it_is(repository: GitRepos
 def test_what_a_killed_watcher_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     location = Location(tmp_path, tmp_path, tmp_path, tmp_path / "index", tmp_path, 40)
-    living = Scratch(location)
-    dead = Scratch(location)
+    living = PrivateIndex(location)
+    dead = PrivateIndex(location)
     os.close(dead._lock)
     dead._lock = -1
     for directory in (living.directory, dead.directory):
         os.utime(directory, (1, 1))
-    Scratch(location).close()
+    PrivateIndex(location).close()
     assert living.directory.exists()
     assert not dead.directory.exists()
     living.close()
@@ -431,9 +431,9 @@ async def test_events_that_the_kernel_dropped_are_made_up_for(repository: GitRep
                 path.touch()
                 path.unlink()
         repository.write("late", "x\n")
-        dirt = diff.tree.drain()
-        assert b"late" not in dirt.paths
-        await diff.update(dirt)
+        pending = diff.tree.drain()
+        assert b"late" not in pending.paths
+        await diff.update(pending)
         assert set(diff.entries) == {"late"}
     finally:
         diff.close()

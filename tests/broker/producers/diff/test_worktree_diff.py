@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, everything
+from fantail.broker.producers.diff.worktree.pending_changes import PendingChanges, everything
 from support.worktrees.git_repository import GitRepository
 from support.worktrees.worktree_diff import TWENTY, check, entries_of, opened
 
@@ -67,9 +67,9 @@ async def test_a_reported_edit_after_a_rename_stays_one_entry(repository: GitRep
     async with opened(repository.root) as diff:
         await diff.update(everything())
         repository.path("a").rename(repository.path("b"))
-        await diff.update(Dirt(paths={b"a", b"b"}))
+        await diff.update(PendingChanges(paths={b"a", b"b"}))
         repository.write("b", TWENTY + "more\n")
-        await diff.update(Dirt(paths={b"b"}))
+        await diff.update(PendingChanges(paths={b"b"}))
         [entry] = diff.entries.values()
         assert (entry.file, entry.old_path, entry.change, entry.additions) == ("b", "a", "renamed", 1)
 
@@ -181,13 +181,13 @@ async def test_ignored_files_do_not_differ_and_an_edit_of_the_rules_is_honoured(
     async with opened(repository.root) as diff:
         await diff.update(everything())
         assert set(diff.entries) == {"kept.log"}
-        await diff.update(Dirt(paths={b"a.log", b"build/out"}))
+        await diff.update(PendingChanges(paths={b"a.log", b"build/out"}))
         assert set(diff.entries) == {"kept.log"}
         repository.write(".gitignore", "build/\n")
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert set(diff.entries) == {"kept.log", "a.log", ".gitignore"}
         repository.write(".gitignore", "*.log\n")
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert set(diff.entries) == {"kept.log", "build/out", ".gitignore"}
 
 
@@ -203,10 +203,10 @@ async def test_a_file_both_tracked_and_ignored_may_be_deleted_and_written_again(
         await diff.update(everything())
         assert {entry.change for entry in diff.entries.values()} == {"deleted"}
         repository.write("a.log", "new\n")
-        await diff.update(Dirt(paths={b"a.log"}))
+        await diff.update(PendingChanges(paths={b"a.log"}))
         repository.write("b.log", "new\n")
         repository.write("build/c", "new\n")
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert [entry.change for entry in diff.entries.values()] == ["modified"] * 3
 
 
@@ -218,7 +218,7 @@ async def test_attributes_decide_what_is_binary_also_when_they_change(repository
         await diff.update(everything())
         assert diff.entries["lock"].omitted is None
         repository.write(".gitattributes", "lock -diff\n")
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.entries["lock"].omitted == "binary"
 
 
@@ -247,7 +247,7 @@ async def test_a_repository_without_a_commit_hides_nothing_else(repository: GitR
         await diff.update(everything())
         assert set(diff.entries) == {"new"}
         before = diff.git.processes
-        await diff.update(Dirt(survey=True))
+        await diff.update(PendingChanges(survey=True))
         assert diff.git.processes - before <= 3, "what git refused is not tried again as long as it is the same"
     assert any("unborn" in notice for notice in notices)
 
@@ -262,7 +262,7 @@ async def test_a_link_to_the_outside_is_never_followed(repository: GitRepository
         await diff.update(everything())
         shutil.rmtree(repository.path("folder"))
         repository.path("folder").symlink_to(tmp_path / "outside")
-        await diff.update(Dirt(paths={b"folder/secret", b"folder", b"link/secret"}))
+        await diff.update(PendingChanges(paths={b"folder/secret", b"folder", b"link/secret"}))
         assert {(entry.file, entry.change) for entry in diff.entries.values()} == {
             ("folder/secret", "deleted"),
             ("folder", "added"),
@@ -276,7 +276,7 @@ async def test_sockets_and_pipes_are_no_files(repository: GitRepository) -> None
     repository.write("new", "x\n")
     async with opened(repository.root) as diff:
         await diff.update(everything())
-        await diff.update(Dirt(paths={b"pipe", b"new"}))
+        await diff.update(PendingChanges(paths={b"pipe", b"new"}))
         assert set(diff.entries) == {"new"}
 
 
@@ -293,7 +293,7 @@ async def test_what_appears_before_its_directory_is_watched_is_found(
 
         repository.write("new/early", "x\n")
         monkeypatch.setattr(diff.tree, "cover", late)
-        owed = await diff.update(Dirt(directories={b"new"}))
+        owed = await diff.update(PendingChanges(directories={b"new"}))
         assert set(diff.entries) == {"new/early"}
         await diff.update(owed)
         assert set(diff.entries) == {"new/early", "new/late"}

@@ -25,8 +25,8 @@ class Board:
     """A board with two pipelines, and all that viewers were told."""
 
     def __init__(self, tables: Tables | None = None) -> None:
-        self.rung: list[str | None] = []
-        self.board = PipelineBoard(tables, self.rung.append, lambda: 0.0, lambda: 1_000)
+        self.version: list[str | None] = []
+        self.board = PipelineBoard(tables, self.version.append, lambda: 0.0, lambda: 1_000)
         self.board.add("a")
         self.board.add("b")
 
@@ -89,7 +89,7 @@ def test_a_status_is_told_when_it_changes_and_only_then() -> None:
     again = found.take("a", health("active"), health("active"), health("paused"), health("paused"))
     assert found.told == [("status_update", "a", None), ("status_update", "a", "active")]
     assert again == [False, False, True, False], "after a change it is looked at again soon"
-    assert found.rung == ["a", "a"]
+    assert found.version == ["a", "a"]
 
 
 def test_an_unknown_pipeline_is_told_once_and_has_no_status() -> None:

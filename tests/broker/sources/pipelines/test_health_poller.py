@@ -17,7 +17,7 @@ from fantail.broker.limits import (
     POLLS_MAX,
     SUSPECT_POLLS_MAX,
 )
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.sources.pipelines.backend import Health
 from fantail.broker.sources.pipelines.health_poller import TooManyPipelinesError
 from support.simulation.simulated_backend import TIMEOUT_S, Network, name, names, simulate
@@ -30,9 +30,9 @@ async def until_ready(poller: HealthPoller, ids: list[str]) -> float:
     """Watches until every pipeline has been asked; returns how long that took."""
     began_s = anyio.current_time()
     with poller.watch(ids) as watch:
-        waker = Waker()
+        waiter = Waiter()
         while not watch.ready:
-            await waker.sleep(watch.bell, watch.bell.rung)
+            await waiter.sleep(watch.notifier, watch.notifier.version)
     return anyio.current_time() - began_s
 
 

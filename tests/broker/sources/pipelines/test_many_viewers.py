@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from fantail.broker.limits import POLL_STEADY_S
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.streams.pipeline_frames import PipelineFollower, SharedFrames
 from support.simulation.simulated_backend import Network, name, names, simulate
 
@@ -54,9 +54,9 @@ class Story:
 
     async def view(self, poller: HealthPoller, frames: SharedFrames, seen: Changes) -> None:
         with poller.watch(names(PIPELINES)) as watch:
-            follower, waker = PipelineFollower(poller.board.store, frames, watch, None), Waker()
+            follower, waiter = PipelineFollower(poller.board.store, frames, watch, None), Waiter()
             while not follower.closed:
-                rung = watch.bell.rung
+                version = watch.notifier.version
                 for told in events(follower.news(waited=False)):
                     if told["type"] == "batch_update":
                         assert len(told["updates"]) == PIPELINES
@@ -65,7 +65,7 @@ class Story:
                             self.ready.set()
                     else:
                         seen[told["pipelineId"]].append((told["previousStatus"], told["status"]))
-                await waker.sleep(watch.bell, rung)
+                await waiter.sleep(watch.notifier, version)
 
     async def change(self, poller: HealthPoller, network: Network) -> None:
         for _ in range(CHANGES):

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from fantail.broker.limits import PIPELINES_PER_STREAM_MAX, POLL_STEADY_S
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.web.streams.pipeline_frames import PipelineFollower, SharedFrames
 from support.clients.sse_client import EventParser
 from support.simulation.simulated_backend import Network, names, simulate
@@ -32,9 +32,9 @@ async def follow(poller: HealthPoller, frames: SharedFrames, ids: list[str], see
     parser = EventParser()
     with poller.watch(ids) as watch:
         follower = PipelineFollower(poller.board.store, frames, watch, None)
-        waker = Waker()
+        waiter = Waiter()
         while True:
-            rung = watch.bell.rung
+            version = watch.notifier.version
             for event in parser.feed(follower.news(waited=False)):
                 shown = event.json
                 if event.name == "batch_update":
@@ -44,7 +44,7 @@ async def follow(poller: HealthPoller, frames: SharedFrames, ids: list[str], see
                     assert seen[shown["pipelineId"]][-1] == shown["previousStatus"], "no change was left out"
                     seen[shown["pipelineId"]].append(shown["status"])
             await anyio.sleep(lag_s)
-            await waker.sleep(watch.bell, rung)
+            await waiter.sleep(watch.notifier, version)
 
 
 def crowd(viewers: int, seed: int) -> tuple[Network, list[Seen], Seen, list[float]]:

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from fantail.broker import Broker, LengthMismatchError, SourceUnavailableError, entry_of
-from fantail.broker.sources.redis.dirty_keys import Marks
+from fantail.broker.sources.redis.dirty_keys import DirtyKeys
 from fantail.broker.sources.redis.ledger import RedisLedger
 from fantail.broker.sources.redis.tailer import RedisTailer
 from fantail.broker.sources.redis.tracking import RedisTracking
@@ -209,7 +209,7 @@ async def test_a_lost_push_costs_seconds_and_no_data(
     await redis_client.hset("job:1", mapping={"status": "running"})
     async with tailing(redis_server.url) as broker, watching(broker, "1") as viewer:
         await eventually(lambda: viewer.statuses)
-        monkeypatch.setattr(Marks, "_mark_key", lambda *_: None)
+        monkeypatch.setattr(DirtyKeys, "_mark_key", lambda *_: None)
         await redis_client.rpush("job:1:output", *entries(0, 5))
         await eventually(lambda: viewer.lines == numbered(0, 5))
 
@@ -221,10 +221,10 @@ async def test_a_frozen_redis_is_noticed_and_followed_again(make_redis_server: M
         await redis.rpush("job:1:output", *entries(0, 10))
         async with watching(broker, "1") as viewer:
             await eventually(lambda: len(viewer.lines) == 10)
-            rung = broker.job("1").bell.rung
+            version = broker.job("1").notifier.version
             server.pause()
             await eventually(lambda: not broker.source_available, timeout_s=10)
-            assert broker.job("1").bell.rung > rung
+            assert broker.job("1").notifier.version > version
             assert viewer.lines == numbered(0, 10)
             with pytest.raises(SourceUnavailableError):
                 await first_look(broker, "2")

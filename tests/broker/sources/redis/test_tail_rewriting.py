@@ -9,7 +9,7 @@ import pytest
 
 from fantail.broker import Batch, entry_of
 from fantail.broker.log.position import checksum, log_position
-from fantail.broker.sources.redis.dirty_keys import Marks
+from fantail.broker.sources.redis.dirty_keys import DirtyKeys
 from redis import Redis as SyncRedis
 from support.clients.viewer import Viewer, tailing, watching
 from support.servers.redis_broker import redis_broker
@@ -214,7 +214,7 @@ async def test_a_page_of_a_list_written_anew_unnoticed_is_not_taken(
 ) -> None:
     await redis.rpush(OUTPUT, *entries("old", 0, 3000))
     async with tailing(each_redis_server.url) as broker, broker.watch("1") as job:
-        monkeypatch.setattr(Marks, "_mark_key", lambda *_: None)  # as if the pushes were still under way
+        monkeypatch.setattr(DirtyKeys, "_mark_key", lambda *_: None)  # as if the pushes were still under way
         monkeypatch.setattr(broker.source, "_mark_what_is_due", lambda: None)
         async with redis.pipeline(transaction=True) as pipe:
             pipe.delete(OUTPUT)

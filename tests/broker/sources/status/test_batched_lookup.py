@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from fantail.broker import SourceUnavailableError
-from fantail.broker.sources.status.batched_lookup import Gathered
+from fantail.broker.sources.status.batched_lookup import BatchedLookup
 from support.wait import eventually
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Oracle:
 
 async def test_who_waits_while_another_asks_is_asked_for_together() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle.ask, PAGE_MAX)
+    gathered = BatchedLookup(oracle.ask, PAGE_MAX)
     found: dict[int, int | None] = {}
 
     async def ask(key: int) -> None:
@@ -53,7 +53,7 @@ async def test_who_waits_while_another_asks_is_asked_for_together() -> None:
 
 async def test_a_question_whose_asker_was_cancelled_is_asked_by_the_next() -> None:
     oracle = Oracle()
-    gathered = Gathered(oracle.ask, PAGE_MAX)
+    gathered = BatchedLookup(oracle.ask, PAGE_MAX)
     found: list[Mapping[int, int]] = []
 
     async def ask(key: int, scope: anyio.CancelScope) -> None:
@@ -75,7 +75,7 @@ async def test_a_question_whose_asker_was_cancelled_is_asked_by_the_next() -> No
 async def test_trouble_is_told_to_all_who_wait_at_once_and_the_next_question_is_asked_anew() -> None:
     oracle = Oracle()
     oracle.away = True
-    gathered = Gathered(oracle.ask, PAGE_MAX)
+    gathered = BatchedLookup(oracle.ask, PAGE_MAX)
     told = []
 
     async def ask(key: int) -> None:

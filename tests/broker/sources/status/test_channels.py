@@ -15,7 +15,7 @@ import pytest
 
 from fantail.broker import SourceUnavailableError
 from fantail.broker.limits import MESSAGES_IN_A_ROW_MAX, STATUS_TTL_S
-from fantail.broker.log.notify import Waker
+from fantail.broker.log.notify import Waiter
 from fantail.broker.producers.writer.status_publisher import StatusPublisher
 from fantail.broker.sources.redis.connection import RedisLink
 from fantail.broker.sources.status.pubsub import StatusPubSub
@@ -60,10 +60,10 @@ async def following(url: str, database: StatusReader | None = None, **more: Any)
 
 
 async def until_status(log: StatusLog, status: str, timeout_s: float = 5.0) -> None:
-    waker = Waker()
+    waiter = Waiter()
     with anyio.fail_after(timeout_s):
         while log.known.status != status:
-            await waker.sleep(log.bell, log.bell.rung)
+            await waiter.sleep(log.notifier, log.notifier.version)
 
 
 async def publish(client: Redis, channel: str, **payload: Any) -> int:

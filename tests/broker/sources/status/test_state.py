@@ -197,11 +197,11 @@ def test_a_log_holds_what_differs_for_clients_and_rings_for_the_rest() -> None:
     log.take(said("running"), heard=True, now_s=0.0)
     log.take(said("running"), heard=True, now_s=0.0)
     log.take(said("passed"), heard=True, now_s=0.0)
-    rung = log.bell.rung
+    version = log.notifier.version
     over = [log.over]
     log.take(said("passed", complete=True), heard=True, now_s=0.0)
     assert [*over, log.over] == [False, True]
-    assert log.bell.rung == rung + 1
+    assert log.notifier.version == version + 1
     assert log.log.tail == 2
     assert str(end_of(RUN_1, log.known)).endswith(".end")
 

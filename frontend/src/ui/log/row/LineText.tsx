@@ -1,10 +1,10 @@
 /** The text of a line: its colours, its links, and the marks of what was searched for. */
 import { type ReactNode, type RefObject, useLayoutEffect, useMemo, useRef } from "react";
 import { PLAIN, type Style } from "../../../log/terminal/ansi";
-import { lookOf } from "./ansi-colour";
+import { appearanceOf } from "./ansi-colour";
 import { Invisible } from "../../shared/VisibleText";
 import { canHighlight, highlight } from "../find/highlights";
-import { useLogLook } from "./log-appearance-context";
+import { useLogAppearance } from "./log-appearance-context";
 import { useLogSearch } from "../find/log-search-context";
 import { type Piece, piecesOf } from "../../../log/terminal/row-text";
 
@@ -22,7 +22,7 @@ type Places = readonly (readonly [start: number, end: number])[];
 const NOWHERE: Places = [];
 
 export function LineText({ text, style, offset, length }: LineTextProps) {
-  const { raw } = useLogLook();
+  const { raw } = useLogAppearance();
   const { matcher, current } = useLogSearch();
   const element = useRef<HTMLSpanElement>(null);
   const pieces = useMemo(() => piecesOf({ text, style }, raw, length), [text, style, raw, length]);
@@ -53,7 +53,7 @@ function drawn(pieces: readonly Piece[]): readonly ReactNode[] {
 
 function Drawn({ piece: { text, style, link, isPicture, isInvisible } }: { readonly piece: Piece }) {
   if (isInvisible) return <Invisible character={text} />;
-  const look = style === PLAIN ? null : lookOf(style);
+  const look = style === PLAIN ? null : appearanceOf(style);
   if (isPicture) return <span className="control">{text}</span>;
   if (link === null)
     return look === null ? (

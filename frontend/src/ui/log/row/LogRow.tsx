@@ -8,7 +8,7 @@ import type { LineRow, LogRow as Row } from "../../../log/log-rows";
 import { formatCount } from "../../format";
 import { GroupHead, useGroupHeaded, useIsError } from "./GroupHead";
 import { LineText } from "./LineText";
-import { useLogLook } from "./log-appearance-context";
+import { useLogAppearance } from "./log-appearance-context";
 import { STREAM_NAMES, rowClasses } from "./row-appearance";
 import { LENGTH_SHOWN, plainOf } from "../../../log/terminal/row-text";
 import { formatStamp, isPause, isoMoment } from "./timestamps";
@@ -53,7 +53,7 @@ function sameRow(one: Row, other: Row): boolean {
 }
 
 function Line({ row, before }: { readonly row: LineRow; readonly before: number | undefined }) {
-  const { raw } = useLogLook();
+  const { raw } = useLogAppearance();
   const [whole, setWhole] = useState(false);
   const isLong = !whole && row.text.length > LENGTH_SHOWN;
   const left = isLong ? plainOf(row, raw).length - LENGTH_SHOWN : 0;
@@ -103,7 +103,7 @@ function LineNumber({ row }: { readonly row: LineRow }) {
 }
 
 function Stamp({ row, before }: { readonly row: LineRow; readonly before: number | undefined }) {
-  const { timestamps, startedAt } = useLogLook();
+  const { timestamps, startedAt } = useLogAppearance();
   if (timestamps === "off") return null;
   const { timestamp, continued } = row;
   const pause = !continued && isPause(timestamps, timestamp, before) ? " pause" : "";

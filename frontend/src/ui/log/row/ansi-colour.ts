@@ -20,7 +20,7 @@ import {
   UNDERLINE,
 } from "../../../log/terminal/ansi";
 
-export interface Look {
+export interface Appearance {
   readonly className: string | undefined;
   readonly style: CSSProperties | undefined;
 }
@@ -34,10 +34,10 @@ const SIXTEEN = [
   0x2da44e, 0xd4a72c, 0x4c8dff, 0xc264d0, 0x2bb3c0, 0xffffff,
 ];
 
-const looks = new WeakMap<Style, Look>();
+const looks = new WeakMap<Style, Appearance>();
 
 /** The look of a style; the same object for the same style. */
-export function lookOf(style: Style): Look {
+export function appearanceOf(style: Style): Appearance {
   const known = looks.get(style);
   if (known) return known;
   const look = compute(style);
@@ -45,7 +45,7 @@ export function lookOf(style: Style): Look {
   return look;
 }
 
-function compute(style: Style): Look {
+function compute(style: Style): Appearance {
   const classes = flagClasses(style);
   const inverse = (style.flags & INVERSE) !== 0;
   const [fg, bg] = inverse ? [style.bg, style.fg] : [style.fg, style.bg];
@@ -59,7 +59,7 @@ function compute(style: Style): Look {
   });
 }
 
-function look(classes: readonly string[], style: CSSProperties | undefined): Look {
+function look(classes: readonly string[], style: CSSProperties | undefined): Appearance {
   return { className: classes.length > 0 ? classes.join(" ") : undefined, style };
 }
 

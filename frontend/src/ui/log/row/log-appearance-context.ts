@@ -2,7 +2,7 @@
 import { createContext, useContext } from "react";
 import type { TimestampMode } from "./timestamps";
 
-export interface LogLook {
+export interface LogAppearance {
   readonly timestamps: TimestampMode;
   /** Control characters are shown, not obeyed; then the rows' texts are as they came. */
   readonly raw: boolean;
@@ -10,10 +10,10 @@ export interface LogLook {
   readonly startedAt?: number | undefined;
 }
 
-const USUAL: LogLook = { timestamps: "off", raw: false };
+const USUAL: LogAppearance = { timestamps: "off", raw: false };
 
-export const LogLookContext = createContext<LogLook>(USUAL);
+export const LogAppearanceContext = createContext<LogAppearance>(USUAL);
 
-export function useLogLook(): LogLook {
-  return useContext(LogLookContext);
+export function useLogAppearance(): LogAppearance {
+  return useContext(LogAppearanceContext);
 }

@@ -52,7 +52,7 @@ def turns_file() -> Path:
     return (cache if cache.is_absolute() else Path.home() / ".cache") / "fantail" / "worktrees.lock"
 
 
-class Turns:
+class WorktreeLock:
     """The turns of one worktree.
 
     Attributes:

@@ -26,7 +26,7 @@ import anyio
 
 from fantail.broker.errors import BrokerError
 from fantail.broker.limits import GIT_ERROR_BYTES_MAX, GIT_OUTPUT_BYTES_MAX, GIT_TIMEOUT_S
-from fantail.broker.producers.diff.worktree.git_lock import Turns
+from fantail.broker.producers.diff.worktree.git_lock import WorktreeLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -110,7 +110,7 @@ class Git:
         self.processes = 0
         self._environment = dict(environment or {})
         self._around: Git | None = None
-        self.turns = Turns(directory)
+        self.turns = WorktreeLock(directory)
 
     def inside(self, directory: Path, environment: Mapping[str, str]) -> Git:
         """Another that takes turns with this one and whose processes count as this one's, for a submodule."""
@@ -123,7 +123,7 @@ class Git:
         """Runs in this directory from now on, with these variables: the worktree and the repository found there."""
         self.directory = directory
         self._environment = dict(environment)
-        self.turns = Turns(directory)
+        self.turns = WorktreeLock(directory)
 
     async def run(
         self,

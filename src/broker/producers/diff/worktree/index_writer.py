@@ -23,7 +23,7 @@ from fantail.broker.producers.diff.worktree.raw_diff import GITLINK_MODE
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from fantail.broker.producers.diff.worktree.private_index import Scratch
+    from fantail.broker.producers.diff.worktree.private_index import PrivateIndex
 
 Reason = Literal["size", "filter", "encoding"]
 
@@ -67,14 +67,14 @@ class IndexWriter:
         links: commits of submodules that are modified inside, by the name that stands for that.
     """
 
-    def __init__(self, git: Git, scratch: Scratch, oid_chars: int) -> None:
+    def __init__(self, git: Git, private_index: PrivateIndex, oid_chars: int) -> None:
         """Takes git, where the index is, and the length of names of objects."""
         self.reasons: dict[str, Reason] = {}
         self.links: dict[str, str] = {}
         self._git = git
-        self._private = scratch.private
-        self._environment = scratch.private.environment
-        self._folder = scratch.directory / "stand-ins"
+        self._private = private_index.private
+        self._environment = private_index.private.environment
+        self._folder = private_index.directory / "stand-ins"
         self._no_oid = b"0" * oid_chars
 
     async def place(self, gone: Collection[bytes], stand_ins: Mapping[bytes, StandIn]) -> None:

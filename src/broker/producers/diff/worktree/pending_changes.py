@@ -37,7 +37,7 @@ _SETTINGS: Final = frozenset({b"config", b"config.worktree"})
 
 
 @dataclass(slots=True)
-class Dirt:
+class PendingChanges:
     """What must be looked at.
 
     Attributes:
@@ -63,7 +63,7 @@ class Dirt:
             self.paths or self.directories or self.survey or self.fresh or self.forget or self.base or self.cover
         )
 
-    def add(self, other: Dirt) -> None:
+    def add(self, other: PendingChanges) -> None:
         """Takes in what is in another."""
         self.paths |= other.paths
         self.directories |= other.directories
@@ -74,9 +74,9 @@ class Dirt:
         self.cover |= other.cover
 
 
-def everything() -> Dirt:
+def everything() -> PendingChanges:
     """All there is to look at: at the start, after an overflow, after a fault, and at the end."""
-    return Dirt(survey=True, fresh=True, base=True, cover=True)
+    return PendingChanges(survey=True, fresh=True, base=True, cover=True)
 
 
 class Meaning:
@@ -106,11 +106,13 @@ class Meaning:
         if len(self.ignored) < DIFF_IGNORED_NAMES_MAX:
             self.ignored.update(paths)
 
-    def note(self, dirt: Dirt, directory: bytes, name: bytes, *, is_directory: bool, came: bool, went: bool) -> None:
+    def note(
+        self, pending: PendingChanges, directory: bytes, name: bytes, *, is_directory: bool, came: bool, went: bool
+    ) -> None:
         """Adds what one notification means.
 
         Args:
-            dirt: what is added to.
+            pending: what is added to.
             directory: where it happened, absolute.
             name: of what it happened to, in that directory.
             is_directory: whether that is, or was, a directory.
@@ -120,52 +122,52 @@ class Meaning:
         if is_scratch(directory + b"/" + name):
             return  # the temporary directory may be within the worktree
         if directory in self._git_dirs:
-            self._note_git(dirt, name)
+            self._note_git(pending, name)
         elif directory in self._info:
-            _rules_changed(dirt)
+            _rules_changed(pending)
         elif directory.startswith(self._refs):
-            dirt.base |= not name.endswith(_LOCK)
-            dirt.cover |= is_directory
+            pending.base |= not name.endswith(_LOCK)
+            pending.cover |= is_directory
         elif directory in self.nested_git:
             if not name.endswith(_LOCK):
-                dirt.paths.add(self.nested_git[directory])
+                pending.paths.add(self.nested_git[directory])
         else:
-            self._note_content(dirt, directory, name, is_directory=is_directory, came=came, went=went)
+            self._note_content(pending, directory, name, is_directory=is_directory, came=came, went=went)
 
-    def _note_git(self, dirt: Dirt, name: bytes) -> None:
+    def _note_git(self, pending: PendingChanges, name: bytes) -> None:
         if name == b"index":
-            dirt.survey = dirt.fresh = True
+            pending.survey = pending.fresh = True
         elif name in _BASE_FILES:
-            dirt.base = True
+            pending.base = True
         elif name in _SETTINGS:
-            _rules_changed(dirt)
-            dirt.base = True
+            _rules_changed(pending)
+            pending.base = True
 
     def _note_content(
-        self, dirt: Dirt, directory: bytes, name: bytes, *, is_directory: bool, came: bool, went: bool
+        self, pending: PendingChanges, directory: bytes, name: bytes, *, is_directory: bool, came: bool, went: bool
     ) -> None:
         folder = directory[len(self._root) + 1 :]
         path = folder + b"/" + name if folder else name
         if name == b".git":
             # Only where it appears or vanishes: what happens inside is noted there.
-            dirt.survey |= came or went
-            dirt.cover |= came or went
+            pending.survey |= came or went
+            pending.cover |= came or went
         elif (link := self._link_of(folder)) is not None:
             if b"/.git/" not in path + b"/":
-                dirt.paths.add(link)
-                dirt.survey |= is_directory
-                dirt.cover |= is_directory
+                pending.paths.add(link)
+                pending.survey |= is_directory
+                pending.cover |= is_directory
         elif folder in self.nested:
             return
         elif is_directory:
             if came and not went:
-                dirt.directories.add(path)
+                pending.directories.add(path)
             else:
-                dirt.survey = dirt.cover = True
+                pending.survey = pending.cover = True
         elif name in RULES:  # also where it is ignored itself
-            _rules_changed(dirt)
+            _rules_changed(pending)
         elif path not in self.ignored:
-            dirt.paths.add(path)
+            pending.paths.add(path)
 
     def is_linked(self, folder: bytes) -> bool:
         """Whether a folder is a submodule, or lies in one."""
@@ -186,5 +188,5 @@ class Meaning:
         self.nested_git = {git: path for path, git in nested.items() if git is not None}
 
 
-def _rules_changed(dirt: Dirt) -> None:
-    dirt.survey = dirt.fresh = dirt.forget = dirt.cover = True
+def _rules_changed(pending: PendingChanges) -> None:
+    pending.survey = pending.fresh = pending.forget = pending.cover = True

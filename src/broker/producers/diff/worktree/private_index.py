@@ -36,7 +36,7 @@ def is_scratch(path: bytes) -> bool:
     return _NAME.search(path) is not None
 
 
-class Scratch:
+class PrivateIndex:
     """The directory; `close` removes it.
 
     Attributes:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from fantail.broker.producers.diff.worktree.location import Location
     from fantail.broker.producers.diff.worktree.patch_stream import Patch
     from fantail.broker.producers.diff.worktree.private_git import Settings
-    from fantail.broker.producers.diff.worktree.private_index import Scratch
+    from fantail.broker.producers.diff.worktree.private_index import PrivateIndex
 
 _SHA256_CHARS: Final = 64
 _LINK: Final = re.compile(rb"\x00160000 [0-9a-f]+ \d\t([^\x00]+)")
@@ -117,7 +117,7 @@ class Snapshot:
         self,
         git: Git,
         location: Location,
-        scratch: Scratch,
+        private_index: PrivateIndex,
         *,
         source_bytes_max: int,
         store_bytes_max: int,
@@ -128,7 +128,7 @@ class Snapshot:
         Args:
             git: of the worktree.
             location: of the worktree.
-            scratch: where our files are.
+            private_index: where our files are.
             source_bytes_max: larger files are not read.
             store_bytes_max: how many bytes of changed files may be copied.
             files_max: how many untracked files are taken.
@@ -138,8 +138,8 @@ class Snapshot:
         self.links_left_out = 0
         self._git = git
         self._location = location
-        self._scratch = scratch
-        self._private = scratch.private
+        self._private_index = private_index
+        self._private = private_index.private
         self._root = os.fsencode(location.root)
         self._source_bytes_max = source_bytes_max
         self._store_bytes_max = store_bytes_max
@@ -151,10 +151,10 @@ class Snapshot:
         self._removed: set[bytes] = set()
         self._refused: dict[bytes, Signature] = {}
         self._tracked: set[bytes] | None = None
-        self._writer = IndexWriter(git, scratch, location.oid_chars)
-        self._filtered = FilteredFiles(git, location, scratch.private)
-        self._status = Status(git, scratch.private)
-        self._comparison = Comparison(git, self._private.environment, scratch.pair_index)
+        self._writer = IndexWriter(git, private_index, location.oid_chars)
+        self._filtered = FilteredFiles(git, location, private_index.private)
+        self._status = Status(git, private_index.private)
+        self._comparison = Comparison(git, self._private.environment, private_index.pair_index)
         self._submodules = Submodules(git, location.root, self._of_submodule)
         self._inside: dict[bytes, Inside] = {}
 
@@ -251,7 +251,7 @@ class Snapshot:
         changes = await self._comparison.changes(base)
         if self._stored_bytes >= self._sweep_at_bytes:
             live = {change.new_oid for change in changes}
-            self._stored_bytes = await anyio.to_thread.run_sync(self._scratch.sweep, live)
+            self._stored_bytes = await anyio.to_thread.run_sync(self._private_index.sweep, live)
             self._sweep_at_bytes = self._stored_bytes + self._store_bytes_max // 4
         return changes
 
@@ -326,11 +326,11 @@ class Snapshot:
             self.links_left_out = len(links) - len(self.links)
         self._submodules.keep(self.links)
 
-    def _of_submodule(self, git: Git, location: Location, scratch: Scratch) -> Snapshot:
+    def _of_submodule(self, git: Git, location: Location, private_index: PrivateIndex) -> Snapshot:
         return Snapshot(
             git,
             location,
-            scratch,
+            private_index,
             source_bytes_max=self._source_bytes_max,
             store_bytes_max=self._store_bytes_max,
             files_max=self._files_max,

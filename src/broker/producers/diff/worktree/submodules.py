@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fantail.broker.producers.diff.worktree.git_process import WorktreeError
 from fantail.broker.producers.diff.worktree.location import Location
-from fantail.broker.producers.diff.worktree.private_index import Scratch
+from fantail.broker.producers.diff.worktree.private_index import PrivateIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,14 +53,14 @@ class InnerSnapshot(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Opened:
     git: Git
-    scratch: Scratch
+    private_index: PrivateIndex
     snapshot: InnerSnapshot
 
 
 class Submodules:
     """The submodules of one worktree that have been looked into."""
 
-    def __init__(self, git: Git, root: Path, make: Callable[[Git, Location, Scratch], InnerSnapshot]) -> None:
+    def __init__(self, git: Git, root: Path, make: Callable[[Git, Location, PrivateIndex], InnerSnapshot]) -> None:
         """Takes git, the worktree around them, and how a snapshot is made."""
         self._git = git
         self._root = os.fsencode(root)
@@ -90,8 +90,8 @@ class Submodules:
             common_dir = common_dir_of(git_dir)
             oid_chars = 64 if object_format == b"sha256" else 40
             location = Location(root, git_dir, common_dir, git_dir / "index", common_dir / "objects", oid_chars)
-            scratch = Scratch(location)
-            known = self._opened[path] = _Opened(git, scratch, self._make(git, location, scratch))
+            private_index = PrivateIndex(location)
+            known = self._opened[path] = _Opened(git, private_index, self._make(git, location, private_index))
         modified, ignored = await known.snapshot.inside(commit)
         return Inside(commit, modified, {path + b"/" + name for name in ignored})
 
@@ -108,7 +108,7 @@ class Submodules:
         opened = self._opened.pop(path, None)
         if opened is not None:
             opened.snapshot.close()
-            opened.scratch.close()
+            opened.private_index.close()
 
 
 def git_dir_of(directory: bytes) -> bytes | None:

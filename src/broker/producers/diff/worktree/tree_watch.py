@@ -26,7 +26,7 @@ import anyio.to_thread
 
 from fantail.broker.limits import DIFF_POLL_S, DIFF_REF_DIRECTORIES_MAX
 from fantail.broker.producers.diff.worktree.inotify import Event, Inotify, Mask, WatchesUsedUpError
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, Meaning, everything
+from fantail.broker.producers.diff.worktree.pending_changes import Meaning, PendingChanges, everything
 from fantail.broker.producers.diff.worktree.private_index import is_scratch
 from fantail.broker.producers.diff.worktree.submodules import git_dir_of
 
@@ -48,7 +48,7 @@ class TreeWatch(Protocol):
     async def wait(self) -> None:
         """Returns when something may have happened."""
 
-    def drain(self) -> Dirt:
+    def drain(self) -> PendingChanges:
         """What has happened since the last call."""
 
     async def cover(self, ignored: set[bytes]) -> bool:
@@ -88,12 +88,12 @@ class InotifyTree:
         """Returns when there is an event; costs nothing until then."""
         await self._inotify.wait()
 
-    def drain(self) -> Dirt:
+    def drain(self) -> PendingChanges:
         """What the events since the last call mean."""
-        dirt = Dirt()
+        pending = PendingChanges()
         for event in self._inotify.read():
-            self._note(dirt, event)
-        return dirt
+            self._note(pending, event)
+        return pending
 
     async def cover(self, ignored: set[bytes]) -> bool:
         """Watches the directories that there are now; takes some 20 ms for 1,000, in a thread."""
@@ -108,9 +108,9 @@ class InotifyTree:
         """Ends the watching."""
         self._inotify.close()
 
-    def _note(self, dirt: Dirt, event: Event) -> None:
+    def _note(self, pending: PendingChanges, event: Event) -> None:
         if event.mask & Mask.Q_OVERFLOW:
-            dirt.add(everything())
+            pending.add(everything())
             return
         directory = self._directories.get(event.watch)
         if directory is None:
@@ -119,7 +119,7 @@ class InotifyTree:
             del self._directories[event.watch]
         if event.name:
             self.meaning.note(
-                dirt,
+                pending,
                 directory,
                 event.name,
                 is_directory=bool(event.mask & Mask.ISDIR),
@@ -127,7 +127,7 @@ class InotifyTree:
                 went=bool(event.mask & (Mask.DELETE | Mask.MOVED_FROM)),
             )
         elif directory == self._root and event.mask & (Mask.DELETE_SELF | Mask.MOVE_SELF | Mask.UNMOUNT):
-            dirt.survey = True
+            pending.survey = True
 
     def _walk(self, ignored: set[bytes]) -> dict[int, bytes]:
         """Watches, then lists, each directory; returns the numbers of the watches."""
@@ -206,15 +206,15 @@ class PollingTree:
         """Returns after the interval."""
         await anyio.sleep(self._interval_s)
 
-    def drain(self) -> Dirt:
+    def drain(self) -> PendingChanges:
         """All files and the base; and the user's index, where that was written."""
         try:
             status = self._index.stat()
         except OSError:
-            return Dirt(survey=True, base=True)
+            return PendingChanges(survey=True, base=True)
         seen = (status.st_mtime_ns, status.st_ino)
         fresh, self._seen = seen != self._seen, seen
-        return Dirt(survey=True, base=True, fresh=fresh)
+        return PendingChanges(survey=True, base=True, fresh=fresh)
 
     async def cover(self, ignored: set[bytes]) -> bool:  # noqa: ARG002 - there is nothing to cover
         """Does nothing."""

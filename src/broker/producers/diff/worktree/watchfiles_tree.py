@@ -20,7 +20,7 @@ import anyio
 from watchfiles import Change, watch
 
 from fantail.broker.limits import DIFF_DEBOUNCE_S, INOTIFY_READ_BYTES
-from fantail.broker.producers.diff.worktree.pending_changes import Dirt, Meaning, everything
+from fantail.broker.producers.diff.worktree.pending_changes import Meaning, PendingChanges, everything
 
 if TYPE_CHECKING:
     from fantail.broker.producers.diff.worktree.location import Location
@@ -59,17 +59,17 @@ class WatchfilesTree:
         """Returns when something has changed."""
         await anyio.wait_readable(self._reader)
 
-    def drain(self) -> Dirt:
+    def drain(self) -> PendingChanges:
         """What the changes since the last call mean."""
         with suppress(BlockingIOError):
             os.read(self._reader, INOTIFY_READ_BYTES)
         with self._lock:
             changes, self._changes = self._changes, set()
             failed, self._failed = self._failed, False
-        dirt = everything() if failed else Dirt()
+        pending = everything() if failed else PendingChanges()
         for change, path in changes:
-            self._note(dirt, change, os.fsencode(path))
-        return dirt
+            self._note(pending, change, os.fsencode(path))
+        return pending
 
     async def cover(self, ignored: set[bytes]) -> bool:
         """Takes what is to be dropped; all else is watched, once the thread has begun: nobody says when."""
@@ -129,7 +129,7 @@ class WatchfilesTree:
             with suppress(BlockingIOError):
                 os.write(self._writer, b"\0")
 
-    def _note(self, dirt: Dirt, change: Change, path: bytes) -> None:
+    def _note(self, pending: PendingChanges, change: Change, path: bytes) -> None:
         directory, name = os.path.split(path)
         if self._is_ignored(directory):
             return
@@ -139,7 +139,7 @@ class WatchfilesTree:
         went = change is Change.deleted
         # What is deleted may have been a directory: nobody can tell any more.
         self.meaning.note(
-            dirt, directory, name, is_directory=is_directory or went, came=change is Change.added, went=went
+            pending, directory, name, is_directory=is_directory or went, came=change is Change.added, went=went
         )
 
     def _is_ignored(self, directory: bytes) -> bool:
