@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-
 import redis
+
 from bench.peers import frame, wait_for_port
 from fantail.broker.embedded.valkey import find_url
 

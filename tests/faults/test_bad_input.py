@@ -17,9 +17,9 @@ import anyio
 import httpx
 import orjson
 import pytest
+from redis import Redis
 
 from faults.readers import REPOBOX, VIBE_KANBAN, Tab, terminal
-from redis import Redis
 from support.servers.fantail_process import FantailProcess, fantail_process
 from support.servers.redis_server import RedisServer
 from support.wait import eventually

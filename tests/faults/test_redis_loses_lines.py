@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import anyio
 import orjson
 import pytest
+from redis import Redis
 
 from fantail.broker.log.position import checksum, log_position
 from fantail.broker.log.records import entry_of
@@ -24,7 +25,6 @@ from faults.everyone import LINE_BYTES_MIN, everyone, in_blocks
 from faults.lossy_redis import cut_file, written_bytes
 from faults.readers import REPOBOX, VIBE_KANBAN, Tab, terminal
 from faults.server_to_kill import server_to_kill
-from redis import Redis
 from support.clients.sse_client import open_stream
 from support.wait import eventually
 

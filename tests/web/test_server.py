@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx
 import pytest
-
 from redis import Redis
+
 from support.clients.sse_client import open_stream
 from support.servers.fantail_process import FantailProcess, fantail_process, refused
 from support.wait import eventually

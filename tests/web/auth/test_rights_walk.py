@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 import orjson
 import pytest
+import redis as redis_sync
 from pydantic import SecretStr
 
-import redis as redis_sync
 from fantail.broker import BrokerLimits, entry_of
 from fantail.web.app import create_app
 from fantail.web.auth.identity import mint_token

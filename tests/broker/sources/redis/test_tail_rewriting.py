@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 import pytest
+from redis import Redis as SyncRedis
 
 from fantail.broker import Batch, entry_of
 from fantail.broker.log.position import checksum, log_position
 from fantail.broker.sources.redis.dirty_keys import DirtyKeys
-from redis import Redis as SyncRedis
 from support.clients.viewer import Viewer, tailing, watching
 from support.servers.redis_broker import redis_broker
 from support.wait import eventually
