@@ -100,6 +100,16 @@ async def test_requests_without_end_whose_answers_nobody_reads_fill_no_memory() 
     await eventually(lambda: nothing_open(app), WAIT_S)
 
 
+async def test_an_answer_that_nobody_reads_is_not_kept_for_longer_than_the_write_timeout() -> None:
+    async with served_app(write_timeout_s=1.0) as app, await connected(app) as client:
+        await app.broker.create_job("42")
+        for _ in range(60):
+            await app.broker.publish("42", "x" * 60_000)
+        await client.send(b"GET /api/jobs/42/output?limit=5000 HTTP/1.1\r\n" + HOST + b"\r\n")
+        await eventually(lambda: app.server.server_state.total_requests > 0, WAIT_S, "the answer")
+        await eventually(lambda: nothing_open(app), WAIT_S, "the end of the connection")
+
+
 async def test_more_requests_than_are_queued_are_refused_after_those_that_are() -> None:
     async with served_app() as app, await connected(app) as client:
         await client.send(GET_NOTHING * (PIPELINED_REQUESTS_MAX + 100))
