@@ -48,7 +48,7 @@ from fantail.broker.limits import (
 )
 from fantail.broker.producers.writer.append_window import Seen
 from fantail.broker.sources.redis.address import read_address
-from fantail.broker.sources.redis.keys import content_keys, index_key
+from fantail.broker.sources.redis.keys import index_key, side_keys
 from fantail.broker.sources.redis.replies import is_role_error, is_unsupported
 
 if TYPE_CHECKING:
@@ -69,10 +69,11 @@ end
 return 1
 """
 
-# KEYS: the hash, the new owner's index if there is one, then the job's keys with content. ARGV: the owner that the hash
-# must name (empty: none), its TTL in ms, the score in the index (empty: there is none), the id, then names and values.
-# Returns 0 and writes nothing where the hash names another owner. Content without a hash was left behind by an earlier
-# job, maybe another user's, so it is deleted.
+# KEYS: the hash, the output, the new owner's index if there is one. ARGV: the owner that the hash must name (empty:
+# none), its TTL in ms, the score in the index (empty: there is none), the id, how many further keys are deleted (-1:
+# neither are they nor the output), those, then names and values. Returns 0 and writes nothing where the hash names
+# another owner. Content without a hash was left behind by an earlier job, maybe another user's, so it is deleted;
+# further keys that an ACL keeps from this runner stay as they are.
 _OPEN: Final = """
 local exists = redis.call('EXISTS', KEYS[1]) == 1
 if exists then
@@ -81,13 +82,13 @@ if exists then
   if owner == '' then owner = owners[2] or '' end
   if owner ~= ARGV[1] then return 0 end
 end
-local content = 2
-if ARGV[3] ~= '' then
-  redis.call('ZADD', KEYS[2], ARGV[3], ARGV[4])
-  content = 3
+if ARGV[3] ~= '' then redis.call('ZADD', KEYS[3], ARGV[3], ARGV[4]) end
+local further = tonumber(ARGV[5])
+redis.call('HSET', KEYS[1], unpack(ARGV, 6 + math.max(further, 0)))
+if not exists and further >= 0 then
+  redis.call('UNLINK', KEYS[2])
+  for i = 6, 5 + further do redis.pcall('UNLINK', ARGV[i]) end
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-if not exists and #KEYS >= content then redis.call('UNLINK', unpack(KEYS, content)) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
 """
@@ -260,8 +261,9 @@ class RedisJob:
         user = fields.get("user_id")
         index = [index_key(user)] if user else []
         score = str(number(self._created_at) or now_ms()) if user else ""
-        keys = [self._hash, *index, *([] if keep_content else content_keys(self._hash))]
-        return bool(await self._open(keys, owner, self._ttl_ms, score, self.id, *pairs))
+        further = [] if keep_content else side_keys(self._hash)
+        conditions: list[str | int] = [owner, self._ttl_ms, score, self.id, -1 if keep_content else len(further)]
+        return bool(await self._open([self._hash, self._output, *index], *conditions, *further, *pairs))
 
     async def update(self, fields: Mapping[str, str], server: str) -> bool:
         """Sets fields of the job that `open` opened, if it still exists, and refreshes the TTL.

@@ -21,8 +21,8 @@ KINDS: Final[tuple[JobKind, ...]] = (JOB, WORK_SESSION)
 OUTPUT: Final = b"output"
 LEASE: Final = b"lease"
 DIFF: Final = b"diff"
-# What belongs to a job beside its hash and has content.
-CONTENT_PARTS: Final = ("output", "diff", "open", "jobs")
+# What has content of a job, beside its hash and its output.
+SIDE_PARTS: Final = ("diff", "open", "jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +74,16 @@ def parse_patterns(table_patterns: Mapping[str, str]) -> tuple[TablePattern, ...
     return tuple(TablePattern.parse(table, pattern) for table, pattern in table_patterns.items())
 
 
-def content_keys(key: str) -> list[str]:
-    """The keys that hold what a job has said and done, and its last state as a run; `key` is its hash."""
-    parts = [f"{key}:{part}" for part in CONTENT_PARTS]
-    # A job's status as a run, which `fantail.broker.sources.status` keeps.
+def output_key(key: str) -> str:
+    """The list of a job's lines; `key` is its hash."""
+    return f"{key}:{OUTPUT.decode()}"
+
+
+def side_keys(key: str) -> list[str]:
+    """The other keys with content of a job, and its last state as a run; `key` is its hash."""
+    parts = [f"{key}:{part}" for part in SIDE_PARTS]
+    # A job's state as a run is kept by `fantail.broker.sources.status`.
     return [*parts, f"fantail:status:run:{key.removeprefix(JOB.prefix)}"] if key.startswith(JOB.prefix) else parts
-
-
-def job_keys(key: str) -> list[str]:
-    """All keys of a job but its user's index; `key` is its hash, and comes first."""
-    return [key, *content_keys(key), f"{key}:lease"]
 
 
 def index_key(user: str) -> str:

@@ -23,7 +23,7 @@ from fantail.broker.errors import AlreadyExistsError, LengthMismatchError, NotFo
 from fantail.broker.jobs import JOB, checked_id, number
 from fantail.broker.limits import JOB_TTL_S
 from fantail.broker.sources.redis.connection import RedisLink, unavailable
-from fantail.broker.sources.redis.keys import content_keys, has_lease, index_key, job_keys, parse_patterns
+from fantail.broker.sources.redis.keys import has_lease, index_key, output_key, parse_patterns, side_keys
 from fantail.broker.sources.redis.replies import is_unsupported
 from fantail.broker.sources.redis.tailer import TABLE_PATTERNS
 from fantail.broker.tables import ChangeKind
@@ -49,9 +49,10 @@ class _Script:
         return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-# KEYS: hash, its user's index if there is one, then a job's keys with content. ARGV: TTL in ms (0: none), the score in
-# the index (empty: there is none), the id, then names and values. Returns 0 where the hash exists already. (UNLINK is
-# not the first write: after one that needs no memory, a script may write however full Redis is.)
+# KEYS: hash, its user's index if there is one, a job's output if it is one. ARGV: TTL in ms (0: none), the score in the
+# index (empty: there is none), the id, how many further keys with content there may be, those, then names and values.
+# Returns 0 where the hash exists already. (UNLINK is not the first write: after one that needs no memory, a script may
+# write however full Redis is. Further keys that an ACL keeps from us stay as they are.)
 _CREATE: Final = _Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 local content = 2
@@ -59,8 +60,10 @@ if ARGV[2] ~= '' then
   redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
   content = 3
 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 4))
-if #KEYS >= content then redis.call('UNLINK', unpack(KEYS, content)) end
+local further = 4 + tonumber(ARGV[4])
+redis.call('HSET', KEYS[1], unpack(ARGV, further + 1))
+if #KEYS >= content then redis.call('UNLINK', KEYS[content]) end
+for i = 5, further do redis.pcall('UNLINK', ARGV[i]) end
 if ARGV[1] ~= '0' then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return 1
 """)
@@ -115,13 +118,15 @@ end
 return 1
 """)
 
-# KEYS: hash, then the other keys of a job. ARGV: its id. Returns 0 where there was no hash; what was left is deleted.
+# KEYS: hash, output. ARGV: the id, then the other keys of a job. Returns 0 where there was no hash; what was left is
+# deleted, but for keys that an ACL keeps from us.
 _DELETE: Final = _Script("""
 local existed = redis.call('EXISTS', KEYS[1])
 for _, owner in pairs(redis.call('HMGET', KEYS[1], 'user_id', 'userId')) do
   if owner and owner ~= '' then redis.pcall('ZREM', 'jobs:user:' .. owner, ARGV[1]) end
 end
 redis.call('UNLINK', unpack(KEYS))
+for i = 2, #ARGV do redis.pcall('UNLINK', ARGV[i]) end
 return existed
 """)
 
@@ -216,17 +221,19 @@ class RedisLedger:
     async def _create(self, key: str, row_id: str, fields: Mapping[str, str], ttl_ms: int) -> bool:
         """Creates a row, and with a job's row its place in its user's index; returns False where there is one."""
         user, score = fields.get("user_id"), ""
-        keys = [key]
+        keys, further = [key], []
         if user and key.startswith(JOB.prefix):
             keys.append(index_key(user))
             score = str(number(fields.get("created_at")) or 0)
         if has_lease(key):
-            keys += content_keys(key)
-        return bool(await self._run(_CREATE, keys, [ttl_ms, score, row_id, *_flat({**fields, "id": row_id})]))
+            keys.append(output_key(key))
+            further = side_keys(key)
+        values = _flat({**fields, "id": row_id})
+        return bool(await self._run(_CREATE, keys, [ttl_ms, score, row_id, len(further), *further, *values]))
 
     async def _delete(self, key: str, job_id: str) -> bool:
         """Deletes all keys of a job; returns whether there was a job."""
-        return bool(await self._run(_DELETE, job_keys(key), [job_id]))
+        return bool(await self._run(_DELETE, [key, output_key(key)], [job_id, *side_keys(key), f"{key}:lease"]))
 
     async def _update(self, key: str, row_id: str, fields: Mapping[str, str | None], ttl_ms: int) -> bool:
         kept = {name: value for name, value in fields.items() if value is not None}
