@@ -448,7 +448,7 @@ async def test_a_topic_that_breaks_is_refused_and_the_others_go_on(
     async def broken(*_: object) -> None:
         raise RuntimeError("a fault of ours, with a secret")
 
-    monkeypatch.setattr("fantail.web.streams.vibe_kanban.ProcessLogFace.job_id", broken)
+    monkeypatch.setattr("fantail.web.streams.vibe_kanban.ProcessLogFormat.job_id", broken)
     client = TopicsClient({LOGS: "", JOB: ""})
     async with client.connected(served.url) as stream:
         await client.until(stream, lambda: set(client.items) == {LOGS, JOB})
