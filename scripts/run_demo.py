@@ -111,7 +111,7 @@ def _run(
     if demo is not None and demo.stdin is not None:
         demo.stdin.write(f"{url}\n")
         demo.stdin.flush()
-        _say(f"Made up, to have something to show: pipelines at {url}/pipelines, test runs at {url}/runs.")
+        _say(f"Demo data: pipelines at {url}/pipelines, test runs at {url}/runs.")
     for name, words in _jobs(command):
         _run_job(name, words, environment, url)
     _say(f"Fantail goes on at {url}; Ctrl-C ends it.")
